@@ -1,0 +1,57 @@
+// The peer socket.io, behind the contract of `conformance bench`.
+//
+//   node server.mjs --port N [--jwt-secret S]
+//
+// Every socket joins `room`, and `g<k>` when its connect payload carries `"group": k`.
+// With --jwt-secret, connecting needs a valid HS256 token in `auth.token`.
+
+import { createSecretKey } from "node:crypto";
+import { createServer } from "node:http";
+import { parseArgs } from "node:util";
+import jwt from "jsonwebtoken";
+import { Server } from "socket.io";
+
+const { values: options } = parseArgs({
+  options: { port: { type: "string" }, "jwt-secret": { type: "string" } },
+});
+
+const httpServer = createServer();
+const io = new Server(httpServer, { serveClient: false });
+
+// What socket.io's page on memory usage advises: do not keep the first HTTP request.
+io.engine.on("connection", (session) => {
+  session.request = null;
+});
+
+const secret = options["jwt-secret"];
+if (secret !== undefined) {
+  // A key made once: jsonwebtoken would otherwise make one for each token.
+  const key = createSecretKey(Buffer.from(secret));
+  io.use((socket, next) => {
+    try {
+      socket.data.claims = jwt.verify(socket.handshake.auth.token, key, {
+        algorithms: ["HS256"],
+      });
+      next();
+    } catch {
+      next(new Error("Unauthorized"));
+    }
+  });
+}
+
+io.on("connection", (socket) => {
+  socket.join("room");
+  const { group } = socket.handshake.auth;
+  if (group !== undefined) socket.join(`g${group}`);
+
+  socket.on("echo", (value) => socket.emit("echo", value));
+  socket.on("ack", (value, ack) => ack(value));
+  socket.on("bcast", (value) => io.to("room").emit("m", value));
+  socket.on("gcast", (key, value) => io.to(`g${key}`).emit("m", value));
+});
+
+process.once("SIGTERM", () => process.exit(0));
+
+httpServer.listen({ port: Number(options.port), host: "127.0.0.1", backlog: 4096 }, () => {
+  console.log(`listening on 127.0.0.1:${httpServer.address().port}`);
+});

@@ -1,0 +1,327 @@
+//! The table, and the page around it.
+//!
+//! # Invariants
+//!
+//! - Ratios are taken inside a block, and only then summarised over blocks.
+//! - A miss is printed like a hit.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Attempt, BenchError};
+use crate::figures::{Figure, Spread};
+use crate::lineup::Contestant;
+use crate::run::Outcome;
+use crate::scenario::Scenario;
+
+mod versions;
+
+/// The page; `{{…}}` is filled in.
+const TEMPLATE: &str = include_str!("report/template.md");
+
+/// The rows of each scenario, as far as there are figures.
+const ROWS: [Figure; 7] = [
+    Figure::CpuPerUnit,
+    Figure::SyscallsPerUnit,
+    Figure::LatencyP50,
+    Figure::LatencyP99,
+    Figure::MemoryPerConnection,
+    Figure::MemoryAtFull,
+    Figure::IdleCpu,
+];
+
+/// The columns.
+const CONTESTANTS: [Contestant; 5] = [
+    Contestant::Floor,
+    Contestant::CoalescingFloor,
+    Contestant::Ours,
+    Contestant::Socketioxide,
+    Contestant::SocketIo,
+];
+
+/// Whom ours is divided by.
+const RIVALS: [Contestant; 3] = [
+    Contestant::Floor,
+    Contestant::Socketioxide,
+    Contestant::SocketIo,
+];
+
+/// What a figure of ours is to be.
+#[derive(Debug, Clone, Copy)]
+enum Goal {
+    TimesFloor(f64),
+    AtMost(f64),
+}
+
+fn goal(scenario: Scenario, figure: Figure) -> Option<Goal> {
+    match (scenario, figure) {
+        (Scenario::B1, Figure::CpuPerUnit) => Some(Goal::TimesFloor(1.3)),
+        (Scenario::B1Burst, Figure::CpuPerUnit) => Some(Goal::TimesFloor(0.22)),
+        (Scenario::E1, Figure::CpuPerUnit) => Some(Goal::TimesFloor(1.2)),
+        (Scenario::C1, Figure::CpuPerUnit) => Some(Goal::TimesFloor(2.5)),
+        (Scenario::B1, Figure::SyscallsPerUnit) => Some(Goal::AtMost(1.05)),
+        (Scenario::B1Burst, Figure::SyscallsPerUnit) => Some(Goal::AtMost(0.2)),
+        (Scenario::M1, Figure::MemoryPerConnection) => Some(Goal::AtMost(4.0)),
+        _ => None,
+    }
+}
+
+impl Figure {
+    /// Its name with its unit.
+    pub(crate) fn title(self, scenario: Scenario) -> String {
+        let unit = scenario.unit();
+        match self {
+            Self::CpuPerUnit => format!("server CPU, µs per {unit}"),
+            Self::LatencyP50 => "latency p50, ms".to_owned(),
+            Self::LatencyP99 => "latency p99, ms".to_owned(),
+            Self::SyscallsPerUnit => format!("system calls per {unit}"),
+            Self::MemoryPerConnection => "RssAnon, KiB per connection (slope)".to_owned(),
+            Self::MemoryAtFull => "RssAnon at 8,000, KiB per connection".to_owned(),
+            Self::IdleCpu => "server CPU, µs per second and connection".to_owned(),
+            Self::GeneratorShare => "generator's share of its processor".to_owned(),
+        }
+    }
+}
+
+/// All outcomes as one Markdown table, aligned for a terminal.
+pub(crate) fn table(outcomes: &[Outcome]) -> String {
+    let columns: Vec<Contestant> = CONTESTANTS
+        .into_iter()
+        .filter(|contestant| {
+            let mut blocks = outcomes.iter().flat_map(|outcome| &outcome.blocks);
+            blocks.any(|block| block.contains_key(contestant))
+        })
+        .collect();
+    let mut rows = vec![head(&columns)];
+    for outcome in outcomes {
+        for figure in ROWS {
+            rows.extend(row(outcome, figure, &columns));
+        }
+    }
+    align(&rows)
+}
+
+fn head(columns: &[Contestant]) -> Vec<String> {
+    let mut head = vec!["scenario".to_owned(), "figure".to_owned()];
+    head.extend(columns.iter().map(|column| column.title().to_owned()));
+    head.extend(rivals(columns).map(|rival| format!("ours ÷ {}", rival.title())));
+    head.push("goal".to_owned());
+    head
+}
+
+/// Whom ours can be compared with.
+fn rivals(columns: &[Contestant]) -> impl Iterator<Item = Contestant> {
+    let is_complete = columns.contains(&Contestant::Ours);
+    RIVALS
+        .into_iter()
+        .filter(move |rival| is_complete && columns.contains(rival))
+}
+
+/// One row, if anybody has this figure.
+fn row(outcome: &Outcome, figure: Figure, columns: &[Contestant]) -> Option<Vec<String>> {
+    let cells: Vec<Option<Spread>> = columns
+        .iter()
+        .map(|column| absolute(outcome, figure, *column))
+        .collect();
+    if cells.iter().all(Option::is_none) {
+        return None;
+    }
+    let scenario = outcome.scenario;
+    let mut row = vec![scenario.title().to_owned(), figure.title(scenario)];
+    row.extend(cells.into_iter().map(cell));
+    row.extend(rivals(columns).map(|rival| cell(ratio(outcome, figure, rival))));
+    row.push(verdict(outcome, figure));
+    Some(row)
+}
+
+fn absolute(outcome: &Outcome, figure: Figure, contestant: Contestant) -> Option<Spread> {
+    if figure == Figure::SyscallsPerUnit {
+        return Spread::of(outcome.syscalls.get(&contestant).copied());
+    }
+    let blocks = outcome.blocks.iter();
+    Spread::of(blocks.filter_map(|block| block.get(&contestant)?.get(&figure).copied()))
+}
+
+/// Ours divided by `rival`, block by block.
+fn ratio(outcome: &Outcome, figure: Figure, rival: Contestant) -> Option<Spread> {
+    if figure == Figure::SyscallsPerUnit {
+        let ours = outcome.syscalls.get(&Contestant::Ours)?;
+        return Spread::of(outcome.syscalls.get(&rival).map(|rival| ours / rival));
+    }
+    let blocks = outcome.blocks.iter();
+    Spread::of(blocks.filter_map(|block| {
+        let of = |contestant| block.get(&contestant)?.get(&figure);
+        Some(of(Contestant::Ours)? / of(rival)?)
+    }))
+}
+
+/// The goal, and whether the median meets it.
+fn verdict(outcome: &Outcome, figure: Figure) -> String {
+    let Some(goal) = goal(outcome.scenario, figure) else {
+        return String::new();
+    };
+    let (text, limit, value) = match goal {
+        Goal::TimesFloor(limit) => (
+            format!("≤ {limit:.2} × floor"),
+            limit,
+            ratio(outcome, figure, Contestant::Floor),
+        ),
+        Goal::AtMost(limit) => (
+            format!("≤ {limit:.2}"),
+            limit,
+            absolute(outcome, figure, Contestant::Ours),
+        ),
+    };
+    match value {
+        Some(value) if value.median <= limit => format!("{text}: met"),
+        Some(_) => format!("{text}: missed"),
+        None => text,
+    }
+}
+
+fn cell(spread: Option<Spread>) -> String {
+    let Some(Spread { median, min, max }) = spread else {
+        return "–".to_owned();
+    };
+    if min.to_bits() == max.to_bits() {
+        return number(median);
+    }
+    format!("{} ({}–{})", number(median), number(min), number(max))
+}
+
+/// Three digits that mean something.
+fn number(value: f64) -> String {
+    match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+fn align(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0).max(3)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        write_row(&mut text, row, &widths);
+        if number == 0 {
+            write_row(&mut text, &rule, &widths);
+        }
+    }
+    text
+}
+
+fn write_row(text: &mut String, cells: &[String], widths: &[usize]) {
+    for (cell, width) in cells.iter().zip(widths) {
+        let padding = " ".repeat(width - cell.chars().count());
+        text.push_str("| ");
+        text.push_str(cell);
+        text.push_str(&padding);
+        text.push(' ');
+    }
+    text.push_str("|\n");
+}
+
+/// What each row comes from, and what a reader should know, as a Markdown list.
+pub(crate) fn remarks(outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
+    for outcome in outcomes {
+        let name = outcome.scenario.name();
+        let kept = outcome.blocks.len();
+        let attempts = outcome.attempts;
+        let about = &outcome.circumstances;
+        let line = format!(
+            "- `{name}`: {kept} of {attempts} blocks kept; {}; commit {}; {}; `{}`",
+            about.date, about.commit, about.placement, about.command
+        );
+        push_line(&mut text, &line);
+        for note in &outcome.notes {
+            push_line(&mut text, &format!("  - {note}"));
+        }
+    }
+    text
+}
+
+/// Writes `docs/benchmarks.md`.
+pub(crate) fn write(root: &Path, outcomes: &[Outcome]) -> Result<(), BenchError> {
+    let mut versions = String::new();
+    for (what, version) in versions::collect(root)? {
+        push_line(&mut versions, &format!("| {what} | {version} |"));
+    }
+    let page = TEMPLATE
+        .replace("{{method}}", "[bench/README.md](../bench/README.md)")
+        .replace("{{table}}", table(outcomes).trim_end())
+        .replace("{{remarks}}", remarks(outcomes).trim_end())
+        .replace("{{versions}}", versions.trim_end());
+    let path = root.join("docs/benchmarks.md");
+    fs::write(&path, page).attempt(&format!("write {}", path.display()))
+}
+
+fn push_line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("writing to a String does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::figures::Figures;
+    use crate::run::Circumstances;
+
+    fn outcome(blocks: &[(f64, f64)]) -> Outcome {
+        let figures = |cpu| Figures::from([(Figure::CpuPerUnit, cpu)]);
+        let block = |(ours, floor): &(f64, f64)| {
+            BTreeMap::from([
+                (Contestant::Ours, figures(*ours)),
+                (Contestant::Floor, figures(*floor)),
+            ])
+        };
+        Outcome {
+            scenario: Scenario::B1,
+            blocks: blocks.iter().map(block).collect(),
+            attempts: blocks.len(),
+            syscalls: BTreeMap::new(),
+            notes: Vec::new(),
+            circumstances: Circumstances {
+                date: "today".to_owned(),
+                commit: "abc".to_owned(),
+                command: "bench".to_owned(),
+                placement: "unpinned".to_owned(),
+            },
+        }
+    }
+
+    #[test]
+    fn ratios_are_taken_within_blocks() {
+        let outcome = outcome(&[(6.0, 5.0), (12.0, 10.0), (2.4, 2.0)]);
+        let ratio = ratio(&outcome, Figure::CpuPerUnit, Contestant::Floor).unwrap();
+        assert!((ratio.min - 1.2).abs() < 1e-9 && (ratio.max - 1.2).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_missed_goal_is_called_missed() {
+        let met = verdict(&outcome(&[(6.0, 5.0)]), Figure::CpuPerUnit);
+        let missed = verdict(&outcome(&[(7.0, 5.0)]), Figure::CpuPerUnit);
+        assert_eq!(
+            (&*met, &*missed),
+            ("≤ 1.30 × floor: met", "≤ 1.30 × floor: missed")
+        );
+    }
+
+    #[test]
+    fn nobody_has_a_column_who_did_not_take_part() {
+        let table = table(&[outcome(&[(6.0, 5.0), (6.2, 5.1), (7.0, 5.0)])]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].contains("| floor "));
+        assert!(!lines[0].contains("| socket.io "));
+        assert!(lines[2].contains("6.20 (6.00–7.00)"));
+    }
+}

@@ -1,0 +1,173 @@
+//! A guarded server with every kind of namespace, for the clients in `interop`.
+//!
+//! Its contract is in `interop/README.md`.
+
+mod counters;
+mod events;
+mod steered;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use http::StatusCode;
+use http::header::ORIGIN;
+use portcullis::auth::jwt::Jwt;
+use portcullis::auth::source::TokenSource;
+use portcullis::engineio::Transports;
+use portcullis::handshake::{Cors, GateRefusal, HeaderPolicy, RequestHead};
+use portcullis::socketio::codec::Codec;
+use portcullis::{Server, ServerBuilder, shutdown_signal};
+
+use crate::Failure;
+use crate::serve::Port;
+use counters::Counters;
+use steered::{Claims, Steered};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    port: Port,
+    /// Tokens are signed with this secret (HS256).
+    #[arg(long)]
+    jwt_secret: String,
+    /// Tokens must be for this audience.
+    #[arg(long)]
+    audience: Option<String>,
+    /// The packet codec.
+    #[arg(long, value_enum, default_value = "json")]
+    codec: CodecName,
+    /// Token sources, in order.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "auth,bearer")]
+    sources: Vec<Source>,
+    /// Only these origins pass the gate.
+    #[arg(long)]
+    origin: Vec<String>,
+    /// The transports offered.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "polling,websocket"
+    )]
+    transports: Vec<TransportName>,
+    /// Connections beyond get 503.
+    #[arg(long)]
+    max_connections: Option<usize>,
+    #[arg(long, default_value_t = 25_000)]
+    ping_interval: u64,
+    #[arg(long, default_value_t = 20_000)]
+    ping_timeout: u64,
+    #[arg(long, default_value_t = 10_000)]
+    auth_timeout: u64,
+    #[arg(long, default_value_t = 5_000)]
+    verify_timeout: u64,
+    #[arg(long, default_value_t = 10_000)]
+    upgrade_timeout: u64,
+    #[arg(long, default_value_t = 1_000_000)]
+    max_payload: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CodecName {
+    Json,
+    Msgpack,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Source {
+    Auth,
+    Bearer,
+    Cookie,
+    Query,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TransportName {
+    Polling,
+    Websocket,
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let counters = Arc::new(Counters::default());
+    let mut jwt = Jwt::<Claims>::hs256(options.jwt_secret.as_str());
+    if let Some(audience) = &options.audience {
+        jwt = jwt.audience(audience.as_str());
+    }
+    let sources = options.sources.iter().map(|source| match source {
+        Source::Auth => TokenSource::AuthPayload("token".into()),
+        Source::Bearer => TokenSource::Bearer,
+        Source::Cookie => TokenSource::Cookie("token".into()),
+        Source::Query => TokenSource::Query("token".into()),
+    });
+    let authenticator = Steered::new(jwt.sources(sources), Arc::clone(&counters));
+    let register = |is_public: bool| {
+        let counters = Arc::clone(&counters);
+        move |r: &mut portcullis::gateway::Registrar| {
+            if is_public {
+                r.public();
+            }
+            events::register(r, &counters);
+        }
+    };
+    let server = configure(Server::builder(), &options)
+        .authenticate(authenticator)
+        .namespace("/", register(false))
+        .namespace("/admin", register(false))
+        .namespace_pattern("/tenant-{id}", register(false))
+        .namespace("/open", register(true))
+        .build()
+        .await?;
+    let listener = options.port.listen().await?;
+    server.serve_on(listener, shutdown_signal()).await;
+    Ok(())
+}
+
+fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
+    let offers = |name| options.transports.contains(&name);
+    let mut builder = builder
+        .parser(match options.codec {
+            CodecName::Json => Codec::Json,
+            CodecName::Msgpack => Codec::Msgpack,
+        })
+        .transports(Transports {
+            polling: offers(TransportName::Polling),
+            websocket: offers(TransportName::Websocket),
+        })
+        .keep_headers(HeaderPolicy::All)
+        .ping_interval(Duration::from_millis(options.ping_interval))
+        .ping_timeout(Duration::from_millis(options.ping_timeout))
+        .auth_timeout(Duration::from_millis(options.auth_timeout))
+        .verify_timeout(Duration::from_millis(options.verify_timeout))
+        .upgrade_timeout(Duration::from_millis(options.upgrade_timeout))
+        .max_payload(options.max_payload);
+    if let Some(count) = options.max_connections {
+        builder = builder.max_connections(count);
+    }
+    if options.origin.is_empty() {
+        return builder.cors(Cors::any());
+    }
+    let allowed = Arc::new(options.origin.clone());
+    builder
+        .cors(Cors::origins(options.origin.clone()))
+        .origins_are_checked()
+        .allow_request(move |head| {
+            let allowed = Arc::clone(&allowed);
+            async move { check_origin(&head, &allowed) }
+        })
+}
+
+/// Lets in requests of the allowed pages, and of those who are no pages.
+fn check_origin(head: &RequestHead, allowed: &[String]) -> Result<(), GateRefusal> {
+    let mut origins = head.headers().get_all(ORIGIN).iter();
+    let is_allowed = match (origins.next(), origins.next()) {
+        (None, _) => true,
+        (Some(origin), None) => allowed.iter().any(|allowed| origin == allowed.as_str()),
+        (Some(_), Some(_)) => false,
+    };
+    if is_allowed {
+        Ok(())
+    } else {
+        Err(GateRefusal::new(StatusCode::FORBIDDEN))
+    }
+}

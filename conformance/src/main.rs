@@ -1,0 +1,65 @@
+//! Servers for outside judges: protocol suites, clients of other languages, load generators.
+//!
+//! Each subcommand listens on `127.0.0.1:<port>`, prints `listening on 127.0.0.1:<port>` once it
+//! accepts connections, and stops on SIGTERM. They use the public API only, and are not tuned to
+//! any suite: what they show is how the libraries behave.
+
+mod auth;
+mod bench;
+mod client_suite;
+mod protocol;
+mod serve;
+mod ws_echo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Servers for outside judges.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Engine.IO at /engine.io/ and Socket.IO at /socket.io/, with short timings.
+    Protocol(serve::Port),
+    /// What the test suite of socket.io-client expects.
+    ClientSuite(serve::Port),
+    /// Echo, ack and broadcast, for load generators.
+    Bench(bench::Options),
+    /// A bare WebSocket echo at /.
+    WsEcho(serve::Port),
+    /// A guarded server with every kind of namespace.
+    Auth(auth::Options),
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new();
+    let result = runtime.map_err(Failure::from).and_then(|runtime| {
+        runtime.block_on(async {
+            match Cli::parse().command {
+                Command::Protocol(port) => protocol::run(port).await,
+                Command::ClientSuite(port) => client_suite::run(port).await,
+                Command::Bench(options) => bench::run(options).await,
+                Command::WsEcho(port) => ws_echo::run(port).await,
+                Command::Auth(options) => auth::run(options).await,
+            }
+        })
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            serve::complain(&*error);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Addressing many sockets at once, on this node and on the others.
+//!
+//! ```text
+//!  server.to("a").except("b").emit("x", …) ─▶ encode once ─▶ sockets of this node
+//!                                                       └──▶ adapter ─▶ every other node
+//! ```
+//!
+//! # Invariants
+//!
+//! - An operator is a value: each modifier returns another one, and none changes the original.
+//! - Delivery on this node comes first and waits for nothing.
+//! - An event is encoded and framed once for all recipients of this node.
+//!
+//! # Not here
+//!
+//! Who is in which room (`namespace`), how it gets to other nodes (`adapter`).
+
+mod local_node;
+mod operations;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_socketio::ids::{NamespacePath, Room};
+use portcullis_socketio::payload::Payload;
+use serde::Serialize;
+
+pub(crate) use local_node::{AdapterWatcher, NodeState};
+pub use operations::{Fetched, RemoteSocket, ServerSideAnswers};
+
+use crate::adapter::{Envelope, Flags, Target};
+use crate::namespace::{Cluster, ClusterSlot, DEFAULT_ACK_TIMEOUT, EmitError, Namespace, Socket};
+
+/// The way to the sockets of one namespace, from anywhere: a gateway's field, an HTTP handler, a
+/// background task. Cheap to clone, and there before the server runs; until then it reaches
+/// nobody, and says so.
+#[derive(Clone)]
+pub struct Emitter {
+    slot: ClusterSlot,
+    namespace: NamespacePath,
+}
+
+impl Emitter {
+    pub(crate) const fn new(slot: ClusterSlot, namespace: NamespacePath) -> Self {
+        Self { slot, namespace }
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub const fn namespace(&self) -> &NamespacePath {
+        &self.namespace
+    }
+
+    /// Addresses the whole namespace.
+    #[must_use]
+    pub fn all(&self) -> BroadcastOperator {
+        BroadcastOperator {
+            slot: Arc::clone(&self.slot),
+            namespace: self.namespace.clone(),
+            target: Target::default(),
+            flags: Flags::new(),
+            local: false,
+            timeout: DEFAULT_ACK_TIMEOUT,
+        }
+    }
+
+    /// Addresses the members of a room; a socket's id is a room too.
+    #[must_use]
+    pub fn to(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.all().to(room)
+    }
+
+    /// The same as [`Self::to`].
+    #[must_use]
+    pub fn within(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.to(room)
+    }
+
+    /// Addresses everyone but the members of a room.
+    #[must_use]
+    pub fn except(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.all().except(room)
+    }
+
+    /// Sends an event to the whole namespace.
+    ///
+    /// # Errors
+    ///
+    /// If the event cannot be encoded, or the server is not running.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.all().emit(event, args)
+    }
+}
+
+impl fmt::Debug for Emitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emitter")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Some of the sockets of a namespace, and how to reach them.
+#[derive(Clone)]
+#[must_use = "an operator does nothing until an operation is called"]
+pub struct BroadcastOperator {
+    slot: ClusterSlot,
+    namespace: NamespacePath,
+    target: Target,
+    flags: Flags,
+    local: bool,
+    timeout: Duration,
+}
+
+impl BroadcastOperator {
+    /// Adds the members of a room. A socket in several rooms is reached once.
+    pub fn to(mut self, room: impl Into<Room>) -> Self {
+        let room = room.into();
+        if !self.target.rooms.contains(&room) {
+            self.target.rooms.push(room);
+        }
+        self
+    }
+
+    /// The same as [`Self::to`].
+    pub fn within(self, room: impl Into<Room>) -> Self {
+        self.to(room)
+    }
+
+    /// Leaves out the members of a room, whatever other rooms they are in.
+    pub fn except(mut self, room: impl Into<Room>) -> Self {
+        let room = room.into();
+        if !self.target.except.contains(&room) {
+            self.target.except.push(room);
+        }
+        self
+    }
+
+    /// The event is dropped for those who cannot take it at once.
+    pub const fn volatile(mut self) -> Self {
+        self.flags.volatile = true;
+        self
+    }
+
+    /// Whether a polling response that carries the event may be compressed.
+    pub const fn compress(mut self, allowed: bool) -> Self {
+        self.flags.compress = allowed;
+        self
+    }
+
+    /// Reaches this node only.
+    pub const fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// How long acks and other nodes are waited for. Default: 10 s.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sends an event: a tuple is several arguments, `()` none, anything else one.
+    ///
+    /// Returns when the event is queued for every socket of this node and handed to the adapter.
+    ///
+    /// # Errors
+    ///
+    /// If the event cannot be encoded, or the server is not running.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        let cluster = self.cluster()?;
+        let payload = Payload::event(event, args)?;
+        if let Some(namespace) = cluster.namespaces.get(&self.namespace) {
+            deliver(&namespace, &payload, &self.target, self.flags);
+        }
+        if !self.local {
+            cluster.adapter.publish(
+                &self.namespace,
+                Envelope::Broadcast {
+                    payload: Arc::new(payload),
+                    target: self.target.clone(),
+                    flags: self.flags,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn cluster(&self) -> Result<&Cluster, EmitError> {
+        self.slot.get().ok_or(EmitError::NotServing)
+    }
+}
+
+impl fmt::Debug for BroadcastOperator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BroadcastOperator")
+            .field("namespace", &self.namespace)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends an event to sockets of this node.
+fn deliver(namespace: &Namespace, payload: &Payload, target: &Target, flags: Flags) {
+    let dispatch = namespace.dispatch();
+    if dispatch.watches_outgoing() {
+        for socket in namespace.collect(target) {
+            dispatch.outgoing(&socket, payload);
+        }
+    }
+    let frame = crate::namespace::frames::event(namespace, payload, None);
+    namespace.deliver(
+        &frame.compress(flags.compress).finish(),
+        target,
+        flags.volatile,
+    );
+}
+
+impl Socket {
+    /// The emitter of the socket's namespace.
+    #[must_use]
+    pub fn server(&self) -> Emitter {
+        let namespace = self.inner().namespace();
+        Emitter::new(namespace.cluster(), namespace.path().clone())
+    }
+
+    /// Addresses the members of a room, this socket excluded.
+    pub fn to(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.broadcast().to(room)
+    }
+
+    /// Addresses the members of a room, this socket included.
+    pub fn within(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.server().to(room)
+    }
+
+    /// Addresses everyone but the members of a room and this socket.
+    pub fn except(&self, room: impl Into<Room>) -> BroadcastOperator {
+        self.broadcast().except(room)
+    }
+
+    /// Addresses everyone but this socket.
+    pub fn broadcast(&self) -> BroadcastOperator {
+        self.server().except(self.id())
+    }
+
+    /// Addresses everyone on this node but this socket.
+    pub fn local(&self) -> BroadcastOperator {
+        self.broadcast().local()
+    }
+}

@@ -1,0 +1,125 @@
+//! This node as the rest of the cluster sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use portcullis_socketio::args::Args;
+use portcullis_socketio::ids::{NamespacePath, Room};
+use portcullis_socketio::payload::Payload;
+use portcullis_socketio::value::Value;
+
+use super::operations::{apply_here, describe, rooms_here};
+use crate::adapter::{Adapter, Envelope, LocalNode, SocketDescription, Target};
+use crate::namespace::{Namespaces, Socket, Watcher, frames};
+use crate::session::turn;
+use crate::tasks::Tasks;
+
+/// What an adapter may do to this node.
+#[derive(Debug)]
+pub(crate) struct NodeState {
+    pub(crate) namespaces: Arc<Namespaces>,
+    pub(crate) tasks: Tasks,
+}
+
+impl LocalNode for NodeState {
+    fn apply(&self, path: &NamespacePath, envelope: Envelope) {
+        if let Envelope::ServerSideEmit { payload } = &envelope {
+            let handled = self.server_side_event(path, Args::from_values(payload.values()));
+            self.tasks.spawn(async move {
+                handled.await;
+            });
+        } else if let Some(namespace) = self.namespaces.get(path) {
+            apply_here(&namespace, &envelope);
+        }
+    }
+
+    fn broadcast_with_ack(
+        &self,
+        path: &NamespacePath,
+        payload: &Payload,
+        target: &Target,
+        timeout: Duration,
+        answer: Box<dyn FnMut(Args) + Send>,
+    ) -> usize {
+        let Some(namespace) = self.namespaces.get(path) else {
+            return 0;
+        };
+        let id = namespace.next_ack();
+        let frame = frames::event(&namespace, payload, Some(id)).finish();
+        let sockets = namespace.collect(target);
+        let ids = sockets.iter().map(Socket::id);
+        namespace.acks().expect_each(id, ids, answer);
+        turn(|| {
+            for socket in &sockets {
+                // Who has left meanwhile will not answer, which the asking node finds out.
+                let _ = socket.inner().send(&frame, false);
+            }
+        });
+        let count = sockets.len();
+        self.tasks.spawn(async move {
+            tokio::time::sleep(timeout).await;
+            namespace.acks().forget(id);
+        });
+        count
+    }
+
+    fn fetch_sockets(&self, path: &NamespacePath, target: &Target) -> Vec<SocketDescription> {
+        let namespace = self.namespaces.get(path);
+        namespace.map_or_else(Vec::new, |namespace| {
+            namespace.collect(target).iter().map(describe).collect()
+        })
+    }
+
+    fn rooms(&self, path: &NamespacePath) -> Vec<Room> {
+        self.namespaces
+            .get(path)
+            .map_or_else(Vec::new, |namespace| rooms_here(&namespace))
+    }
+
+    fn has_room(&self, path: &NamespacePath, room: &Room) -> bool {
+        self.namespaces
+            .get(path)
+            .is_some_and(|namespace| namespace.has_room(room))
+    }
+
+    fn server_side_event(
+        &self,
+        path: &NamespacePath,
+        args: Args,
+    ) -> BoxFuture<'static, Option<Args>> {
+        let Some(namespace) = self.namespaces.get(path) else {
+            return Box::pin(std::future::ready(None));
+        };
+        let mut values = args.values().unwrap_or_default().into_iter();
+        let Some(Value::String(event)) = values.next() else {
+            return Box::pin(std::future::ready(None));
+        };
+        let args = Args::from_values(values.collect());
+        namespace
+            .dispatch()
+            .server_side_event(event.as_str().into(), args)
+    }
+}
+
+/// Tells the adapter what comes and goes on this node.
+#[derive(Debug)]
+pub(crate) struct AdapterWatcher(pub(crate) Arc<dyn Adapter>);
+
+impl Watcher for AdapterWatcher {
+    fn namespace_opened(&self, namespace: &NamespacePath) {
+        self.0.namespace_opened(namespace);
+    }
+
+    fn namespace_closed(&self, namespace: &NamespacePath) {
+        self.0.namespace_closed(namespace);
+    }
+
+    fn room_opened(&self, namespace: &NamespacePath, room: &Room) {
+        self.0.room_opened(namespace, room);
+    }
+
+    fn room_closed(&self, namespace: &NamespacePath, room: &Room) {
+        self.0.room_closed(namespace, room);
+    }
+}

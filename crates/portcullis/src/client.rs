@@ -1,0 +1,482 @@
+//! One peer in many namespaces: from messages to sockets, and back.
+//!
+//! ```text
+//!  message ─▶ decoder ─▶ client machine ─▶ CONNECT ─▶ gate ─▶ Socket ─┐
+//!                                     └──▶ EVENT ──▶ lane ─▶ handler  ├─ per namespace: a seat
+//!                                     └──▶ ACK ────▶ whoever waits    │
+//!                                     └──▶ DISCONNECT ─▶ on_disconnect┘
+//! ```
+//!
+//! # Invariants
+//!
+//! - The CONNECT reply is the first thing that a client hears of its socket.
+//! - `on_disconnect` runs once for each socket that was accepted, behind the handlers in flight.
+//! - What breaks the rules ends the whole connection, and nobody else's.
+//!
+//! # Not here
+//!
+//! The rules themselves (`portcullis_socketio::client`), who may connect (`gate`).
+
+mod gate;
+mod lane;
+
+use std::future::Future as _;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use portcullis_engineio::CloseReason;
+use portcullis_socketio::client::{Client, Output};
+use portcullis_socketio::codec::{Codec, DecodeError, Decoder};
+use portcullis_socketio::ids::{AckId, NamespacePath};
+use portcullis_socketio::packet::{Auth, Packet};
+use smallvec::SmallVec;
+use tokio::time::Sleep;
+
+use gate::{Admitted, Refused};
+pub(crate) use gate::{Gate, GateOptions};
+use lane::{Flood, Lane};
+
+use crate::auth::Refusal;
+use crate::handshake::{Accept, RequestFacts};
+use crate::namespace::{DisconnectReason, Incoming, SocketInner, frames};
+use crate::session::{Connection, Ending, SessionHandle, SessionHandler};
+
+/// How long the attachments of a packet may take to arrive.
+const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So many refusals a connection may collect before it is closed with the next.
+const MAX_REFUSALS: u8 = 3;
+
+/// Puts a client on top of every session.
+#[derive(Debug)]
+pub(crate) struct Clients(pub(crate) Arc<Gate>);
+
+impl Accept for Clients {
+    fn accept(
+        &self,
+        session: SessionHandle,
+        request: Arc<RequestFacts>,
+    ) -> Box<dyn SessionHandler> {
+        Box::new(ClientTask {
+            gate: Arc::clone(&self.0),
+            connection: Arc::clone(session.connection()),
+            request,
+            decoder: Decoder::new(self.0.codec()),
+            machine: Client::new(),
+            seats: SmallVec::new(),
+            refusals: 0,
+            state: State::Open,
+            attachments_timer: None,
+        })
+    }
+}
+
+/// One client, on its session's task.
+struct ClientTask {
+    gate: Arc<Gate>,
+    connection: Arc<Connection>,
+    request: Arc<RequestFacts>,
+    decoder: Decoder,
+    machine: Client,
+    seats: SmallVec<[Seat; 1]>,
+    refusals: u8,
+    state: State,
+    attachments_timer: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The rules were broken, or the server wants an end: nothing more is read.
+    Closing,
+    Closed,
+}
+
+/// The client's place in one namespace.
+enum Seat {
+    Connecting {
+        namespace: NamespacePath,
+        verdict: BoxFuture<'static, Result<Admitted, Refused>>,
+    },
+    Connected {
+        admitted: Admitted,
+        /// Present while events are being handled or wait to be.
+        lane: Option<Box<Lane>>,
+    },
+    /// The socket has ended; handlers in flight come first, then `on_disconnect`.
+    Leaving {
+        admitted: Admitted,
+        lane: Option<Box<Lane>>,
+        farewell: Option<BoxFuture<'static, ()>>,
+    },
+}
+
+impl SessionHandler for ClientTask {
+    fn handle_text(&mut self, text: &str, cx: &mut Context<'_>) -> ControlFlow<()> {
+        let packet = self.decoder.handle_text(text, self.gate.codec_limits());
+        self.handle_decoded(packet, cx)
+    }
+
+    fn handle_binary(&mut self, data: Bytes, cx: &mut Context<'_>) -> ControlFlow<()> {
+        let packet = self.decoder.handle_binary(data, self.gate.codec_limits());
+        self.handle_decoded(packet, cx)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_attachments(cx);
+        let mut index = 0;
+        while let Some(seat) = self.seats.get_mut(index) {
+            let step = seat.poll(cx);
+            if self.step(index, step, cx) {
+                index += 1;
+            }
+        }
+        if self.state == State::Closed && self.seats.is_empty() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn handle_close_requested(&mut self) {
+        self.state = State::Closing;
+        for seat in &self.seats {
+            if let Seat::Connected { admitted, .. } = seat {
+                admitted.socket().disconnect(false);
+            }
+        }
+        self.seats
+            .retain(|seat| !matches!(seat, Seat::Connecting { .. }));
+    }
+
+    fn handle_closed(&mut self, reason: CloseReason) {
+        self.end_all(match reason {
+            CloseReason::TransportClose => DisconnectReason::TransportClose,
+            CloseReason::ParseError => DisconnectReason::ParseError,
+            CloseReason::PingTimeout => DisconnectReason::PingTimeout,
+            CloseReason::ServerShuttingDown => DisconnectReason::ServerShuttingDown,
+            CloseReason::SlowConsumer => DisconnectReason::SlowConsumer,
+            CloseReason::ForcedClose => DisconnectReason::ForcedClose,
+            _ => DisconnectReason::TransportError,
+        });
+        self.state = State::Closed;
+        self.attachments_timer = None;
+        self.decoder = Decoder::new(Codec::Json);
+    }
+}
+
+impl ClientTask {
+    fn handle_decoded(
+        &mut self,
+        packet: Result<Option<Packet>, DecodeError>,
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<()> {
+        if self.state != State::Open {
+            return ControlFlow::Break(());
+        }
+        match packet {
+            Ok(Some(packet)) => {
+                self.attachments_timer = None;
+                let limits = self.gate.client_limits();
+                self.machine.handle_packet(packet, limits, Instant::now());
+                self.drain(cx);
+            }
+            Ok(None) if self.decoder.has_pending() => {
+                if self.attachments_timer.is_none() {
+                    let timer = tokio::time::sleep(ATTACHMENTS_TIMEOUT);
+                    self.attachments_timer = Some(Box::pin(timer));
+                }
+            }
+            Ok(None) => metrics::counter!("portcullis_packets_ignored_total").increment(1),
+            Err(error) => {
+                tracing::debug!(%error, "invalid packet");
+                self.violate("invalid_packet");
+            }
+        }
+        if self.state == State::Open {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+
+    fn poll_attachments(&mut self, cx: &mut Context<'_>) {
+        if let Some(timer) = &mut self.attachments_timer
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            self.attachments_timer = None;
+            self.violate("attachments_timeout");
+        }
+    }
+
+    /// Obeys the machine.
+    fn drain(&mut self, cx: &mut Context<'_>) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Connect { namespace, auth } => self.connect(namespace, auth, cx),
+                Output::Event {
+                    namespace,
+                    ack,
+                    event,
+                    args,
+                } => self.event(&namespace, Incoming { event, args, ack }, cx),
+                Output::Ack {
+                    namespace,
+                    id,
+                    args,
+                } => self.ack(&namespace, id, args),
+                Output::Disconnect { namespace } => self.leave(&namespace),
+                Output::TooManyNamespaces { namespace } => {
+                    self.refuse(namespace.as_str(), &Refusal::new("Too many namespaces"));
+                }
+                Output::InvalidNamespace { raw } => {
+                    self.refuse(&raw, &gate::invalid_namespace());
+                    self.count_refusal();
+                }
+                Output::Dropped(reason) => {
+                    let reason = reason.as_str();
+                    metrics::counter!("portcullis_packets_dropped_total", "reason" => reason)
+                        .increment(1);
+                }
+                Output::Violation(violation) => self.violate(violation.as_str()),
+            }
+            if self.state != State::Open {
+                return;
+            }
+        }
+    }
+
+    fn connect(&mut self, namespace: NamespacePath, auth: Auth, cx: &mut Context<'_>) {
+        let verdict = Arc::clone(&self.gate).admit(
+            Arc::clone(&self.connection),
+            Arc::clone(&self.request),
+            namespace.clone(),
+            auth,
+        );
+        let index = self.seats.len();
+        self.seats.push(Seat::Connecting { namespace, verdict });
+        // Most verdicts need no waiting: the reply can leave with this very turn.
+        if let Some(seat) = self.seats.get_mut(index) {
+            let step = seat.poll(cx);
+            self.step(index, step, cx);
+        }
+    }
+
+    fn event(&mut self, namespace: &NamespacePath, incoming: Incoming, cx: &mut Context<'_>) {
+        let Some(Seat::Connected { admitted, lane }) = self.seat(namespace) else {
+            return;
+        };
+        if admitted.socket().is_disconnected() {
+            return;
+        }
+        if let Err(Flood) = Lane::push(lane, admitted.socket(), incoming, cx) {
+            self.violate("flood");
+        }
+    }
+
+    fn ack(&mut self, namespace: &NamespacePath, id: AckId, args: portcullis_socketio::args::Args) {
+        if let Some(Seat::Connected { admitted, .. }) = self.seat(namespace) {
+            let socket = admitted.socket();
+            socket.namespace().acks().resolve(id, socket.id(), args);
+        }
+    }
+
+    /// The client left a namespace, or gave up waiting for one.
+    fn leave(&mut self, namespace: &NamespacePath) {
+        match self.seat(namespace) {
+            Some(Seat::Connected { admitted, .. }) => {
+                admitted.socket().end(DisconnectReason::ClientNamespaceDisconnect);
+                // The farewell begins with the next poll of the seats, in this same turn.
+            }
+            Some(Seat::Connecting { .. }) => self.seats.retain(|seat| {
+                !matches!(seat, Seat::Connecting { namespace: waiting, .. } if waiting == namespace)
+            }),
+            Some(Seat::Leaving { .. }) | None => {}
+        }
+    }
+
+    /// Acts on what became of a seat; says whether the seat is still there.
+    fn step(&mut self, index: usize, step: Step, cx: &mut Context<'_>) -> bool {
+        match step {
+            Step::Stay => true,
+            Step::Done => {
+                self.seats.remove(index);
+                false
+            }
+            Step::Left(namespace) => {
+                self.machine.handle_left(&namespace, Instant::now());
+                true
+            }
+            Step::Refused(namespace, refusal) => {
+                self.seats.remove(index);
+                self.refuse(namespace.as_str(), &refusal.refusal);
+                self.machine.refuse(&namespace);
+                if refusal.is_unauthorized || !self.has_joined() {
+                    self.count_refusal();
+                }
+                false
+            }
+            Step::Admitted(namespace) => {
+                self.connection.joined();
+                self.machine.accept(&namespace, Instant::now());
+                // What was sent ahead of the verdict is handled now.
+                self.drain(cx);
+                true
+            }
+        }
+    }
+
+    fn refuse(&self, namespace: &str, refusal: &Refusal) {
+        let codec = self.gate.codec();
+        let packet = frames::control(codec, |buffer| {
+            let (message, data) = (refusal.message(), refusal.as_data());
+            codec.encode_connect_error(buffer, namespace, message, data);
+        });
+        self.connection.send(&packet, false);
+        metrics::counter!("portcullis_connects_refused_total").increment(1);
+    }
+
+    fn count_refusal(&mut self) {
+        self.refusals += 1;
+        if self.refusals > MAX_REFUSALS {
+            self.violate("too_many_refusals");
+        }
+    }
+
+    fn has_joined(&self) -> bool {
+        self.seats
+            .iter()
+            .any(|seat| matches!(seat, Seat::Connected { .. }))
+    }
+
+    /// The peer broke the rules: everything it has here ends, and so does its connection.
+    fn violate(&mut self, rule: &'static str) {
+        tracing::debug!(rule, "connection closed for breaking the rules");
+        metrics::counter!("portcullis_violations_total", "rule" => rule).increment(1);
+        let at_once = self
+            .connection
+            .with_outbox(|outbox| outbox.can_close_at_once());
+        self.end_all(if at_once {
+            DisconnectReason::ForcedClose
+        } else {
+            DisconnectReason::ForcedServerClose
+        });
+        self.state = State::Closing;
+        self.connection.end(Ending::Requested);
+    }
+
+    fn end_all(&mut self, reason: DisconnectReason) {
+        self.seats
+            .retain(|seat| !matches!(seat, Seat::Connecting { .. }));
+        for seat in &self.seats {
+            if let Seat::Connected { admitted, .. } = seat {
+                admitted.socket().end(reason);
+            }
+        }
+    }
+
+    /// The live seat of a namespace; one that is being left does not count.
+    fn seat(&mut self, namespace: &NamespacePath) -> Option<&mut Seat> {
+        self.seats.iter_mut().find(|seat| match seat {
+            Seat::Connecting {
+                namespace: name, ..
+            } => name == namespace,
+            Seat::Connected { admitted, .. } => admitted.socket().namespace().path() == namespace,
+            Seat::Leaving { .. } => false,
+        })
+    }
+}
+
+impl Drop for ClientTask {
+    /// A task that is dropped with its runtime must not leave sockets behind in rooms.
+    fn drop(&mut self) {
+        self.end_all(DisconnectReason::ServerShuttingDown);
+    }
+}
+
+/// What became of a seat.
+enum Step {
+    Stay,
+    Admitted(NamespacePath),
+    Refused(NamespacePath, Refused),
+    /// The server made the socket leave.
+    Left(NamespacePath),
+    Done,
+}
+
+impl Seat {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Step {
+        match self {
+            Self::Connecting { namespace, verdict } => match verdict.as_mut().poll(cx) {
+                Poll::Pending => Step::Stay,
+                Poll::Ready(Err(refused)) => Step::Refused(namespace.clone(), refused),
+                Poll::Ready(Ok(admitted)) => {
+                    let namespace = namespace.clone();
+                    admitted.enter();
+                    *self = Self::Connected {
+                        admitted,
+                        lane: None,
+                    };
+                    Step::Admitted(namespace)
+                }
+            },
+            Self::Connected { admitted, lane } => {
+                if !admitted.socket().is_disconnected() {
+                    Lane::poll(lane, admitted.socket(), cx);
+                    return Step::Stay;
+                }
+                let reason = admitted.socket().end_reason();
+                let by_server = reason == Some(DisconnectReason::ServerNamespaceDisconnect);
+                let namespace = admitted.socket().namespace().path().clone();
+                let (admitted, mut lane) = (admitted.clone(), lane.take());
+                if let Some(lane) = &mut lane {
+                    lane.forget_queue();
+                }
+                *self = Self::Leaving {
+                    admitted,
+                    lane,
+                    farewell: None,
+                };
+                // Polled again at once: most farewells need no waiting.
+                let step = self.poll(cx);
+                match step {
+                    Step::Stay if by_server => Step::Left(namespace),
+                    step => step,
+                }
+            }
+            Self::Leaving {
+                admitted,
+                lane,
+                farewell,
+            } => {
+                Lane::poll(lane, admitted.socket(), cx);
+                if lane.is_some() {
+                    return Step::Stay;
+                }
+                let farewell = farewell.get_or_insert_with(|| say_farewell(admitted.socket()));
+                match farewell.as_mut().poll(cx) {
+                    Poll::Pending => Step::Stay,
+                    Poll::Ready(()) => Step::Done,
+                }
+            }
+        }
+    }
+}
+
+/// Counts the end of a socket, and runs `on_disconnect`.
+fn say_farewell(socket: &Arc<SocketInner>) -> BoxFuture<'static, ()> {
+    let reason = socket
+        .end_reason()
+        .unwrap_or(DisconnectReason::TransportClose);
+    tracing::debug!(reason = reason.as_str(), "socket disconnected");
+    metrics::counter!("portcullis_sockets_disconnected_total", "reason" => reason.as_str())
+        .increment(1);
+    let socket = Arc::clone(socket).into();
+    let namespace = crate::namespace::Socket::inner(&socket).namespace();
+    let farewell = namespace.dispatch().disconnect(&socket, reason);
+    farewell.unwrap_or_else(|| Box::pin(std::future::ready(())))
+}

@@ -1,0 +1,198 @@
+//! Async functions as handlers: up to eight parameters, each of which says what it needs.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt as _;
+
+use super::extract::{EventContext, FromEvent, FromSocket};
+use super::reply::{EventError, IntoReply, Outcome};
+use crate::auth::Refusal;
+use crate::namespace::{DisconnectReason, Socket};
+
+/// Handles an event. Implemented for async functions of up to eight [`FromEvent`] parameters that
+/// return something that is [`IntoReply`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event handler",
+    note = "a handler is an async function whose parameters implement `FromEvent` and whose \
+            result implements `IntoReply`"
+)]
+pub trait EventHandler<M>: Send + Sync + 'static {
+    /// Takes what it needs from the event and starts.
+    ///
+    /// # Errors
+    ///
+    /// If a parameter cannot be taken.
+    fn call(&self, context: &EventContext<'_>) -> Result<BoxFuture<'static, Outcome>, EventError>;
+}
+
+/// Handles a socket that wants to connect; an error refuses it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a connect handler",
+    note = "a connect handler is an async function whose parameters implement `FromSocket` and \
+            which returns `()` or a `Result` whose error is `Into<Refusal>`"
+)]
+pub trait ConnectHandler<M>: Send + Sync + 'static {
+    /// Takes what it needs from the socket and starts.
+    fn call(&self, socket: &Socket) -> BoxFuture<'static, Result<(), Refusal>>;
+}
+
+/// Handles the end of a socket.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a disconnect handler",
+    note = "a disconnect handler is an async function whose parameters implement `FromDisconnect`"
+)]
+pub trait DisconnectHandler<M>: Send + Sync + 'static {
+    /// Takes what it needs and starts.
+    fn call(&self, socket: &Socket, reason: DisconnectReason) -> BoxFuture<'static, ()>;
+}
+
+/// Something that `on_disconnect` can ask for.
+pub trait FromDisconnect: Sized {
+    /// Takes it from the socket that left.
+    ///
+    /// # Errors
+    ///
+    /// If the socket does not have it; the handler is not run then.
+    fn from_disconnect(socket: &Socket, reason: DisconnectReason) -> Result<Self, EventError>;
+}
+
+impl<T: FromSocket> FromDisconnect for T {
+    fn from_disconnect(socket: &Socket, _reason: DisconnectReason) -> Result<Self, EventError> {
+        Self::from_socket(socket)
+    }
+}
+
+impl FromDisconnect for DisconnectReason {
+    fn from_disconnect(_socket: &Socket, reason: DisconnectReason) -> Result<Self, EventError> {
+        Ok(reason)
+    }
+}
+
+/// What a connect handler may return.
+pub trait IntoVerdict {
+    /// Whether the socket may come in.
+    ///
+    /// # Errors
+    ///
+    /// If it may not.
+    fn into_verdict(self) -> Result<(), Refusal>;
+}
+
+impl IntoVerdict for () {
+    fn into_verdict(self) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Refusal>> IntoVerdict for Result<(), E> {
+    fn into_verdict(self) -> Result<(), Refusal> {
+        self.map_err(Into::into)
+    }
+}
+
+macro_rules! impl_handlers {
+    ($($T:ident)*) => {
+        #[expect(non_snake_case, reason = "parameters are named as their types")]
+        #[allow(unused_variables, reason = "a function without parameters uses none")]
+        const _: () = {
+            impl<F, Fut, R, $($T,)*> EventHandler<($($T,)*)> for F
+            where
+                F: Fn($($T),*) -> Fut + Send + Sync + 'static,
+                Fut: Future<Output = R> + Send + 'static,
+                R: IntoReply,
+                $($T: FromEvent,)*
+            {
+                fn call(
+                    &self,
+                    context: &EventContext<'_>,
+                ) -> Result<BoxFuture<'static, Outcome>, EventError> {
+                    $(let $T = $T::from_event(context)?;)*
+                    let running = self($($T),*);
+                    Ok(async move { running.await.into_reply() }.boxed())
+                }
+            }
+
+            impl<F, Fut, R, $($T,)*> ConnectHandler<($($T,)*)> for F
+            where
+                F: Fn($($T),*) -> Fut + Send + Sync + 'static,
+                Fut: Future<Output = R> + Send + 'static,
+                R: IntoVerdict,
+                $($T: FromSocket,)*
+            {
+                fn call(&self, socket: &Socket) -> BoxFuture<'static, Result<(), Refusal>> {
+                    $(let $T = match $T::from_socket(socket) {
+                        Ok(value) => value,
+                        Err(error) => return std::future::ready(Err(error.into())).boxed(),
+                    };)*
+                    let running = self($($T),*);
+                    async move { running.await.into_verdict() }.boxed()
+                }
+            }
+
+            impl<F, Fut, $($T,)*> DisconnectHandler<($($T,)*)> for F
+            where
+                F: Fn($($T),*) -> Fut + Send + Sync + 'static,
+                Fut: Future<Output = ()> + Send + 'static,
+                $($T: FromDisconnect,)*
+            {
+                fn call(
+                    &self,
+                    socket: &Socket,
+                    reason: DisconnectReason,
+                ) -> BoxFuture<'static, ()> {
+                    $(let Ok($T) = $T::from_disconnect(socket, reason) else {
+                        return std::future::ready(()).boxed();
+                    };)*
+                    self($($T),*).boxed()
+                }
+            }
+        };
+    };
+}
+
+impl_handlers!();
+impl_handlers!(T1);
+impl_handlers!(T1 T2);
+impl_handlers!(T1 T2 T3);
+impl_handlers!(T1 T2 T3 T4);
+impl_handlers!(T1 T2 T3 T4 T5);
+impl_handlers!(T1 T2 T3 T4 T5 T6);
+impl_handlers!(T1 T2 T3 T4 T5 T6 T7);
+impl_handlers!(T1 T2 T3 T4 T5 T6 T7 T8);
+
+/// An event handler whose parameters are forgotten.
+pub(super) type ErasedEvent =
+    Arc<dyn Fn(&EventContext<'_>) -> Result<BoxFuture<'static, Outcome>, EventError> + Send + Sync>;
+
+/// A connect handler whose parameters are forgotten.
+pub(super) type ErasedConnect =
+    Arc<dyn Fn(&Socket) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
+
+/// A disconnect handler whose parameters are forgotten.
+pub(super) type ErasedDisconnect =
+    Arc<dyn Fn(&Socket, DisconnectReason) -> BoxFuture<'static, ()> + Send + Sync>;
+
+pub(super) fn erase_event<M>(handler: impl EventHandler<M>) -> ErasedEvent {
+    Arc::new(move |context| handler.call(context))
+}
+
+pub(super) fn erase_connect<M>(handler: impl ConnectHandler<M>) -> ErasedConnect {
+    Arc::new(move |socket| handler.call(socket))
+}
+
+pub(super) fn erase_disconnect<M>(handler: impl DisconnectHandler<M>) -> ErasedDisconnect {
+    Arc::new(move |socket, reason| handler.call(socket, reason))
+}
+
+/// Runs user code; a panic becomes `None`, and is logged and counted.
+pub(super) async fn contain<T>(place: &'static str, code: impl Future<Output = T>) -> Option<T> {
+    let result = AssertUnwindSafe(code).catch_unwind().await;
+    if result.is_err() {
+        tracing::error!(place, "a handler panicked");
+        metrics::counter!("portcullis_panics_total", "place" => place).increment(1);
+    }
+    result.ok()
+}

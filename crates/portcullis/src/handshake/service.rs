@@ -1,0 +1,521 @@
+//! One HTTP request, from its head to its response.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_KEY};
+use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE, VARY};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::upgrade::OnUpgrade;
+use portcullis_engineio as engineio;
+use portcullis_engineio::{
+    Known, Open, Query, Rejection, RejectionCode, SessionId, TransportName, Verdict as Wants,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::compress::Coding;
+use super::facts::{RemoteAddress, RequestFacts};
+use super::gate::RequestHead;
+use super::options::HttpOptions;
+use super::respond::{self, Body};
+use super::{Accept, Headers, bundle};
+use crate::session::{self, Core, PollReply, Post, Request as SessionRequest, Stream, Verdict};
+
+/// The way into an engine: it turns requests into sessions.
+pub(crate) struct Door {
+    pub(crate) core: Arc<Core>,
+    pub(crate) options: HttpOptions,
+    pub(crate) accept: Box<dyn Accept>,
+}
+
+/// What one request is about.
+struct Exchange {
+    query: Query,
+    is_upgrade: bool,
+    head: Option<Arc<RequestHead>>,
+    coding: Option<Coding>,
+}
+
+/// How a request failed to get what it wants.
+enum Failure {
+    Rejected(Rejection),
+    Status(StatusCode),
+    /// The session ended in the middle of the request: its connection ends too.
+    Cut,
+}
+
+impl From<RejectionCode> for Failure {
+    fn from(code: RejectionCode) -> Self {
+        Self::Rejected(code.into())
+    }
+}
+
+impl Door {
+    /// Answers one request.
+    pub(crate) async fn handle<B>(self: Arc<Self>, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+    {
+        let (mut parts, body) = request.into_parts();
+        if let Some(directory) = &self.options.serve_client
+            && let Some(name) = bundle::file_name(parts.uri.path())
+        {
+            return bundle::serve(directory.clone(), name, &parts.headers).await;
+        }
+        let mut cors_headers = HeaderMap::new();
+        if let Some(cors) = &self.options.cors {
+            cors.decorate(&parts.headers, &mut cors_headers);
+            if parts.method == http::Method::OPTIONS {
+                let mut response = respond::empty(StatusCode::NO_CONTENT);
+                *response.status_mut() = cors.preflight(&parts.headers, &mut cors_headers);
+                merge(response.headers_mut(), cors_headers);
+                return response;
+            }
+        }
+        let exchange = self.exchange(&parts);
+        let result = self.answer(&exchange, &mut parts, body).await;
+        let mut response = match result {
+            Ok(response) => response,
+            Err(Failure::Cut) => {
+                let mut response = respond::empty(StatusCode::BAD_REQUEST);
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                response
+            }
+            Err(Failure::Status(status)) => respond::empty(status),
+            Err(Failure::Rejected(rejection)) => {
+                let code = rejection.code();
+                tracing::debug!(code = code.number(), "request rejected");
+                metrics::counter!(
+                    "portcullis_requests_rejected_total", "code" => code.message()
+                )
+                .increment(1);
+                respond::rejection(&rejection, exchange.is_upgrade)
+            }
+        };
+        merge(response.headers_mut(), cors_headers);
+        if let (Some(hook), Some(head)) = (&self.options.headers, &exchange.head) {
+            hook(response.headers_mut(), head);
+        }
+        response
+    }
+
+    fn exchange(&self, parts: &Parts) -> Exchange {
+        Exchange {
+            query: Query::parse(parts.uri.query().unwrap_or("")),
+            is_upgrade: is_upgrade(&parts.headers),
+            head: self.options.wants_head().then(|| {
+                Arc::new(RequestHead {
+                    method: parts.method.clone(),
+                    uri: parts.uri.clone(),
+                    headers: parts.headers.clone(),
+                    address: address(parts),
+                })
+            }),
+            coding: self
+                .options
+                .compression_threshold
+                .and_then(|_| Coding::accepted(&parts.headers)),
+        }
+    }
+
+    async fn answer<B>(
+        self: &Arc<Self>,
+        exchange: &Exchange,
+        parts: &mut Parts,
+        body: B,
+    ) -> Result<Response<Body>, Failure>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+    {
+        let connection = exchange.query.sid().and_then(|sid| self.core.find(sid));
+        let mailbox = connection
+            .as_ref()
+            .and_then(|connection| connection.mailbox());
+        let known = match (&connection, &mailbox) {
+            (None, _) => Known::Nothing,
+            (Some(_), Some(_)) => Known::Session(TransportName::Polling),
+            (Some(_), None) => Known::Session(TransportName::WebSocket),
+        };
+        let request = engineio::Request {
+            method: match parts.method {
+                http::Method::GET => engineio::Method::Get,
+                http::Method::POST => engineio::Method::Post,
+                _ => engineio::Method::Other,
+            },
+            is_upgrade: exchange.is_upgrade,
+            query: &exchange.query,
+            origin_is_valid: origin_is_valid(&parts.headers),
+            transports: self.options.transports,
+            known,
+        };
+        let gone = RejectionCode::SessionUnknown;
+        match request.verify()? {
+            Wants::Open(transport) => self.open(transport, exchange, parts).await,
+            Wants::Upgrade => self.upgrade(mailbox, exchange, parts).await,
+            Wants::Poll => self.poll(mailbox.ok_or(gone)?, exchange).await,
+            Wants::Post => self.post(mailbox.ok_or(gone)?, parts, body).await,
+            Wants::UnsupportedMethod => Err(Failure::Status(StatusCode::INTERNAL_SERVER_ERROR)),
+        }
+    }
+
+    /// Opens a session, if the gate lets it.
+    async fn open(
+        self: &Arc<Self>,
+        transport: TransportName,
+        exchange: &Exchange,
+        parts: &mut Parts,
+    ) -> Result<Response<Body>, Failure> {
+        self.pass_gate(exchange).await?;
+        let id = self.generate_id(exchange).await?;
+        let facts = Arc::new(self.facts(parts));
+        let mut response = match transport {
+            TransportName::WebSocket => {
+                let (on_upgrade, response) = prepare_upgrade(parts)?;
+                let (door, base64) = (Arc::clone(self), exchange.query.base64());
+                self.core.spawn(async move {
+                    door.open_websocket(on_upgrade, id, base64, facts).await;
+                });
+                response
+            }
+            _ => {
+                let open = self.open_packet(&id, transport);
+                let cookie = self
+                    .options
+                    .cookie
+                    .as_ref()
+                    .and_then(|cookie| cookie.header(&id));
+                let opened = self
+                    .core
+                    .open_polling(id, |session| self.accept.accept(session, facts));
+                opened.ok_or(RejectionCode::BadRequest)?;
+                let mut response = respond::payload(open.into());
+                if let Some(cookie) = cookie {
+                    response
+                        .headers_mut()
+                        .insert(http::header::SET_COOKIE, cookie);
+                }
+                response
+            }
+        };
+        if let (Some(hook), Some(head)) = (&self.options.initial_headers, &exchange.head) {
+            hook(response.headers_mut(), head);
+        }
+        Ok(response)
+    }
+
+    async fn open_websocket(
+        &self,
+        on_upgrade: OnUpgrade,
+        id: SessionId,
+        base64: bool,
+        facts: Arc<RequestFacts>,
+    ) {
+        let Ok(upgraded) = on_upgrade.await else {
+            return;
+        };
+        let open = self.open_packet(&id, TransportName::WebSocket);
+        let upgraded = Stream::from_upgraded(upgraded);
+        let opened = self
+            .core
+            .open_websocket(id, upgraded, base64, &open, |session| {
+                self.accept.accept(session, facts)
+            });
+        if opened.is_none() {
+            // Only an application's own generator makes an id twice.
+            tracing::warn!("a session id was generated that is taken already");
+        }
+    }
+
+    /// Hands a WebSocket to the session that it is for.
+    async fn upgrade(
+        &self,
+        mailbox: Option<mpsc::Sender<SessionRequest>>,
+        exchange: &Exchange,
+        parts: &mut Parts,
+    ) -> Result<Response<Body>, Failure> {
+        self.pass_gate(exchange).await?;
+        let (on_upgrade, response) = prepare_upgrade(parts)?;
+        self.core.spawn(async move {
+            let Ok(upgraded) = on_upgrade.await else {
+                return;
+            };
+            let (stream, read_ahead) = Stream::from_upgraded(upgraded);
+            let refused = match mailbox {
+                Some(mailbox) => {
+                    let request = SessionRequest::Upgrade(stream, read_ahead);
+                    mailbox.send(request).await.err().map(|error| error.0)
+                }
+                None => Some(SessionRequest::Upgrade(stream, read_ahead)),
+            };
+            if let Some(SessionRequest::Upgrade(stream, read_ahead)) = refused {
+                session::close_stray(stream, read_ahead).await;
+            }
+        });
+        Ok(response)
+    }
+
+    async fn poll(
+        &self,
+        mailbox: mpsc::Sender<SessionRequest>,
+        exchange: &Exchange,
+    ) -> Result<Response<Body>, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let sent = mailbox.send(SessionRequest::Poll(reply)).await;
+        drop(mailbox);
+        sent.map_err(|_| RejectionCode::SessionUnknown)?;
+        match answer.await {
+            Ok(PollReply::Payload { body, compress }) => {
+                Ok(self.payload(body, exchange.coding.filter(|_| compress)))
+            }
+            Ok(PollReply::Rejected) => Err(Failure::Status(StatusCode::BAD_REQUEST)),
+            Err(_) => Err(RejectionCode::SessionUnknown.into()),
+        }
+    }
+
+    fn payload(&self, body: Bytes, coding: Option<Coding>) -> Response<Body> {
+        let threshold = self.options.compression_threshold.unwrap_or(usize::MAX);
+        let coding = coding.filter(|_| body.len() >= threshold);
+        let compressed = coding.and_then(|coding| Some((coding, coding.compress(&body)?)));
+        let Some((coding, compressed)) = compressed else {
+            return respond::payload(body);
+        };
+        let mut response = respond::payload(compressed);
+        response
+            .headers_mut()
+            .insert(CONTENT_ENCODING, coding.header());
+        response
+            .headers_mut()
+            .append(VARY, HeaderValue::from_static("Accept-Encoding"));
+        response
+    }
+
+    async fn post<B>(
+        &self,
+        mailbox: mpsc::Sender<SessionRequest>,
+        parts: &Parts,
+        body: B,
+    ) -> Result<Response<Body>, Failure>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+    {
+        let gone = |_| Failure::from(RejectionCode::SessionUnknown);
+        if parts.headers.contains_key(CONTENT_ENCODING) {
+            return Err(Failure::Status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        if is_octet_stream(&parts.headers) {
+            mailbox
+                .send(SessionRequest::InvalidContent)
+                .await
+                .map_err(gone)?;
+            return Err(Failure::Status(StatusCode::BAD_REQUEST));
+        }
+        let (body_sender, body_receiver) = oneshot::channel();
+        let (verdict_sender, mut verdict) = oneshot::channel();
+        let post = Post {
+            body: body_receiver,
+            verdict: verdict_sender,
+        };
+        mailbox
+            .send(SessionRequest::Post(post))
+            .await
+            .map_err(gone)?;
+        drop(mailbox);
+        let received = tokio::select! {
+            received = self.receive(body) => received?,
+            // The session ended, or it is busy with another POST.
+            early = &mut verdict => return conclude(early.unwrap_or(Verdict::Cut)),
+        };
+        let too_large = matches!(received, session::Body::TooLarge);
+        let _ = body_sender.send(received);
+        let verdict = verdict.await.unwrap_or(Verdict::Ok);
+        if too_large {
+            return Err(Failure::Status(StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        conclude(verdict)
+    }
+
+    /// Receives a body, counting as it comes.
+    async fn receive<B>(&self, body: B) -> Result<session::Body, Failure>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+    {
+        let limit = self.core.max_payload();
+        let receive = async {
+            let mut body = std::pin::pin!(body);
+            let mut received = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let Ok(frame) = frame else {
+                    return Err(Failure::Cut);
+                };
+                if let Ok(mut data) = frame.into_data() {
+                    if received.len() + data.remaining() > limit {
+                        return Ok(session::Body::TooLarge);
+                    }
+                    while data.has_remaining() {
+                        let chunk = data.chunk();
+                        received.extend_from_slice(chunk);
+                        let taken = chunk.len();
+                        data.advance(taken);
+                    }
+                }
+            }
+            Ok(session::Body::Complete(received.freeze()))
+        };
+        let timeout = self.options.body_timeout;
+        match tokio::time::timeout(timeout, receive).await {
+            Ok(received) => received,
+            Err(_) => Err(Failure::Status(StatusCode::REQUEST_TIMEOUT)),
+        }
+    }
+
+    async fn pass_gate(&self, exchange: &Exchange) -> Result<(), Failure> {
+        if self
+            .options
+            .max_connections
+            .is_some_and(|max| self.core.len() >= max)
+        {
+            let status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+            let full = Rejection::forbidden(status, Some("Too many connections"));
+            return Err(Failure::Rejected(full));
+        }
+        if let (Some(gate), Some(head)) = (&self.options.allow_request, &exchange.head) {
+            gate(Arc::clone(head)).await.map_err(|refusal| {
+                let status = refusal.status.as_u16();
+                Failure::Rejected(Rejection::forbidden(status, refusal.message.as_deref()))
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn generate_id(&self, exchange: &Exchange) -> Result<SessionId, Failure> {
+        if let (Some(generate), Some(head)) = (&self.options.generate_id, &exchange.head) {
+            let id = generate(Arc::clone(head)).await;
+            return id.map_err(|_| RejectionCode::BadRequest.into());
+        }
+        let mut random = [0; 15];
+        getrandom::fill(&mut random).map_err(|_| RejectionCode::BadRequest)?;
+        Ok(SessionId::from_random(random))
+    }
+
+    fn open_packet(&self, id: &SessionId, transport: TransportName) -> String {
+        let can_upgrade = self.options.allow_upgrades
+            && self.options.transports.websocket
+            && transport == TransportName::Polling;
+        let options = self.core.options();
+        let open = Open {
+            sid: id,
+            upgrades: if can_upgrade {
+                &[TransportName::WebSocket]
+            } else {
+                &[]
+            },
+            ping_interval: options.timing.ping_interval,
+            ping_timeout: options.timing.ping_timeout,
+            max_payload: options.max_payload,
+        };
+        open.encode()
+    }
+
+    fn facts(&self, parts: &Parts) -> RequestFacts {
+        RequestFacts {
+            url: parts.uri.to_string().into_boxed_str(),
+            headers: Headers::keep(&parts.headers, &self.options.header_policy),
+            address: address(parts),
+            secure: parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS),
+            issued: SystemTime::now(),
+        }
+    }
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door")
+            .field("core", &self.core)
+            .finish_non_exhaustive()
+    }
+}
+
+fn conclude(verdict: Verdict) -> Result<Response<Body>, Failure> {
+    match verdict {
+        Verdict::Ok => Ok(respond::ok()),
+        Verdict::Rejected => Err(Failure::Status(StatusCode::BAD_REQUEST)),
+        Verdict::Cut => Err(Failure::Cut),
+    }
+}
+
+/// Checks the request for a WebSocket (RFC 6455 section 4.2.1) and makes its response.
+fn prepare_upgrade(parts: &mut Parts) -> Result<(OnUpgrade, Response<Body>), Failure> {
+    let version = parts.headers.get(SEC_WEBSOCKET_VERSION);
+    if version.is_none_or(|version| version != "13") {
+        return Err(Failure::Status(StatusCode::UPGRADE_REQUIRED));
+    }
+    let key = parts
+        .headers
+        .get(SEC_WEBSOCKET_KEY)
+        .filter(|key| key.len() == 24);
+    let key = key.ok_or(RejectionCode::BadRequest)?;
+    let response = respond::switching(key.as_bytes());
+    let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+    // Without it the server in front cannot switch protocols.
+    let on_upgrade = on_upgrade.ok_or(Failure::Status(StatusCode::INTERNAL_SERVER_ERROR))?;
+    Ok((on_upgrade, response))
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    let has_token = |name, token: &str| {
+        headers.get_all(name).iter().any(|value| {
+            value.to_str().is_ok_and(|text| {
+                text.split(',')
+                    .any(|part| part.trim().eq_ignore_ascii_case(token))
+            })
+        })
+    };
+    has_token(CONNECTION, "upgrade") && has_token(UPGRADE, "websocket")
+}
+
+/// Node's check: visible characters, spaces and tabs, and what lies beyond ASCII.
+fn origin_is_valid(headers: &HeaderMap) -> bool {
+    headers.get_all(ORIGIN).iter().all(|origin| {
+        origin
+            .as_bytes()
+            .iter()
+            .all(|byte| *byte == b'\t' || *byte >= b' ')
+    })
+}
+
+fn is_octet_stream(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or("");
+    kind.split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/octet-stream"))
+}
+
+fn address(parts: &Parts) -> Option<std::net::SocketAddr> {
+    parts
+        .extensions
+        .get::<RemoteAddress>()
+        .map(|address| address.0)
+}
+
+fn merge(response: &mut HeaderMap, extra: HeaderMap) {
+    let mut last = None;
+    for (name, value) in extra {
+        last = name.or(last);
+        if let Some(name) = &last {
+            response.append(name.clone(), value);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Authenticated Socket.IO gateways.
+//!
+//! *A portcullis is the gate that decides, once, who may come in.* Every connection is
+//! authenticated at its handshake, on every namespace and transport, before any of your code sees
+//! it; the clients are the existing Socket.IO clients.
+//!
+//! ```no_run
+//! use portcullis::auth::jwt::Jwt;
+//! use portcullis::gateway::{Data, Reply, User};
+//! use portcullis::{Server, Socket};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Claims {
+//!     sub: String,
+//! }
+//!
+//! # async fn run(secret: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! Server::builder()
+//!     .authenticate(Jwt::<Claims>::hs256(secret))
+//!     .namespace("/chat", |r| {
+//!         r.on_connect(async |socket: Socket| socket.join("lobby"));
+//!         r.on("say", async |socket: Socket, user: User<Claims>, Data(text): Data<String>| {
+//!             Reply(socket.to("lobby").emit("said", &(&user.sub, text)).is_ok())
+//!         });
+//!     })
+//!     .build()
+//!     .await?
+//!     .serve("127.0.0.1:3000", portcullis::shutdown_signal())
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The modules follow a packet from the network to your code and back.
+
+// 0. Put it all together, and run it.
+mod listener;
+mod server;
+mod tasks;
+
+// 1. Turn an HTTP request into an Engine.IO session, or refuse it.
+pub mod handshake;
+
+// 2. Keep a session alive, whatever carries it.
+pub mod session;
+
+// 3. Multiplex namespaces over that session.
+mod client;
+
+// 4. Know who is in which namespace and room.
+pub mod namespace;
+
+// 5. Find out who is asking.
+pub mod auth;
+
+// 6. Call the user's code.
+pub mod gateway;
+
+// 7. Address many sockets at once.
+pub mod broadcast;
+
+// 8. Reach the other nodes.
+pub mod adapter;
+
+// 9. Engine.IO without Socket.IO, and WebSocket without either.
+pub mod engine;
+
+pub use broadcast::{BroadcastOperator, Emitter};
+pub use listener::{ServeError, shutdown_signal};
+pub use namespace::{AckError, DisconnectReason, EmitError, Socket};
+pub use server::{BuildError, Server, ServerBuilder, SocketService};
+
+pub use portcullis_engineio as engineio;
+pub use portcullis_socketio as socketio;

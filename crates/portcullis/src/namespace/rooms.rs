@@ -1,0 +1,337 @@
+//! Rooms: joined and left in constant time, walked over densely.
+//!
+//! A room keeps its members in a plain vector; each member remembers where it stands in it, so
+//! that leaving swaps the last member into the gap. A socket's own id is a room of its own on the
+//! wire, but not here: it is looked up in the table of sockets.
+//!
+//! # Invariants
+//!
+//! - `members[position]` of every membership is the socket that holds the membership.
+//! - A room is in the table while it has members, and only then.
+//! - A socket gets a packet once, however many of the rooms it is in.
+
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
+use parking_lot::{Mutex, RwLock};
+use portcullis_socketio::ids::{Room, SocketId};
+use smallvec::SmallVec;
+
+use super::socket::SocketInner;
+use crate::adapter::Target;
+
+const SHARDS: usize = 16;
+
+/// The members of one room, or of the namespace as a whole.
+#[derive(Debug)]
+pub(crate) struct Members {
+    room: Option<Room>,
+    list: RwLock<Vec<Arc<SocketInner>>>,
+}
+
+/// A socket's place in one room.
+#[derive(Debug, Clone)]
+pub(crate) struct Membership {
+    members: Arc<Members>,
+    position: usize,
+}
+
+/// The places of one socket.
+#[derive(Debug, Default)]
+pub(crate) struct Memberships(Mutex<SmallVec<[Membership; 2]>>);
+
+/// The rooms of one namespace.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    hasher: RandomState,
+    shards: [RwLock<HashMap<Room, Arc<Members>, RandomState>>; SHARDS],
+    everyone: Arc<Members>,
+}
+
+/// Whether a join or a leave changed anything for the room as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It was so already.
+    None,
+    /// The socket joined or left; others are there.
+    Member,
+    /// The first came, or the last went.
+    Room,
+}
+
+impl Rooms {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: RandomState::default(),
+            shards: std::array::from_fn(|_| RwLock::default()),
+            everyone: Arc::new(Members::new(None)),
+        }
+    }
+
+    /// All sockets of the namespace.
+    pub(crate) const fn everyone(&self) -> &Arc<Members> {
+        &self.everyone
+    }
+
+    pub(crate) fn join(&self, socket: &Arc<SocketInner>, room: &Room) -> Change {
+        if socket
+            .memberships()
+            .find(|members| members.room.as_ref() == Some(room))
+            .is_some()
+        {
+            return Change::None;
+        }
+        // The shard stays locked, so that an emptying room cannot vanish between look-up and add.
+        let mut shard = self.shard(room).write();
+        if let Some(members) = shard.get(room) {
+            members.add(socket);
+            return Change::Member;
+        }
+        let members = Arc::new(Members::new(Some(room.clone())));
+        members.add(socket);
+        shard.insert(room.clone(), members);
+        Change::Room
+    }
+
+    pub(crate) fn leave(&self, socket: &Arc<SocketInner>, room: &Room) -> Change {
+        let found = socket
+            .memberships()
+            .find(|members| members.room.as_ref() == Some(room));
+        found.map_or(Change::None, |members| self.leave_members(socket, &members))
+    }
+
+    /// Leaves everything, the namespace included; calls `closed` for each room that ends.
+    pub(crate) fn leave_all(&self, socket: &Arc<SocketInner>, mut closed: impl FnMut(&Room)) {
+        while let Some(members) = socket.memberships().find(|_| true) {
+            if self.leave_members(socket, &members) == Change::Room
+                && let Some(room) = &members.room
+            {
+                closed(room);
+            }
+        }
+    }
+
+    /// The names of all rooms with members on this node.
+    pub(crate) fn names(&self) -> Vec<Room> {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.read().keys().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    pub(crate) fn contains(&self, room: &Room) -> bool {
+        self.shard(room).read().contains_key(room)
+    }
+
+    /// Calls `each` once per socket of `target`; `by_id` finds a socket whose id is the room.
+    pub(crate) fn for_each(
+        &self,
+        target: &Target,
+        by_id: impl Fn(&SocketId) -> Option<Arc<SocketInner>>,
+        mut each: impl FnMut(&Arc<SocketInner>),
+    ) {
+        let excluded = Excluded::new(&target.except, self);
+        let mut each = |socket: &Arc<SocketInner>| {
+            if !excluded.contains(socket) {
+                each(socket);
+            }
+        };
+        match target.rooms.as_slice() {
+            [] => self.everyone.list.read().iter().for_each(each),
+            [room] => {
+                let single = id_of(room).and_then(|id| by_id(&id));
+                match (single, self.members(room)) {
+                    (None, None) => {}
+                    (None, Some(members)) => members.list.read().iter().for_each(each),
+                    (Some(socket), None) => each(&socket),
+                    (Some(socket), Some(members)) => {
+                        // Somebody joined a room that is named as another socket's id.
+                        each(&socket);
+                        let list = members.list.read();
+                        list.iter()
+                            .filter(|member| member.id() != socket.id())
+                            .for_each(each);
+                    }
+                }
+            }
+            rooms => {
+                let mut seen: HashSet<SocketId, RandomState> = HashSet::default();
+                let mut once = |socket: &Arc<SocketInner>| {
+                    if seen.insert(*socket.id()) {
+                        each(socket);
+                    }
+                };
+                for room in rooms {
+                    if let Some(socket) = id_of(room).and_then(|id| by_id(&id)) {
+                        once(&socket);
+                    }
+                    if let Some(members) = self.members(room) {
+                        members.list.read().iter().for_each(&mut once);
+                    }
+                }
+            }
+        }
+    }
+
+    fn members(&self, room: &Room) -> Option<Arc<Members>> {
+        self.shard(room).read().get(room).cloned()
+    }
+
+    fn leave_members(&self, socket: &Arc<SocketInner>, members: &Arc<Members>) -> Change {
+        match members.remove(socket) {
+            None => Change::None,
+            Some(left) if left > 0 => Change::Member,
+            Some(_) => match &members.room {
+                Some(room) if self.forget_if_empty(room) => Change::Room,
+                _ => Change::Member,
+            },
+        }
+    }
+
+    fn forget_if_empty(&self, room: &Room) -> bool {
+        let mut shard = self.shard(room).write();
+        let is_empty = shard
+            .get(room)
+            .is_some_and(|members| members.list.read().is_empty());
+        if is_empty {
+            shard.remove(room);
+            if shard.capacity() > shard.len() * 4 + 64 {
+                shard.shrink_to_fit();
+            }
+        }
+        is_empty
+    }
+
+    fn shard(&self, room: &Room) -> &RwLock<HashMap<Room, Arc<Members>, RandomState>> {
+        &self.shards[usize::from(self.hasher.hash_one(room).to_le_bytes()[7]) % SHARDS]
+    }
+}
+
+impl Members {
+    fn new(room: Option<Room>) -> Self {
+        Self {
+            room,
+            list: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn add(self: &Arc<Self>, socket: &Arc<SocketInner>) {
+        let mut list = self.list.write();
+        let mut places = socket.memberships().0.lock();
+        if places.iter().any(|place| Arc::ptr_eq(&place.members, self)) {
+            return;
+        }
+        places.push(Membership {
+            members: Arc::clone(self),
+            position: list.len(),
+        });
+        list.push(Arc::clone(socket));
+    }
+
+    /// Takes the socket out; says how many are left, or nothing if it was not in.
+    fn remove(self: &Arc<Self>, socket: &Arc<SocketInner>) -> Option<usize> {
+        let mut list = self.list.write();
+        let position = socket.memberships().take(self)?;
+        let removed = list.swap_remove(position);
+        if let Some(moved) = list.get(position) {
+            moved.memberships().set(self, position);
+        }
+        if list.capacity() > list.len() * 4 + 64 {
+            list.shrink_to_fit();
+        }
+        let left = list.len();
+        drop(list);
+        drop(removed);
+        Some(left)
+    }
+}
+
+impl Memberships {
+    fn find(&self, matches: impl Fn(&Members) -> bool) -> Option<Arc<Members>> {
+        let places = self.0.lock();
+        let found = places.iter().find(|place| matches(&place.members));
+        found.map(|place| Arc::clone(&place.members))
+    }
+
+    fn take(&self, members: &Arc<Members>) -> Option<usize> {
+        let mut places = self.0.lock();
+        let index = places
+            .iter()
+            .position(|place| Arc::ptr_eq(&place.members, members))?;
+        let place = places.swap_remove(index);
+        if places.spilled() && places.len() <= places.inline_size() {
+            places.shrink_to_fit();
+        }
+        Some(place.position)
+    }
+
+    fn set(&self, members: &Arc<Members>, position: usize) {
+        let mut places = self.0.lock();
+        if let Some(place) = places
+            .iter_mut()
+            .find(|place| Arc::ptr_eq(&place.members, members))
+        {
+            place.position = position;
+        }
+    }
+
+    /// The rooms, without the namespace itself.
+    pub(crate) fn rooms(&self) -> Vec<Room> {
+        self.0
+            .lock()
+            .iter()
+            .filter_map(|place| place.members.room.clone())
+            .collect()
+    }
+
+    pub(crate) fn contains(&self, room: &Room) -> bool {
+        self.0
+            .lock()
+            .iter()
+            .any(|place| place.members.room.as_ref() == Some(room))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    fn contains_any(&self, rooms: &[Arc<Members>]) -> bool {
+        let places = self.0.lock();
+        places
+            .iter()
+            .any(|place| rooms.iter().any(|room| Arc::ptr_eq(room, &place.members)))
+    }
+}
+
+/// Whom a broadcast leaves out.
+struct Excluded {
+    ids: SmallVec<[SocketId; 1]>,
+    rooms: SmallVec<[Arc<Members>; 1]>,
+}
+
+impl Excluded {
+    fn new(except: &[Room], rooms: &Rooms) -> Self {
+        Self {
+            ids: except.iter().filter_map(id_of).collect(),
+            rooms: except
+                .iter()
+                .filter_map(|room| rooms.members(room))
+                .collect(),
+        }
+    }
+
+    fn contains(&self, socket: &Arc<SocketInner>) -> bool {
+        self.ids.contains(socket.id())
+            || (!self.rooms.is_empty() && socket.memberships().contains_any(&self.rooms))
+    }
+}
+
+/// The socket id that a room's name could be.
+fn id_of(room: &Room) -> Option<SocketId> {
+    match room {
+        Room::Text(text) => SocketId::parse(text).ok(),
+        _ => None,
+    }
+}

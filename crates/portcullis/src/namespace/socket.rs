@@ -1,0 +1,671 @@
+//! One client in one namespace.
+//!
+//! ```text
+//!               accepted                      disconnected (once, with a reason)
+//!   Connecting ───────────▶ Connected ─────────────────────────────▶ Disconnected
+//!       │  emits are held                                                  ▲
+//!       └───────────────── refused: nothing was sent ──────────────────────┘
+//! ```
+//!
+//! # Invariants
+//!
+//! - What a socket is sent while it connects leaves right behind its CONNECT reply, in order.
+//! - Its rooms are left before anybody hears that it disconnected.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use portcullis_socketio::args::Args;
+use portcullis_socketio::ids::{AckId, NamespacePath, Room, SocketId};
+use portcullis_socketio::payload::{EncodeError, Payload};
+use portcullis_socketio::value::{Value, ValueError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::rooms::{Change, Memberships};
+use super::{MAX_ROOM_BYTES, Namespace, Params, frames};
+use crate::auth::Identity;
+use crate::handshake::Handshake;
+use crate::session::{Connection, Ending, Frame};
+
+/// How long an ack is waited for unless told otherwise.
+pub(crate) const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a socket left its namespace, in the words of Socket.IO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The client left the namespace.
+    ClientNamespaceDisconnect,
+    /// The server made it leave.
+    ServerNamespaceDisconnect,
+    /// The server is going away.
+    ServerShuttingDown,
+    /// No pong arrived in time.
+    PingTimeout,
+    /// The connection was closed by the peer.
+    TransportClose,
+    /// The connection broke, or the peer misused the transport.
+    TransportError,
+    /// The peer sent something that is not Engine.IO.
+    ParseError,
+    /// The peer broke the rules of Socket.IO.
+    ForcedClose,
+    /// As [`Self::ForcedClose`], on a transport that could not close at once; also a connection
+    /// that never joined a namespace.
+    ForcedServerClose,
+    /// The peer took too long to read what it was sent.
+    SlowConsumer,
+}
+
+impl DisconnectReason {
+    /// The words that Socket.IO uses, which are also the label of the metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientNamespaceDisconnect => "client namespace disconnect",
+            Self::ServerNamespaceDisconnect => "server namespace disconnect",
+            Self::ServerShuttingDown => "server shutting down",
+            Self::PingTimeout => "ping timeout",
+            Self::TransportClose => "transport close",
+            Self::TransportError => "transport error",
+            Self::ParseError => "parse error",
+            Self::ForcedClose => "forced close",
+            Self::ForcedServerClose => "forced server close",
+            Self::SlowConsumer => "slow consumer",
+        }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why something could not be emitted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The event's name is reserved, or the arguments cannot be serialised.
+    #[error("cannot encode the event")]
+    Encode(#[from] EncodeError),
+    /// The socket has left its namespace.
+    #[error("the socket is disconnected")]
+    Disconnected,
+    /// The emitter's server is not running yet, or has stopped.
+    #[error("the server is not running")]
+    NotServing,
+}
+
+/// Why an ack did not come.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AckError {
+    /// The event could not be emitted.
+    #[error("the event could not be emitted")]
+    Emit(#[from] EmitError),
+    /// Nobody, or not everybody, answered in time.
+    #[error("operation has timed out")]
+    Timeout {
+        /// The answers that did come, of a broadcast; at most one per socket.
+        responses: Vec<Args>,
+    },
+    /// The socket disconnected before it answered.
+    #[error("the socket disconnected before it answered")]
+    Disconnected,
+    /// Too many acks of this socket are outstanding.
+    #[error("too many acks are outstanding")]
+    TooMany,
+}
+
+const CONNECTING: u8 = 0;
+const CONNECTED: u8 = 1;
+const DISCONNECTED: u8 = 2;
+
+pub(crate) struct SocketInner {
+    id: SocketId,
+    namespace: Arc<Namespace>,
+    connection: Arc<Connection>,
+    handshake: Handshake,
+    identity: Option<Identity>,
+    memberships: Memberships,
+    gate: Mutex<Gate>,
+    state: AtomicU8,
+    extras: OnceLock<Box<Extras>>,
+}
+
+/// Orders what is sent around the moment of acceptance, and keeps the reason of the end.
+#[derive(Debug)]
+enum Gate {
+    /// Not accepted yet: what was emitted so far, and whether it was made to leave already.
+    Held {
+        frames: Vec<Frame>,
+        kicked: Option<bool>,
+    },
+    Open,
+    Shut(DisconnectReason),
+}
+
+/// What only some sockets have.
+#[derive(Debug, Default)]
+struct Extras {
+    data: Mutex<Option<Value>>,
+    extensions: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
+    acks: AtomicUsize,
+}
+
+/// What a socket is made of.
+pub(crate) struct SocketParts {
+    pub(crate) id: SocketId,
+    pub(crate) namespace: Arc<Namespace>,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) handshake: Handshake,
+    pub(crate) identity: Option<Identity>,
+}
+
+/// One client in one namespace: emit to it, put it into rooms, end it.
+///
+/// Cheap to clone, usable from any task, and still there after the client has gone: emitting to
+/// it is an error then, and joining rooms does nothing.
+#[derive(Clone)]
+pub struct Socket(Arc<SocketInner>);
+
+impl Socket {
+    /// The public name of the socket, which is also a room that only it is in.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.0.id
+    }
+
+    /// The namespace that it is in.
+    #[must_use]
+    pub fn namespace(&self) -> &NamespacePath {
+        self.0.namespace.path()
+    }
+
+    /// The parameters of the namespace's pattern.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        self.0.namespace.params()
+    }
+
+    /// The facts of the connection's first request, and the `auth` of this namespace's CONNECT.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.handshake
+    }
+
+    /// Who the authenticator said it is; `None` in a public namespace.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.0.identity.as_ref()
+    }
+
+    /// Whether it was accepted and has not left.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    /// Sends `event` with `args`: a tuple is several arguments, `()` none, anything else one.
+    ///
+    /// Returns as soon as the packet is queued.
+    ///
+    /// # Errors
+    ///
+    /// If the event cannot be encoded or the socket has left.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.emission().emit(event, args)
+    }
+
+    /// Sends `event` and waits for the client's answer, at most ten seconds.
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future forgets the ack; the event has been sent.
+    pub async fn emit_with_ack<T: Serialize + ?Sized + Sync>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<Args, AckError> {
+        self.emission().emit_with_ack(event, args).await
+    }
+
+    /// The next emit is dropped if it cannot leave at once.
+    #[must_use]
+    pub fn volatile(&self) -> Emission<'_> {
+        Emission {
+            volatile: true,
+            ..self.emission()
+        }
+    }
+
+    /// Whether a polling response that carries the next emit may be compressed.
+    #[must_use]
+    pub fn compress(&self, allowed: bool) -> Emission<'_> {
+        Emission {
+            compress: allowed,
+            ..self.emission()
+        }
+    }
+
+    /// How long the next `emit_with_ack` waits.
+    #[must_use]
+    pub fn timeout(&self, timeout: Duration) -> Emission<'_> {
+        Emission {
+            timeout,
+            ..self.emission()
+        }
+    }
+
+    fn emission(&self) -> Emission<'_> {
+        Emission {
+            socket: self,
+            volatile: false,
+            compress: true,
+            timeout: DEFAULT_ACK_TIMEOUT,
+        }
+    }
+
+    /// Enters a room. Does nothing once the socket has left its namespace, if it is in as many
+    /// rooms as allowed, or if the room's name is longer than 256 bytes; the last two are counted.
+    pub fn join(&self, room: impl Into<Room>) {
+        self.0.join(&room.into());
+    }
+
+    /// Leaves a room.
+    pub fn leave(&self, room: impl Into<Room>) {
+        self.0.leave(&room.into());
+    }
+
+    /// The rooms it is in, its own id first.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Room> {
+        self.0.rooms()
+    }
+
+    /// Whether it is in `room`.
+    #[must_use]
+    pub fn is_in(&self, room: impl Into<Room>) -> bool {
+        self.0.memberships.contains(&room.into())
+    }
+
+    /// Leaves the namespace; with `close`, the client leaves every namespace and the connection
+    /// ends. Stock clients do not come back by themselves after this.
+    pub fn disconnect(&self, close: bool) {
+        self.0.disconnect(close);
+    }
+
+    /// The replicable data of the socket, which other nodes see through `fetch_sockets`.
+    ///
+    /// # Errors
+    ///
+    /// If the data is not a `T`.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
+        T::deserialize(self.0.data())
+    }
+
+    /// Replaces the replicable data.
+    ///
+    /// # Errors
+    ///
+    /// If `data` cannot be represented as a [`Value`].
+    pub fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), EncodeError> {
+        let value = Value::from_serialize(data)?;
+        *self.0.extras().data.lock() = Some(value);
+        Ok(())
+    }
+
+    /// Attaches state of type `T` to this socket, on this node; returns what was there before.
+    pub fn insert<T: Send + Sync + 'static>(&self, state: T) -> Option<Arc<T>> {
+        let mut extensions = self.0.extras().extensions.lock();
+        let state: Arc<dyn Any + Send + Sync> = Arc::new(state);
+        let key = TypeId::of::<T>();
+        let old = match extensions.iter_mut().find(|(id, _)| *id == key) {
+            Some((_, slot)) => Some(std::mem::replace(slot, state)),
+            None => {
+                extensions.push((key, state));
+                None
+            }
+        };
+        old.and_then(|old| old.downcast().ok())
+    }
+
+    /// The attached state of type `T`.
+    #[must_use]
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let extensions = self.0.extras.get()?.extensions.lock();
+        let (_, state) = extensions.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
+        Arc::clone(state).downcast().ok()
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<SocketInner> {
+        &self.0
+    }
+}
+
+impl From<Arc<SocketInner>> for Socket {
+    fn from(inner: Arc<SocketInner>) -> Self {
+        Self(inner)
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Socket {}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", &self.0.id)
+            .field("namespace", self.0.namespace.path())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SocketInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SocketInner({})", self.id)
+    }
+}
+
+/// One emit to one socket, with its modifiers.
+#[derive(Debug, Clone)]
+#[must_use = "an emission does nothing until something is emitted"]
+pub struct Emission<'a> {
+    socket: &'a Socket,
+    volatile: bool,
+    compress: bool,
+    timeout: Duration,
+}
+
+impl Emission<'_> {
+    /// The emit is dropped if it cannot leave at once.
+    pub const fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Whether a polling response that carries the emit may be compressed.
+    pub const fn compress(mut self, allowed: bool) -> Self {
+        self.compress = allowed;
+        self
+    }
+
+    /// How long `emit_with_ack` waits.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// See [`Socket::emit`].
+    ///
+    /// # Errors
+    ///
+    /// If the event cannot be encoded or the socket has left.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.send(&Payload::event(event, args)?, None)
+    }
+
+    /// See [`Socket::emit_with_ack`].
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future forgets the ack; the event has been sent.
+    pub async fn emit_with_ack<T: Serialize + ?Sized + Sync>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<Args, AckError> {
+        let payload = Payload::event(event, args).map_err(EmitError::from)?;
+        let socket = self.socket.inner();
+        let namespace = &socket.namespace;
+        if !socket.reserve_ack() {
+            return Err(AckError::TooMany);
+        }
+        let id = namespace.next_ack();
+        let answer = namespace.acks().expect_one(id, socket);
+        self.send(&payload, Some(id))?;
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(Some(args)) => Ok(args),
+            Ok(None) => Err(AckError::Disconnected),
+            Err(_) => Err(AckError::Timeout {
+                responses: Vec::new(),
+            }),
+        }
+    }
+
+    fn send(&self, payload: &Payload, ack: Option<AckId>) -> Result<(), EmitError> {
+        let socket = self.socket.inner();
+        let dispatch = socket.namespace.dispatch();
+        if dispatch.watches_outgoing() {
+            dispatch.outgoing(self.socket, payload);
+        }
+        let frame = frames::event(&socket.namespace, payload, ack).compress(self.compress);
+        socket.send(&frame.finish(), self.volatile)
+    }
+}
+
+impl SocketInner {
+    pub(crate) fn new(parts: SocketParts) -> Self {
+        Self {
+            id: parts.id,
+            namespace: parts.namespace,
+            connection: parts.connection,
+            handshake: parts.handshake,
+            identity: parts.identity,
+            memberships: Memberships::default(),
+            gate: Mutex::new(Gate::Held {
+                frames: Vec::new(),
+                kicked: None,
+            }),
+            state: AtomicU8::new(CONNECTING),
+            extras: OnceLock::new(),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> &SocketId {
+        &self.id
+    }
+
+    pub(crate) const fn namespace(&self) -> &Arc<Namespace> {
+        &self.namespace
+    }
+
+    pub(crate) const fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    pub(crate) const fn handshake(&self) -> &Handshake {
+        &self.handshake
+    }
+
+    pub(crate) const fn memberships(&self) -> &Memberships {
+        &self.memberships
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CONNECTED
+    }
+
+    pub(crate) fn is_disconnected(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DISCONNECTED
+    }
+
+    pub(crate) fn rooms(&self) -> Vec<Room> {
+        let mut rooms = vec![Room::from(self.id)];
+        rooms.extend(self.memberships.rooms());
+        rooms
+    }
+
+    pub(crate) fn data(&self) -> Value {
+        let data = self
+            .extras
+            .get()
+            .and_then(|extras| extras.data.lock().clone());
+        data.unwrap_or_else(|| Value::Map(Vec::new()))
+    }
+
+    fn extras(&self) -> &Extras {
+        self.extras.get_or_init(Box::default)
+    }
+
+    /// Sends a finished frame: at once, or behind the CONNECT reply.
+    pub(crate) fn send(&self, frame: &Frame, volatile: bool) -> Result<(), EmitError> {
+        if self.is_connected() {
+            self.connection.send(frame, volatile);
+            return Ok(());
+        }
+        match &mut *self.gate.lock() {
+            Gate::Held { frames, .. } => frames.push(frame.clone()),
+            Gate::Open => {
+                self.connection.send(frame, volatile);
+            }
+            Gate::Shut(_) => return Err(EmitError::Disconnected),
+        }
+        Ok(())
+    }
+
+    /// Lets the socket in: the CONNECT reply leaves, then whatever was emitted meanwhile. One that
+    /// was made to leave meanwhile is told both, so that its client knows why.
+    pub(crate) fn accept(self: &Arc<Self>) {
+        let kicked = {
+            let mut gate = self.gate.lock();
+            let Gate::Held { frames, kicked } = &mut *gate else {
+                return;
+            };
+            let (held, kicked) = (std::mem::take(frames), *kicked);
+            let codec = self.namespace.codec();
+            let reply = frames::control(codec, |buffer| {
+                codec.encode_connect(buffer, self.namespace.path(), &self.id);
+            });
+            self.connection.send(&reply, false);
+            for frame in &held {
+                self.connection.send(frame, false);
+            }
+            *gate = Gate::Open;
+            self.state.store(CONNECTED, Ordering::Release);
+            kicked
+        };
+        if let Some(close) = kicked {
+            self.disconnect(close);
+        }
+    }
+
+    /// Ends the socket for `reason`; `false` if it had ended already.
+    pub(crate) fn end(self: &Arc<Self>, reason: DisconnectReason) -> bool {
+        {
+            let mut gate = self.gate.lock();
+            if matches!(*gate, Gate::Shut(_)) {
+                return false;
+            }
+            *gate = Gate::Shut(reason);
+            self.state.store(DISCONNECTED, Ordering::Release);
+        }
+        self.leave_all();
+        self.namespace.remove(self);
+        if self
+            .extras
+            .get()
+            .is_some_and(|extras| extras.acks.load(Ordering::Relaxed) > 0)
+        {
+            self.namespace.acks().forget_socket(self.id());
+        }
+        true
+    }
+
+    /// Why it ended, once it has.
+    pub(crate) fn end_reason(&self) -> Option<DisconnectReason> {
+        match *self.gate.lock() {
+            Gate::Shut(reason) => Some(reason),
+            Gate::Held { .. } | Gate::Open => None,
+        }
+    }
+
+    pub(crate) fn disconnect(self: &Arc<Self>, close: bool) {
+        if let Gate::Held { kicked, .. } = &mut *self.gate.lock() {
+            *kicked = Some(close || *kicked == Some(true));
+            return;
+        }
+        if self.end(DisconnectReason::ServerNamespaceDisconnect) {
+            let codec = self.namespace.codec();
+            let packet = frames::control(codec, |buffer| {
+                codec.encode_disconnect(buffer, self.namespace.path());
+            });
+            self.connection.send(&packet, false);
+        }
+        if close {
+            self.connection.end(Ending::Requested);
+        } else {
+            self.connection.wake();
+        }
+    }
+
+    pub(crate) fn join(self: &Arc<Self>, room: &Room) {
+        let limit = self.namespace.limits().rooms_per_socket;
+        if room.len_bytes() > MAX_ROOM_BYTES || self.memberships.len() > limit {
+            metrics::counter!("portcullis_joins_refused_total").increment(1);
+            return;
+        }
+        if self.is_disconnected() || *room == Room::from(self.id) {
+            return;
+        }
+        if self.namespace.rooms().join(self, room) == Change::Room {
+            self.namespace
+                .watcher()
+                .room_opened(self.namespace.path(), room);
+        }
+        if self.is_disconnected() {
+            // It left in between, and must not be found in a room afterwards.
+            self.leave_all();
+        }
+    }
+
+    pub(crate) fn leave(self: &Arc<Self>, room: &Room) {
+        if self.namespace.rooms().leave(self, room) == Change::Room {
+            self.namespace
+                .watcher()
+                .room_closed(self.namespace.path(), room);
+        }
+    }
+
+    fn leave_all(self: &Arc<Self>) {
+        self.namespace.rooms().leave_all(self, |room| {
+            self.namespace
+                .watcher()
+                .room_closed(self.namespace.path(), room);
+        });
+    }
+
+    /// Counts one more outstanding ack; `false` at the limit.
+    fn reserve_ack(&self) -> bool {
+        let acks = &self.extras().acks;
+        if acks.fetch_add(1, Ordering::Relaxed) < self.namespace.limits().acks_per_socket {
+            return true;
+        }
+        acks.fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+
+    /// An ack of this socket is no longer outstanding.
+    pub(crate) fn release_ack(&self) {
+        self.extras().acks.fetch_sub(1, Ordering::Relaxed);
+    }
+}

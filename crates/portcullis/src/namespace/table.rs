@@ -1,0 +1,228 @@
+//! All namespaces of a server: those that were declared, and those that patterns made.
+//!
+//! # Invariants
+//!
+//! - Two clients that ask for a new namespace at the same time get the same one.
+//! - A child without users is taken away again, unless the server was told to keep it; a declared
+//!   namespace never is.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, Weak};
+
+use foldhash::fast::RandomState;
+use futures_core::future::BoxFuture;
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+use portcullis_socketio::codec::Codec;
+use portcullis_socketio::ids::NamespacePath;
+
+use super::pattern::{Params, Pattern};
+use super::{Cluster, ClusterSlot, Dispatch, Namespace, NamespaceLimits, Watcher};
+use crate::handshake::Handshake;
+
+/// Decides whether a namespace may come into being.
+pub(crate) type Predicate =
+    Arc<dyn Fn(NamespacePath, Handshake) -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// How a namespace was declared.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Static(NamespacePath),
+    Pattern(Pattern),
+    Predicate(Predicate),
+}
+
+/// The namespaces of one server.
+pub(crate) struct Namespaces {
+    codec: Codec,
+    limits: NamespaceLimits,
+    watcher: Arc<dyn Watcher>,
+    cluster: Weak<OnceLock<Cluster>>,
+    cleanup: bool,
+    parents: Vec<(Kind, Arc<dyn Dispatch>)>,
+    open: RwLock<HashMap<NamespacePath, Entry, RandomState>>,
+}
+
+struct Entry {
+    namespace: Arc<Namespace>,
+    is_child: bool,
+}
+
+/// A namespace in use; a child lives while somebody holds one of these.
+pub(crate) struct Opened {
+    namespaces: Arc<Namespaces>,
+    namespace: Arc<Namespace>,
+    is_child: bool,
+}
+
+impl Namespaces {
+    pub(crate) fn new(
+        codec: Codec,
+        limits: NamespaceLimits,
+        cleanup: bool,
+        watcher: Arc<dyn Watcher>,
+        cluster: &ClusterSlot,
+        declared: Vec<(Kind, Arc<dyn Dispatch>)>,
+    ) -> Self {
+        let mut namespaces = Self {
+            codec,
+            limits,
+            watcher,
+            cluster: Arc::downgrade(cluster),
+            cleanup,
+            parents: Vec::new(),
+            open: RwLock::default(),
+        };
+        for (kind, dispatch) in declared {
+            if let Kind::Static(path) = kind {
+                let namespace = namespaces.make(path.clone(), dispatch, Params::default());
+                let entry = Entry {
+                    namespace,
+                    is_child: false,
+                };
+                namespaces.open.get_mut().insert(path, entry);
+            } else {
+                namespaces.parents.push((kind, dispatch));
+            }
+        }
+        namespaces
+    }
+
+    /// The namespace, if it exists on this node now.
+    pub(crate) fn get(&self, path: &NamespacePath) -> Option<Arc<Namespace>> {
+        self.open
+            .read()
+            .get(path)
+            .map(|entry| Arc::clone(&entry.namespace))
+    }
+
+    /// The namespaces that exist on this node now.
+    pub(crate) fn all(&self) -> Vec<Arc<Namespace>> {
+        self.open
+            .read()
+            .values()
+            .map(|entry| Arc::clone(&entry.namespace))
+            .collect()
+    }
+
+    /// Whether a namespace of this name exists, or could: one of the kinds that need no asking.
+    pub(crate) fn is_declared(&self, path: &NamespacePath) -> bool {
+        self.get(path).is_some()
+            || self.parents.iter().any(|(kind, _)| match kind {
+                Kind::Pattern(pattern) => pattern.matches(path).is_some(),
+                Kind::Predicate(_) => true,
+                Kind::Static(_) => false,
+            })
+    }
+
+    /// Finds the namespace for a client, or makes it if a pattern or a predicate says so.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        path: &NamespacePath,
+        handshake: &Handshake,
+    ) -> Option<Opened> {
+        if let Some(entry) = self.open.read().get(path) {
+            return Some(self.opened(entry));
+        }
+        for (kind, dispatch) in &self.parents {
+            let params = match kind {
+                Kind::Static(_) => None,
+                Kind::Pattern(pattern) => pattern.matches(path),
+                Kind::Predicate(allows) => allows(path.clone(), handshake.clone())
+                    .await
+                    .then(Params::default),
+            };
+            if let Some(params) = params {
+                return Some(self.open_child(path, dispatch, params));
+            }
+        }
+        None
+    }
+
+    fn open_child(
+        self: &Arc<Self>,
+        path: &NamespacePath,
+        dispatch: &Arc<dyn Dispatch>,
+        params: Params,
+    ) -> Opened {
+        let (opened, is_new) = {
+            let mut open = self.open.write();
+            // Another client may have been faster.
+            let is_new = !open.contains_key(path);
+            let entry = open.entry(path.clone()).or_insert_with(|| Entry {
+                namespace: self.make(path.clone(), Arc::clone(dispatch), params),
+                is_child: true,
+            });
+            (self.opened(entry), is_new)
+        };
+        if is_new {
+            self.watcher.namespace_opened(path);
+        }
+        opened
+    }
+
+    fn opened(self: &Arc<Self>, entry: &Entry) -> Opened {
+        if entry.is_child {
+            entry.namespace.users().fetch_add(1, Ordering::Relaxed);
+        }
+        Opened {
+            namespaces: Arc::clone(self),
+            namespace: Arc::clone(&entry.namespace),
+            is_child: entry.is_child,
+        }
+    }
+
+    fn make(
+        &self,
+        path: NamespacePath,
+        dispatch: Arc<dyn Dispatch>,
+        params: Params,
+    ) -> Arc<Namespace> {
+        let (watcher, cluster) = (Arc::clone(&self.watcher), self.cluster.clone());
+        let (codec, limits) = (self.codec, self.limits);
+        Arc::new(Namespace::new(
+            path, codec, dispatch, params, limits, watcher, cluster,
+        ))
+    }
+
+    /// One user fewer; takes the child away if that was the last.
+    fn release(&self, namespace: &Arc<Namespace>) {
+        let is_gone = {
+            let mut open = self.open.write();
+            let was_last = namespace.users().fetch_sub(1, Ordering::Relaxed) == 1;
+            was_last && self.cleanup && open.remove(namespace.path()).is_some()
+        };
+        if is_gone {
+            self.watcher.namespace_closed(namespace.path());
+        }
+    }
+}
+
+impl fmt::Debug for Namespaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespaces")
+            .field("open", &self.open.read().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Opened {
+    pub(crate) const fn namespace(&self) -> &Arc<Namespace> {
+        &self.namespace
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.is_child {
+            self.namespaces.release(&self.namespace);
+        }
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opened({})", self.namespace.path())
+    }
+}

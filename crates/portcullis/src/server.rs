@@ -1,0 +1,190 @@
+//! A server: built from what was said to its builder, then run on a port or mounted into another
+//! application.
+
+mod builder;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use portcullis_socketio::ids::{NamespaceError, NamespacePath};
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tower_service::Service;
+
+pub use builder::{BuildError, ServerBuilder};
+
+use crate::adapter::Adapter;
+use crate::broadcast::Emitter;
+use crate::handshake::Door;
+use crate::listener::{self, NotFound, ServeError};
+use crate::namespace::ClusterSlot;
+use crate::tasks::Tasks;
+
+/// A Socket.IO server. Cheap to clone; clones are the same server.
+#[derive(Clone)]
+pub struct Server(Arc<Shared>);
+
+struct Shared {
+    door: Arc<Door>,
+    slot: ClusterSlot,
+    adapter: Arc<dyn Adapter>,
+    tasks: Tasks,
+}
+
+impl Server {
+    /// Starts to describe a server.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    /// Serves on `address` until `shutdown` is ready, then ends every session and waits for
+    /// handlers and `on_disconnect`, at most 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened on.
+    pub async fn serve(
+        self,
+        address: impl ToSocketAddrs + fmt::Debug,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let listener = Self::bind(address).await?;
+        self.serve_on(listener, shutdown).await;
+        Ok(())
+    }
+
+    /// Listens on an address, for [`Self::serve_on`]; port 0 lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened on.
+    pub async fn bind(address: impl ToSocketAddrs + fmt::Debug) -> Result<TcpListener, ServeError> {
+        let text = format!("{address:?}");
+        let bound = TcpListener::bind(address).await;
+        bound.map_err(|source| ServeError::Bind {
+            address: text,
+            source,
+        })
+    }
+
+    /// As [`Self::serve`], on a listener that exists already.
+    pub async fn serve_on(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        listener::serve(self, listener, NotFound, shutdown).await;
+    }
+
+    /// As [`Self::serve_on`]; requests for other paths go to `fallback`, such as an axum router.
+    pub async fn serve_with<S, B>(
+        self,
+        fallback: S,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        listener::serve(self, listener, fallback, shutdown).await;
+    }
+
+    /// The server as a tower service, to be mounted at its path into an application's own router.
+    ///
+    /// The deadlines for request heads are the application's then; bodies and packets stay within
+    /// this server's limits. [`Self::close`] must be called when the application stops. The peer's
+    /// address is known if the application inserts
+    /// [`RemoteAddress`](crate::handshake::RemoteAddress) into its requests.
+    #[must_use]
+    pub fn service(&self) -> SocketService {
+        SocketService(Arc::clone(&self.0.door))
+    }
+
+    /// The way to the sockets of a namespace.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be a namespace.
+    pub fn emitter(&self, namespace: &str) -> Result<Emitter, NamespaceError> {
+        let namespace = NamespacePath::parse(namespace)?;
+        Ok(Emitter::new(Arc::clone(&self.0.slot), namespace))
+    }
+
+    /// How many sessions are open on this node.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.0.door.core.len()
+    }
+
+    /// The path that the server answers on.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0.door.options.path
+    }
+
+    /// Ends every session, waits for handlers and `on_disconnect`, and leaves the cluster.
+    ///
+    /// Clients see their transport close, and come back by themselves to wherever they are led.
+    pub async fn close(&self) {
+        self.0.door.core.shut_down();
+        self.0.tasks.finished().await;
+        self.0.adapter.close().await;
+        self.0.tasks.stop_services();
+    }
+
+    pub(crate) fn door(&self) -> &Arc<Door> {
+        &self.0.door
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.tasks.stop_services();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("sessions", &self.sessions())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A server as a tower service. See [`Server::service`].
+#[derive(Debug, Clone)]
+pub struct SocketService(Arc<Door>);
+
+impl SocketService {
+    pub(crate) const fn new(door: Arc<Door>) -> Self {
+        Self(door)
+    }
+}
+
+impl<B> Service<Request<B>> for SocketService
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let door = Arc::clone(&self.0);
+        Box::pin(async move { Ok(door.handle(request).await) })
+    }
+}

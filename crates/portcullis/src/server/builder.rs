@@ -1,0 +1,538 @@
+//! What a server is told before it runs.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use http::HeaderMap;
+use portcullis_engineio::{SessionId, Timing, Transports};
+use portcullis_socketio::client::ClientLimits;
+use portcullis_socketio::codec::{Codec, Limits};
+use portcullis_socketio::ids::{NamespaceError, NamespacePath};
+
+use super::{Server, Shared};
+use crate::adapter::{Adapter, AdapterError, InMemory};
+use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
+use crate::broadcast::{AdapterWatcher, Emitter, NodeState};
+use crate::client::{Clients, Gate, GateOptions};
+use crate::gateway::{Gateway, Registrar};
+use crate::handshake::{
+    Cookie, Cors, Door, GateRefusal, Handshake, HeaderPolicy, HttpOptions, IdError, RequestHead,
+};
+use crate::namespace::{
+    Cluster, ClusterSlot, Dispatch, Kind, NamespaceLimits, Namespaces, Pattern,
+};
+use crate::session::{Core, CoreOptions, OutboxLimits};
+use crate::tasks::Tasks;
+
+/// What keeps a server from being built: every problem, one line each.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// What was said to the builder does not make a server.
+    #[error("the server cannot be built: {}", problems.join("; "))]
+    Invalid {
+        /// All problems.
+        problems: Vec<String>,
+    },
+    /// The adapter could not join the cluster.
+    #[error("the cluster cannot be joined")]
+    Adapter(#[from] AdapterError),
+}
+
+/// Describes a server. Every method may be called in any order; problems are reported together
+/// by [`Self::build`].
+pub struct ServerBuilder {
+    http: HttpOptions,
+    trailing_slash: bool,
+    core: CoreOptions,
+    gate: GateOptions,
+    namespace_limits: NamespaceLimits,
+    cleanup_children: bool,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    cookies_are_safe: bool,
+    adapter: Arc<dyn Adapter>,
+    declared: Vec<(Kind, Registrar)>,
+    slot: ClusterSlot,
+    shards: usize,
+    problems: Vec<String>,
+}
+
+impl ServerBuilder {
+    pub(super) fn new() -> Self {
+        let max_payload = 1_000_000;
+        Self {
+            http: HttpOptions::default(),
+            trailing_slash: true,
+            core: CoreOptions {
+                timing: Timing {
+                    ping_interval: Duration::from_secs(25),
+                    ping_timeout: Duration::from_secs(20),
+                },
+                outbox: OutboxLimits {
+                    max_bytes: 1024 * 1024,
+                    max_frames: 4096,
+                },
+                upgrade_timeout: Duration::from_secs(10),
+                join_timeout: Some(Duration::from_secs(10)),
+                max_payload,
+                max_packets: 1000,
+            },
+            gate: GateOptions {
+                codec: Codec::Json,
+                codec_limits: Limits::new().max_attachment_bytes(max_payload),
+                client_limits: ClientLimits::new(),
+                verify_timeout: Duration::from_secs(5),
+                handler_timeout: Duration::from_secs(30),
+            },
+            namespace_limits: NamespaceLimits {
+                rooms_per_socket: 1000,
+                acks_per_socket: 1000,
+            },
+            cleanup_children: true,
+            authenticator: None,
+            cookies_are_safe: false,
+            adapter: Arc::new(InMemory),
+            declared: Vec::new(),
+            slot: Arc::new(OnceLock::new()),
+            shards: std::thread::available_parallelism().map_or(1, usize::from),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Guards every namespace, static or made on demand, that does not say that it is public.
+    #[must_use]
+    pub fn authenticate(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// As [`Self::authenticate`], with an async function.
+    #[must_use]
+    pub fn authenticate_with<F, Fut>(self, authenticate: F) -> Self
+    where
+        F: Fn(Arc<Attempt>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Identity, RefusalCode>> + Send + 'static,
+    {
+        self.authenticate(FromFn(authenticate))
+    }
+
+    /// Declares a namespace and its handlers.
+    #[must_use]
+    pub fn namespace(mut self, path: &str, register: impl FnOnce(&mut Registrar)) -> Self {
+        match NamespacePath::parse(path) {
+            Ok(path) => self.declare(Kind::Static(path), register),
+            Err(error) => self.problems.push(format!("namespace {path:?}: {error}")),
+        }
+        self
+    }
+
+    /// Declares namespaces that are made when a client asks for one, such as `/tenant-{id}`.
+    #[must_use]
+    pub fn namespace_pattern(
+        mut self,
+        pattern: &str,
+        register: impl FnOnce(&mut Registrar),
+    ) -> Self {
+        match Pattern::parse(pattern) {
+            Ok(pattern) => self.declare(Kind::Pattern(pattern), register),
+            Err(error) => self.problems.push(format!("pattern {pattern:?}: {error}")),
+        }
+        self
+    }
+
+    /// Declares namespaces that are made if `allows` says so. It runs before authentication, and
+    /// sees the whole handshake.
+    #[must_use]
+    pub fn namespace_if<F, Fut>(mut self, allows: F, register: impl FnOnce(&mut Registrar)) -> Self
+    where
+        F: Fn(NamespacePath, Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let predicate = move |path, handshake| allows(path, handshake).boxed();
+        self.declare(Kind::Predicate(Arc::new(predicate)), register);
+        self
+    }
+
+    /// Declares the namespace of a gateway.
+    #[must_use]
+    pub fn gateway(mut self, gateway: impl Gateway) -> Self {
+        let kind = Kind::Static(gateway.namespace());
+        self.declare(kind, |registrar| Arc::new(gateway).register(registrar));
+        self
+    }
+
+    fn declare(&mut self, kind: Kind, register: impl FnOnce(&mut Registrar)) {
+        let mut registrar = Registrar::default();
+        register(&mut registrar);
+        self.declared.push((kind, registrar));
+    }
+
+    /// Connects the server to a cluster. Default: a cluster of one.
+    #[must_use]
+    pub fn cluster(mut self, adapter: impl Adapter) -> Self {
+        self.adapter = Arc::new(adapter);
+        self
+    }
+
+    /// The way to the sockets of a namespace, for whatever is made before the server runs.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be a namespace.
+    pub fn emitter(&self, namespace: &str) -> Result<Emitter, NamespaceError> {
+        let namespace = NamespacePath::parse(namespace)?;
+        Ok(Emitter::new(Arc::clone(&self.slot), namespace))
+    }
+
+    /// The path of the engine. Default: `/socket.io`.
+    #[must_use]
+    pub fn path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.http.path);
+        self
+    }
+
+    /// Whether the path ends in a slash, as stock clients expect. Default: true.
+    #[must_use]
+    pub const fn add_trailing_slash(mut self, add: bool) -> Self {
+        self.trailing_slash = add;
+        self
+    }
+
+    /// How often the server pings. Default: 25 s. At least 1 ms.
+    #[must_use]
+    pub const fn ping_interval(mut self, interval: Duration) -> Self {
+        self.core.timing.ping_interval = interval;
+        self
+    }
+
+    /// How long the answer to a ping may take. Default: 20 s. At least 1 ms.
+    #[must_use]
+    pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.core.timing.ping_timeout = timeout;
+        self
+    }
+
+    /// How long an upgrade to WebSocket may take. Default: 10 s.
+    #[must_use]
+    pub const fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.core.upgrade_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may stay without having joined a namespace (Node: `connectTimeout`).
+    /// Default: 10 s.
+    #[must_use]
+    pub const fn auth_timeout(mut self, timeout: Duration) -> Self {
+        self.core.join_timeout = Some(timeout);
+        self
+    }
+
+    /// How long one run of the authenticator may take. Default: 5 s.
+    #[must_use]
+    pub const fn verify_timeout(mut self, timeout: Duration) -> Self {
+        self.gate.verify_timeout = timeout;
+        self
+    }
+
+    /// The largest message and the largest polling body, in bytes (Node: `maxHttpBufferSize`).
+    /// Default: 1,000,000.
+    #[must_use]
+    pub const fn max_payload(mut self, bytes: usize) -> Self {
+        self.core.max_payload = bytes;
+        self.gate.codec_limits = self.gate.codec_limits.max_attachment_bytes(bytes);
+        self
+    }
+
+    /// The most attachments of one packet. Default: 10, which is also what stock clients accept.
+    #[must_use]
+    pub const fn max_attachments(mut self, count: usize) -> Self {
+        self.gate.codec_limits = self.gate.codec_limits.max_attachments(count);
+        self
+    }
+
+    /// The most namespaces that one connection may be in. Default: 16.
+    #[must_use]
+    pub const fn max_namespaces(mut self, count: usize) -> Self {
+        self.gate.client_limits = self.gate.client_limits.max_namespaces(count);
+        self
+    }
+
+    /// The most rooms that one socket may be in. Default: 1,000.
+    #[must_use]
+    pub const fn max_rooms(mut self, count: usize) -> Self {
+        self.namespace_limits.rooms_per_socket = count;
+        self
+    }
+
+    /// How much may wait to be sent to one connection before it is closed as too slow: bytes and
+    /// frames. Default: 1 MiB and 4,096.
+    #[must_use]
+    pub const fn max_outbox(mut self, bytes: usize, frames: usize) -> Self {
+        self.core.outbox = OutboxLimits {
+            max_bytes: bytes,
+            max_frames: frames,
+        };
+        self
+    }
+
+    /// The most sessions at the same time; more are refused with 503. Default: no limit.
+    #[must_use]
+    pub const fn max_connections(mut self, count: usize) -> Self {
+        self.http.max_connections = Some(count);
+        self
+    }
+
+    /// The transports that the server offers. Default: both.
+    #[must_use]
+    pub const fn transports(mut self, transports: Transports) -> Self {
+        self.http.transports = transports;
+        self
+    }
+
+    /// Whether a polling session may become a WebSocket. Default: true.
+    #[must_use]
+    pub const fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.http.allow_upgrades = allow;
+        self
+    }
+
+    /// From which size on polling responses are compressed; `None` switches that off (Node:
+    /// `httpCompression`). Default: 1,024 bytes.
+    #[must_use]
+    pub const fn http_compression(mut self, threshold: Option<usize>) -> Self {
+        self.http.compression_threshold = threshold;
+        self
+    }
+
+    /// Sets a cookie with the session id on the first polling response. Default: none.
+    #[must_use]
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.http.cookie = Some(cookie);
+        self
+    }
+
+    /// Which pages of other origins may read polling responses. Default: none.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.http.cors = Some(cors);
+        self
+    }
+
+    /// Which headers of a connection's first request are kept.
+    #[must_use]
+    pub fn keep_headers(mut self, policy: HeaderPolicy) -> Self {
+        self.http.header_policy = policy;
+        self
+    }
+
+    /// Serves the client bundle from a directory, below the engine's path. Default: off.
+    #[must_use]
+    pub fn serve_client(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.http.serve_client = Some(directory.into());
+        self
+    }
+
+    /// The packet codec, which clients must be told too (Node: `parser`). Default: JSON.
+    #[must_use]
+    pub const fn parser(mut self, codec: Codec) -> Self {
+        self.gate.codec = codec;
+        self
+    }
+
+    /// Whether a namespace that was made on demand goes when its last socket does. Default: true.
+    #[must_use]
+    pub const fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+        self.cleanup_children = cleanup;
+        self
+    }
+
+    /// Decides about every request without a session and about every upgrade, before anything
+    /// else is done for it. The refusal's status is the answer on both transports.
+    #[must_use]
+    pub fn allow_request<F, Fut>(mut self, gate: F) -> Self
+    where
+        F: Fn(Arc<RequestHead>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), GateRefusal>> + Send + 'static,
+    {
+        self.http.allow_request = Some(Arc::new(move |head| gate(head).boxed()));
+        self
+    }
+
+    /// Declares that `allow_request` checks the origin against a list, without which tokens from
+    /// cookies are refused at build: any page could make a browser send them.
+    #[must_use]
+    pub const fn origins_are_checked(mut self) -> Self {
+        self.cookies_are_safe = true;
+        self
+    }
+
+    /// Makes the ids of sessions. They are secrets: draw them from the system's randomness.
+    /// Default: 120 random bits.
+    #[must_use]
+    pub fn generate_id<F, Fut>(mut self, generate: F) -> Self
+    where
+        F: Fn(Arc<RequestHead>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<SessionId, IdError>> + Send + 'static,
+    {
+        self.http.generate_id = Some(Arc::new(move |head| generate(head).boxed()));
+        self
+    }
+
+    /// Adds headers to the first response of every session.
+    #[must_use]
+    pub fn initial_headers(
+        mut self,
+        hook: impl Fn(&mut HeaderMap, &RequestHead) + Send + Sync + 'static,
+    ) -> Self {
+        self.http.initial_headers = Some(Arc::new(hook));
+        self
+    }
+
+    /// Adds headers to every response.
+    #[must_use]
+    pub fn headers(
+        mut self,
+        hook: impl Fn(&mut HeaderMap, &RequestHead) + Send + Sync + 'static,
+    ) -> Self {
+        self.http.headers = Some(Arc::new(hook));
+        self
+    }
+
+    /// Builds the server and joins the cluster.
+    ///
+    /// # Errors
+    ///
+    /// All problems together; or the cluster that cannot be joined.
+    pub async fn build(mut self) -> Result<Server, BuildError> {
+        self.check();
+        if !self.problems.is_empty() {
+            let problems = self.problems;
+            return Err(BuildError::Invalid { problems });
+        }
+        let path = self.http.path.trim_end_matches('/').to_owned();
+        self.http.path = if self.trailing_slash {
+            path + "/"
+        } else {
+            path
+        };
+        if let Some(authenticator) = &self.authenticator {
+            self.http.header_policy = self.http.header_policy.with(authenticator.headers());
+        }
+        let declared = self.declared.into_iter().map(|(kind, registrar)| {
+            let dispatch: Arc<dyn Dispatch> = Arc::new(registrar.router);
+            (kind, dispatch)
+        });
+        let namespaces = Arc::new(Namespaces::new(
+            self.gate.codec,
+            self.namespace_limits,
+            self.cleanup_children,
+            Arc::new(AdapterWatcher(Arc::clone(&self.adapter))),
+            &self.slot,
+            declared.collect(),
+        ));
+        let tasks = Tasks::default();
+        let node = NodeState {
+            namespaces: Arc::clone(&namespaces),
+            tasks: tasks.clone(),
+        };
+        self.adapter.start(Arc::new(node)).await?;
+        for namespace in namespaces.all() {
+            self.adapter.namespace_opened(namespace.path());
+        }
+        let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
+        let door = Arc::new(Door {
+            core: Core::start(self.core, self.shards, tasks.clone()),
+            options: self.http,
+            accept: Box::new(Clients(Arc::new(gate))),
+        });
+        // The slot is this builder's own, and a builder builds once.
+        let _ = self.slot.set(Cluster {
+            namespaces,
+            adapter: Arc::clone(&self.adapter),
+        });
+        Ok(Server(Arc::new(Shared {
+            door,
+            slot: self.slot,
+            adapter: self.adapter,
+            tasks,
+        })))
+    }
+
+    /// Collects what is wrong.
+    fn check(&mut self) {
+        let problems = &mut self.problems;
+        let mut paths: Vec<&NamespacePath> = Vec::new();
+        for (kind, registrar) in &self.declared {
+            let name = match kind {
+                Kind::Static(path) => path.to_string(),
+                Kind::Pattern(pattern) => pattern.to_string(),
+                Kind::Predicate(_) => "namespaces made by a predicate".to_owned(),
+            };
+            if let Kind::Static(path) = kind {
+                if paths.contains(&path) {
+                    problems.push(format!("namespace {name} is declared twice"));
+                }
+                paths.push(path);
+            }
+            for problem in &registrar.problems {
+                problems.push(format!("{name}: {problem}"));
+            }
+            if !registrar.router.is_public && self.authenticator.is_none() {
+                problems.push(format!(
+                    "{name} is guarded, and there is no authenticator: call `authenticate`, or \
+                     declare it `public`"
+                ));
+            }
+        }
+        if self.declared.is_empty() {
+            problems.push("no namespace is declared".to_owned());
+        }
+        if let Some(authenticator) = &self.authenticator {
+            problems.extend(authenticator.problems());
+            if authenticator.reads_cookies() && !self.cookies_are_safe {
+                problems.push(
+                    "tokens from cookies need an allow-list of origins: check it in \
+                     `allow_request` and say so with `origins_are_checked`"
+                        .to_owned(),
+                );
+            }
+        }
+        if self
+            .http
+            .cors
+            .as_ref()
+            .is_some_and(Cors::is_any_with_credentials)
+        {
+            problems.push("CORS cannot allow any origin together with credentials".to_owned());
+        }
+        for (name, duration) in [
+            ("ping_interval", self.core.timing.ping_interval),
+            ("ping_timeout", self.core.timing.ping_timeout),
+        ] {
+            // A day is far beyond any use, and safely within what a clock can add.
+            let bounds = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+            if !bounds.contains(&duration) {
+                problems.push(format!("{name} must be between 1 ms and 24 h"));
+            }
+        }
+        let transports = self.http.transports;
+        if !transports.polling && !transports.websocket {
+            problems.push("no transport is offered".to_owned());
+        }
+        if !self.http.path.starts_with('/') {
+            problems.push("the path must begin with a slash".to_owned());
+        }
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("namespaces", &self.declared.len())
+            .finish_non_exhaustive()
+    }
+}

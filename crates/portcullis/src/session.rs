@@ -1,0 +1,604 @@
+//! One Engine.IO session, kept alive by one task, whatever carries it.
+//!
+//! ```text
+//!                       ┌───────────────── session's task ─────────────────┐
+//!   frames, requests ──▶│ transport ─▶ engineio machine ─▶ handler         │
+//!                       │     ▲               │               │            │
+//!                       └─────┼───────────────┼───────────────┼────────────┘
+//!                             │ flush         │ outputs       │ send
+//!   peer ◀────────────────────┴───────────────┴──── outbox ◀──┴──── anybody
+//! ```
+//!
+//! A turn of the task is: hear whether to end, take input, let the machine decide, let the handler
+//! go on, write. The task waits for whatever it polled last and for its waker in the outbox.
+//!
+//! # Invariants
+//!
+//! - The session belongs to its task; the one thing shared is its [`Connection`].
+//! - The handler hears of the end once, and may take as long as it likes to finish.
+//!
+//! # Not here
+//!
+//! HTTP (`handshake`), namespaces (`client`).
+
+mod connection;
+mod engine;
+mod flusher;
+mod frame;
+mod outbox;
+mod polling;
+mod registry;
+mod shard;
+mod stream;
+mod turn;
+mod websocket;
+pub(crate) mod websocket_only;
+mod websocket_transport;
+mod wheel;
+
+use std::fmt;
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use portcullis_engineio::{
+    CloseReason, Message, Output, Packet, PollAnswer, Received, TransportFault, decode_payload,
+};
+use tokio::time::Sleep;
+
+pub(crate) use connection::{Connection, Ending};
+pub(crate) use engine::{Core, CoreOptions};
+pub use frame::Frame;
+pub(crate) use frame::FrameBuilder;
+pub(crate) use outbox::{OutboxLimits, Pushed};
+pub(crate) use polling::{Body, PollReply, Post, Request, Verdict};
+pub(crate) use stream::Stream;
+pub(crate) use turn::turn;
+
+use engine::Registration;
+use polling::{Happened, PollingTransport};
+use websocket::{Incoming, ReadError};
+use websocket_transport::{Closing, End, WebSocketTransport};
+
+/// What sits on top of a session: it gets the messages and decides what they mean.
+///
+/// All methods run on the session's task and must not block.
+pub trait SessionHandler: Send + 'static {
+    /// A text message arrived. Breaking stops the reading of what follows; it is for handlers
+    /// that have asked the session to close.
+    fn handle_text(&mut self, text: &str, cx: &mut Context<'_>) -> ControlFlow<()>;
+
+    /// A binary message arrived; see [`Self::handle_text`].
+    fn handle_binary(&mut self, data: Bytes, cx: &mut Context<'_>) -> ControlFlow<()>;
+
+    /// Goes on with whatever the handler has pending. After [`Self::handle_closed`], ready means
+    /// that the handler is done and may be dropped.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Somebody asked for the end of the session: the last chance to send something.
+    fn handle_close_requested(&mut self) {}
+
+    /// The session has ended: nothing more arrives, and nothing can be sent.
+    fn handle_closed(&mut self, reason: CloseReason);
+}
+
+/// The way to one session for those who do not own it: send to it, or end it.
+#[derive(Clone)]
+pub struct SessionHandle(Arc<Connection>);
+
+impl SessionHandle {
+    pub(crate) const fn new(connection: Arc<Connection>) -> Self {
+        Self(connection)
+    }
+
+    /// Queues a message; `false` if the session has ended or cannot keep up.
+    pub fn send(&self, message: &Message<'_>) -> bool {
+        let frame = match message {
+            Message::Text(text) => Frame::build(text.len() + 1, |buffer| {
+                buffer.push(b'4');
+                buffer.extend_from_slice(text.as_bytes());
+            })
+            .finish(),
+            Message::Binary(data) => Frame::binary(data),
+        };
+        matches!(
+            self.0.send(&frame, false),
+            Pushed::Queued | Pushed::MustFlush
+        )
+    }
+
+    /// Ends the session once what is queued has left.
+    pub fn close(&self) {
+        self.0.end(Ending::Requested);
+    }
+
+    pub(crate) const fn connection(&self) -> &Arc<Connection> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionHandle")
+    }
+}
+
+/// The task of one session.
+pub(crate) struct Session {
+    core: Arc<Core>,
+    connection: Arc<Connection>,
+    /// Present until the session ends.
+    registration: Option<Registration>,
+    machine: portcullis_engineio::Session,
+    handler: Box<dyn SessionHandler>,
+    transport: Transport,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The machine knows of the ending that somebody asked for.
+    is_ending: bool,
+}
+
+enum Transport {
+    Polling(Box<PollingTransport>),
+    WebSocket(WebSocketTransport),
+    /// The session is over; the connection, if there is one, still has to go.
+    Ended(Option<Box<Closing>>),
+}
+
+impl Future for Session {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = Arc::clone(&self.connection);
+        let done = turn::session_turn(&connection, || self.turn(cx));
+        connection.flush_inline();
+        done
+    }
+}
+
+impl Session {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let ending = self.connection.begin_turn(cx.waker());
+        if !matches!(self.transport, Transport::Ended(_)) {
+            match ending {
+                Some(ending) if !self.is_ending => {
+                    self.is_ending = true;
+                    self.end(ending, now);
+                }
+                // A closing session still answers the poll that tells its client.
+                _ => self.receive(now, cx),
+            }
+            self.machine_timeout(now, cx);
+            self.drain(cx);
+        }
+        let handler = self.handler.poll(cx);
+        self.write(cx);
+        let Transport::Ended(closing) = &mut self.transport else {
+            return Poll::Pending;
+        };
+        if let Some(going) = closing
+            && going.poll(&self.connection, cx).is_ready()
+        {
+            *closing = None;
+        }
+        if closing.is_none() {
+            self.connection.close();
+            if handler.is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Somebody outside asked for the end.
+    fn end(&mut self, ending: Ending, now: Instant) {
+        let machine = &mut self.machine;
+        match ending {
+            Ending::PingTimeout => machine.handle_discard(CloseReason::PingTimeout),
+            Ending::SlowConsumer => machine.handle_discard(CloseReason::SlowConsumer),
+            Ending::Shutdown => machine.handle_discard(CloseReason::ServerShuttingDown),
+            Ending::WriteFailed => {
+                machine.handle_discard(CloseReason::TransportError(TransportFault::Io))
+            }
+            Ending::Unjoined | Ending::Requested => {
+                self.handler.handle_close_requested();
+                machine.handle_close(CloseReason::ForcedClose, now);
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Instant, cx: &mut Context<'_>) {
+        match self.transport {
+            Transport::Polling(_) => self.receive_requests(now, cx),
+            Transport::WebSocket(_) => self.receive_frames(now, cx),
+            Transport::Ended(_) => {}
+        }
+    }
+
+    fn receive_frames(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Self {
+            connection,
+            machine,
+            handler,
+            transport: Transport::WebSocket(websocket),
+            ..
+        } = self
+        else {
+            return;
+        };
+        let mut control = Vec::new();
+        let mut heard = Heard::default();
+        // The waker is lent to both the stream and the handler.
+        let waker = cx.waker().clone();
+        let end = websocket.poll_messages(cx, &mut control, |incoming| {
+            let cx = &mut Context::from_waker(&waker);
+            match incoming {
+                Incoming::Text(text) => match Packet::decode(&text) {
+                    Ok(packet) => deliver(machine, &mut **handler, packet, &mut heard, cx)?,
+                    Err(_) => machine.handle_invalid_packet(),
+                },
+                Incoming::Binary(data) => {
+                    deliver(
+                        machine,
+                        &mut **handler,
+                        Packet::Binary(data),
+                        &mut heard,
+                        cx,
+                    )?;
+                }
+                Incoming::Close => machine.handle_transport_closed(None),
+            }
+            if machine.transport().is_none() {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        heard.tell(connection, now);
+        if !control.is_empty() {
+            connection.send(&Frame::from_wire(control), false);
+        }
+        match end {
+            Poll::Pending => {}
+            Poll::Ready(End::Eof) => machine.handle_transport_closed(None),
+            Poll::Ready(End::Io) => machine.handle_transport_closed(Some(TransportFault::Io)),
+            Poll::Ready(End::Invalid(error)) => {
+                connection.send(&Frame::close(Some(error.close_code())), false);
+                machine.handle_transport_closed(Some(match error {
+                    ReadError::TooBig => TransportFault::TooBig,
+                    ReadError::InvalidUtf8 => TransportFault::InvalidUtf8,
+                    ReadError::Protocol => TransportFault::WebSocket,
+                }));
+            }
+        }
+    }
+
+    fn receive_requests(&mut self, now: Instant, cx: &mut Context<'_>) {
+        while let Transport::Polling(polling) = &mut self.transport {
+            let Some(happened) = polling.poll_happened(cx) else {
+                break;
+            };
+            match happened {
+                Happened::PollAborted => self.machine.handle_poll_aborted(),
+                Happened::PostAborted => {
+                    polling.end_post(Verdict::Cut);
+                    self.machine.handle_post_aborted();
+                }
+                Happened::Body(Body::TooLarge) => {
+                    polling.end_post(Verdict::Ok);
+                    self.machine.handle_post_end();
+                }
+                Happened::Body(Body::Complete(body)) => self.receive_payload(&body, now, cx),
+                Happened::Request(request) => self.receive_request(request, now),
+            }
+            self.drain(cx);
+        }
+        self.receive_probe(cx);
+    }
+
+    fn receive_request(&mut self, request: Request, now: Instant) {
+        let Transport::Polling(polling) = &mut self.transport else {
+            return;
+        };
+        match request {
+            Request::Poll(reply) => {
+                let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
+                polling.poll_came(reply);
+                self.machine.handle_poll(nothing_queued, now);
+            }
+            Request::Post(post) => {
+                polling.post_came(post);
+                self.machine.handle_post();
+            }
+            Request::InvalidContent => self.machine.handle_invalid_content(),
+            Request::Upgrade(stream, read_ahead) => {
+                let max_payload = self.core.max_payload();
+                let probe = WebSocketTransport::new(stream, read_ahead, max_payload, false);
+                if self.machine.handle_probe_opened(now) {
+                    polling.probe = Some(probe);
+                } else {
+                    // The first WebSocket is not affected.
+                    self.core.spawn(probe.go_away());
+                }
+            }
+        }
+    }
+
+    /// The body of a POST: its packets, up to the first one that ends the session.
+    fn receive_payload(&mut self, body: &[u8], now: Instant, cx: &mut Context<'_>) {
+        let mut heard = Heard::default();
+        let max_packets = self.core.max_packets();
+        match std::str::from_utf8(body) {
+            Ok(text) => {
+                for packet in decode_payload(text, max_packets) {
+                    let Ok(packet) = packet else {
+                        self.machine.handle_invalid_packet();
+                        break;
+                    };
+                    let flow = deliver(
+                        &mut self.machine,
+                        &mut *self.handler,
+                        packet,
+                        &mut heard,
+                        cx,
+                    );
+                    if flow.is_break() || self.machine.transport().is_none() {
+                        break;
+                    }
+                }
+            }
+            Err(_) => self.machine.handle_invalid_packet(),
+        }
+        heard.tell(&self.connection, now);
+        self.machine.handle_post_end();
+        if let Transport::Polling(polling) = &mut self.transport {
+            polling.end_post(Verdict::Ok);
+        }
+    }
+
+    fn receive_probe(&mut self, cx: &mut Context<'_>) {
+        let Self {
+            core,
+            machine,
+            transport: Transport::Polling(polling),
+            ..
+        } = self
+        else {
+            return;
+        };
+        let Some(mut probe) = polling.probe.take() else {
+            return;
+        };
+        let mut control = Vec::new();
+        let (mut decided, mut lost) = (false, false);
+        let end = probe.poll_messages(cx, &mut control, |incoming| {
+            match incoming {
+                Incoming::Text(text) => {
+                    machine.handle_probe_packet(Packet::decode(&text).ok().as_ref());
+                }
+                Incoming::Binary(_) => machine.handle_probe_packet(None),
+                Incoming::Close => {
+                    lost = true;
+                    return ControlFlow::Break(());
+                }
+            }
+            decided = !machine.is_probing();
+            if decided {
+                // What follows is for the session, or for nobody: it stays in the reader.
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        if !control.is_empty() {
+            lost |= probe.send_direct(&Frame::from_wire(control), cx).is_err();
+        }
+        lost |= matches!(end, Poll::Ready(_));
+        if lost && !decided {
+            machine.handle_probe_lost();
+            core.spawn(probe.go_away());
+        } else {
+            polling.probe = Some(probe);
+        }
+        self.drain(cx);
+    }
+
+    /// Asks the machine what the time has brought, and sets the timer for the next time.
+    fn machine_timeout(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Some(deadline) = self.machine.deadline() else {
+            self.timer = None;
+            return;
+        };
+        if deadline <= now {
+            self.machine.handle_timeout(now);
+            return;
+        }
+        let deadline = deadline.into();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        if timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Does what the machine wants, in the order it wants it.
+    fn drain(&mut self, cx: &mut Context<'_>) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Upgraded => self.upgrade(),
+                Output::Closed(reason) => self.close(reason),
+                other => {
+                    if let Transport::Polling(polling) = &mut self.transport {
+                        obey(&self.core, &self.connection, polling, other, cx);
+                    }
+                }
+            }
+        }
+        if let Transport::Polling(polling) = &mut self.transport {
+            polling.settle();
+            let waits = polling.has_waiting();
+            self.connection
+                .with_outbox(|outbox| outbox.set_writable(waits));
+        }
+    }
+
+    /// The probe becomes the transport; what is queued goes there.
+    fn upgrade(&mut self) {
+        let Transport::Polling(polling) = &mut self.transport else {
+            return;
+        };
+        let Some(probe) = polling.probe.take() else {
+            return;
+        };
+        polling.end_post(Verdict::Rejected);
+        self.connection.set_mailbox(None);
+        self.connection
+            .with_outbox(|outbox| outbox.set_sink(probe.sink()));
+        self.transport = Transport::WebSocket(probe);
+        metrics::counter!("portcullis_upgrades_total").increment(1);
+        // Frames that came behind the upgrade are still to be read.
+        self.connection.wake();
+    }
+
+    /// The session is over: free what it held, and see its connection off.
+    fn close(&mut self, reason: CloseReason) {
+        tracing::debug!(reason = reason.as_str(), "session closed");
+        metrics::counter!("portcullis_sessions_closed_total", "reason" => reason.as_str())
+            .increment(1);
+        self.timer = None;
+        self.registration = None;
+        let transport = std::mem::replace(&mut self.transport, Transport::Ended(None));
+        if let Transport::WebSocket(websocket) = transport {
+            if !matches!(reason, CloseReason::TransportError(TransportFault::Io)) {
+                self.connection.send(&Frame::close(None), false);
+                self.transport = Transport::Ended(Some(Box::new(websocket.into_closing())));
+            }
+        } else if let Transport::Polling(mut polling) = transport {
+            polling.end_post(Verdict::Ok);
+        }
+        self.handler.handle_closed(reason);
+    }
+
+    /// Lets what is queued leave, where the task is the one to write.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        match &mut self.transport {
+            Transport::Polling(polling) => {
+                if polling.has_waiting() && !self.connection.with_outbox(|outbox| outbox.is_empty())
+                {
+                    polling.answer(&self.connection.take_frames(), &[]);
+                    self.machine.handle_poll_answered();
+                    self.connection
+                        .with_outbox(|outbox| outbox.set_writable(false));
+                }
+            }
+            Transport::WebSocket(websocket) => {
+                if let Poll::Ready(Err(_)) = websocket.poll_write(&self.connection, cx) {
+                    self.machine
+                        .handle_transport_closed(Some(TransportFault::Io));
+                    self.drain(cx);
+                }
+            }
+            Transport::Ended(_) => {}
+        }
+    }
+}
+
+impl Drop for Session {
+    /// A runtime that stops drops its tasks: whoever holds the connection must learn of it.
+    fn drop(&mut self) {
+        self.connection.close();
+    }
+}
+
+/// Does one thing that concerns polling.
+fn obey(
+    core: &Core,
+    connection: &Connection,
+    polling: &mut PollingTransport,
+    output: Output,
+    cx: &mut Context<'_>,
+) {
+    match output {
+        Output::AnswerPoll(PollAnswer::Noop) => polling.answer(&[Frame::noop()], &[]),
+        Output::AnswerPoll(PollAnswer::Close) => polling.answer(&[], &["1"]),
+        Output::AnswerPoll(PollAnswer::LastFrames) => {
+            polling.answer(&connection.take_frames(), &["1"]);
+        }
+        Output::AnswerPoll(PollAnswer::LastFramesOrNoop) => {
+            let frames = connection.take_frames();
+            let last: &[&str] = if frames.is_empty() {
+                &["6", "1"]
+            } else {
+                &["1"]
+            };
+            polling.answer(&frames, last);
+        }
+        Output::RejectPoll => polling.reject_poll(),
+        Output::RejectPost => polling.reject_post(),
+        Output::AbortPost => polling.end_post(Verdict::Cut),
+        Output::AnswerProbe => {
+            if let Some(probe) = &mut polling.probe {
+                // A probe that cannot be written to ends with its next read.
+                let _ = probe.send_direct(&Frame::text("3probe"), cx);
+            }
+        }
+        Output::CloseProbe => {
+            if let Some(probe) = polling.probe.take() {
+                core.spawn(probe.go_away());
+            }
+        }
+        Output::Upgraded | Output::Closed(_) => {}
+    }
+}
+
+/// Closes a WebSocket that came for a session which has one already, or is no more.
+pub(crate) async fn close_stray(stream: Stream, read_ahead: Bytes) {
+    WebSocketTransport::new(stream, read_ahead, 0, false)
+        .go_away()
+        .await;
+}
+
+/// What kinds of packets a read brought, for the heartbeat.
+#[derive(Debug, Default)]
+struct Heard {
+    pong: bool,
+    other: bool,
+}
+
+impl Heard {
+    fn tell(&self, connection: &Connection, now: Instant) {
+        if self.pong {
+            connection.handle_pong(now);
+        } else if self.other {
+            connection.handle_packet(now);
+        }
+    }
+}
+
+/// Lets the machine judge a packet, and hands a message to the handler.
+fn deliver(
+    machine: &mut portcullis_engineio::Session,
+    handler: &mut dyn SessionHandler,
+    packet: Packet<'_>,
+    heard: &mut Heard,
+    cx: &mut Context<'_>,
+) -> ControlFlow<()> {
+    match machine.handle_packet(packet) {
+        Received::Pong => heard.pong = true,
+        Received::Nothing => heard.other = true,
+        Received::Message(message) => {
+            heard.other = true;
+            return match message {
+                Message::Text(text) => handler.handle_text(text, cx),
+                Message::Binary(data) => handler.handle_binary(data, cx),
+            };
+        }
+    }
+    ControlFlow::Continue(())
+}

@@ -1,0 +1,300 @@
+//! The one part of a session that others share: its outbox, its heartbeat, and its end.
+//!
+//! Emitters push frames here, the wheel looks here whether to ping, and whoever wants the session
+//! to end leaves the reason here. Everything else belongs to the session's task.
+//!
+//! ```text
+//!   emitters ── send ──▶ ┌────────────┐ ◀── beat ── wheel
+//!                        │ Connection │
+//!   flusher ── flush ──▶ └────────────┘ ◀── end ─── anybody
+//!                              │ wakes
+//!                              ▼
+//!                        session's task
+//! ```
+//!
+//! # Invariants
+//!
+//! - One lock, a leaf: nothing else is locked while it is held, and no system call made.
+//! - The first ending wins; later ones are forgotten.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use portcullis_engineio::{Beat, Heartbeat, SessionId, Timing};
+use smallvec::SmallVec;
+use tokio::sync::mpsc;
+
+use super::frame::Frame;
+use super::outbox::{Flushed, Outbox, OutboxLimits, Pushed, Sink};
+use super::polling::Request;
+use super::shard::Shard;
+use super::{turn, wheel};
+
+/// So often one flush starts over because more came, before the flusher takes over.
+const MAX_FLUSH_ROUNDS: usize = 4;
+
+/// Why a session is to end, said from outside its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// No pong in time.
+    PingTimeout,
+    /// The outbox overflowed.
+    SlowConsumer,
+    /// No namespace was joined in time.
+    Unjoined,
+    /// The layer above is done with it; what is queued leaves first.
+    Requested,
+    /// The server stops; what is queued is dropped.
+    Shutdown,
+    /// Writing failed.
+    WriteFailed,
+}
+
+/// What all connections of an engine have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) timing: Timing,
+    pub(crate) outbox: OutboxLimits,
+}
+
+impl Limits {
+    pub(crate) fn tick(&self) -> Duration {
+        wheel::tick_for(self.timing.ping_interval, self.timing.ping_timeout)
+    }
+}
+
+/// The shared part of one session.
+pub(crate) struct Connection {
+    id: SessionId,
+    limits: Arc<Limits>,
+    shard: Arc<Shard>,
+    state: Mutex<State>,
+}
+
+struct State {
+    outbox: Outbox,
+    heartbeat: Heartbeat,
+    ending: Option<Ending>,
+    /// Until when a namespace must have been joined.
+    join_deadline: Option<Instant>,
+    /// How the HTTP requests of a polling session reach its task.
+    mailbox: Option<mpsc::Sender<Request>>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: SessionId,
+        limits: Arc<Limits>,
+        shard: Arc<Shard>,
+        join_timeout: Option<Duration>,
+        now: Instant,
+    ) -> Self {
+        let heartbeat = Heartbeat::new(&limits.timing, now);
+        Self {
+            id,
+            limits,
+            shard,
+            state: Mutex::new(State {
+                outbox: Outbox::new(),
+                heartbeat,
+                ending: None,
+                join_deadline: join_timeout.map(|timeout| now + timeout),
+                mailbox: None,
+            }),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    pub(crate) const fn shard(&self) -> &Arc<Shard> {
+        &self.shard
+    }
+
+    /// Queues a frame, to leave when the current turn ends.
+    pub(crate) fn send(self: &Arc<Self>, frame: &Frame, volatile: bool) -> Pushed {
+        let pushed = {
+            let mut state = self.state.lock();
+            let pushed = state.outbox.push(frame, volatile, &self.limits.outbox);
+            if pushed == Pushed::Overflow {
+                state.end(Ending::SlowConsumer);
+            }
+            pushed
+        };
+        match pushed {
+            Pushed::MustFlush => turn::note(self),
+            Pushed::Dropped => metrics::counter!("portcullis_volatile_dropped_total").increment(1),
+            Pushed::Overflow => metrics::counter!("portcullis_slow_consumers_total").increment(1),
+            Pushed::Queued | Pushed::Gone => {}
+        }
+        pushed
+    }
+
+    /// Asks the session to end.
+    pub(crate) fn end(&self, ending: Ending) {
+        self.state.lock().end(ending);
+    }
+
+    /// Wakes the session's task, for instance because a socket of its client left.
+    pub(crate) fn wake(&self) {
+        self.state.lock().outbox.wake();
+    }
+
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.state.lock().ending
+    }
+
+    /// What the session's task does first in every turn: say whom to wake, hear whether to end.
+    pub(crate) fn begin_turn(&self, waker: &Waker) -> Option<Ending> {
+        let mut state = self.state.lock();
+        state.outbox.set_waker(waker);
+        state.ending
+    }
+
+    /// A pong arrived.
+    pub(crate) fn handle_pong(&self, now: Instant) {
+        self.state
+            .lock()
+            .heartbeat
+            .handle_pong(&self.limits.timing, now);
+    }
+
+    /// Any other packet arrived.
+    pub(crate) fn handle_packet(&self, now: Instant) {
+        self.state
+            .lock()
+            .heartbeat
+            .handle_packet(&self.limits.timing, now);
+    }
+
+    /// A namespace was joined: the connection may stay.
+    pub(crate) fn joined(&self) {
+        self.state.lock().join_deadline = None;
+    }
+
+    /// Pings, or ends what did not answer; says when to look again.
+    ///
+    /// The wheel comes up to one tick early, and what falls due within that tick is due now.
+    pub(crate) fn beat(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        let timing = &self.limits.timing;
+        let horizon = now + self.limits.tick();
+        let (ping, next) = {
+            let mut state = self.state.lock();
+            if state.ending.is_some() {
+                return None;
+            }
+            if state
+                .join_deadline
+                .is_some_and(|deadline| deadline <= horizon)
+            {
+                state.end(Ending::Unjoined);
+                return None;
+            }
+            let beat = state.heartbeat.handle_timeout(timing, horizon);
+            if matches!(beat, Some(Beat::Close)) {
+                state.end(Ending::PingTimeout);
+                return None;
+            }
+            // A pong moves the next ping forward; looking once an interval does not miss it.
+            let next = state.heartbeat.deadline().min(now + timing.ping_interval);
+            let next = state
+                .join_deadline
+                .map_or(next, |deadline| deadline.min(next));
+            (beat.is_some(), next)
+        };
+        if ping {
+            self.send(&Frame::ping(), false);
+        }
+        Some(next)
+    }
+
+    /// The first moment at which the connection must be looked at.
+    pub(crate) fn first_visit(&self) -> Instant {
+        let state = self.state.lock();
+        let ping = state.heartbeat.deadline();
+        state
+            .join_deadline
+            .map_or(ping, |deadline| deadline.min(ping))
+    }
+
+    /// Writes what waits, if the stream is one that anybody may write to.
+    pub(crate) fn flush_inline(self: &Arc<Self>) {
+        for _ in 0..MAX_FLUSH_ROUNDS {
+            if self.flush_once() != Flushed::Again {
+                return;
+            }
+        }
+        self.shard.push_dirty(Arc::clone(self));
+    }
+
+    /// The flusher's write: what came meanwhile waits for the next pass.
+    pub(crate) fn flush_for_shard(self: &Arc<Self>) {
+        if self.flush_once() == Flushed::Again {
+            self.shard.push_dirty(Arc::clone(self));
+        }
+    }
+
+    fn flush_once(&self) -> Flushed {
+        let Some(mut batch) = self.state.lock().outbox.begin_flush() else {
+            return Flushed::Done;
+        };
+        let result = batch.write();
+        let mut state = self.state.lock();
+        let flushed = state.outbox.end_flush(batch, result);
+        if flushed == Flushed::Failed {
+            state.end(Ending::WriteFailed);
+        }
+        flushed
+    }
+
+    /// Runs `work` on the outbox, under the lock.
+    pub(crate) fn with_outbox<R>(&self, work: impl FnOnce(&mut Outbox) -> R) -> R {
+        work(&mut self.state.lock().outbox)
+    }
+
+    /// Takes the queued frames for a poll or a stream that only the session's task may write.
+    pub(crate) fn take_frames(&self) -> SmallVec<[Frame; 2]> {
+        self.state.lock().outbox.take_all()
+    }
+
+    /// Opens the way for HTTP requests to the session's task.
+    pub(crate) fn set_mailbox(&self, mailbox: Option<mpsc::Sender<Request>>) {
+        self.state.lock().mailbox = mailbox;
+    }
+
+    pub(crate) fn mailbox(&self) -> Option<mpsc::Sender<Request>> {
+        self.state.lock().mailbox.clone()
+    }
+
+    /// The session is over: nothing can be sent any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.ending.get_or_insert(Ending::Requested);
+        state.outbox.set_sink(Sink::Gone);
+        state.outbox.close();
+        state.mailbox = None;
+    }
+}
+
+impl State {
+    fn end(&mut self, ending: Ending) {
+        if self.ending.is_none() {
+            self.ending = Some(ending);
+            if matches!(ending, Ending::Shutdown | Ending::SlowConsumer) {
+                self.outbox.discard();
+            }
+            self.outbox.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    /// Without the id, which is a bearer secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}

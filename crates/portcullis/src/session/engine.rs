@@ -1,0 +1,227 @@
+//! All sessions of one engine: opening them, finding them, ending them together.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use portcullis_engineio::{SessionId, Timing};
+use tokio::sync::mpsc;
+
+use super::connection::{Connection, Ending, Limits};
+use super::frame::Frame;
+use super::outbox::OutboxLimits;
+use super::polling::{MAILBOX, PollingTransport};
+use super::registry::Registry;
+use super::shard::Shard;
+use super::stream::Stream;
+use super::websocket_transport::WebSocketTransport;
+use super::wheel::{Visit, Wheel};
+use super::{Session, SessionHandle, SessionHandler, Transport, flusher, turn};
+use crate::tasks::Tasks;
+
+/// What the sessions of one engine have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct CoreOptions {
+    pub(crate) timing: Timing,
+    pub(crate) outbox: OutboxLimits,
+    pub(crate) upgrade_timeout: Duration,
+    /// How long a session may live before the handler says that it is joined.
+    pub(crate) join_timeout: Option<Duration>,
+    /// The largest message and the largest polling body, in bytes.
+    pub(crate) max_payload: usize,
+    /// The most packets in one polling body.
+    pub(crate) max_packets: usize,
+}
+
+/// The sessions of one engine.
+pub(crate) struct Core {
+    options: CoreOptions,
+    limits: Arc<Limits>,
+    registry: Registry,
+    shards: Box<[Arc<Shard>]>,
+    next_shard: AtomicUsize,
+    tasks: Tasks,
+}
+
+/// Keeps a session findable, and its heartbeat running, until it is dropped.
+pub(crate) struct Registration {
+    core: Arc<Core>,
+    connection: Arc<Connection>,
+    visit: Visit,
+}
+
+impl Core {
+    /// Starts the tasks of `shards` shards; they end with `tasks`.
+    pub(crate) fn start(options: CoreOptions, shards: usize, tasks: Tasks) -> Arc<Self> {
+        let limits = Arc::new(Limits {
+            timing: options.timing,
+            outbox: options.outbox,
+        });
+        let (tick, origin) = (limits.tick(), Instant::now());
+        let shards: Box<[_]> = (0..shards.max(1))
+            .map(|_| Arc::new(Shard::new(Wheel::new(tick, origin))))
+            .collect();
+        for shard in &shards {
+            tasks.spawn_service(flusher::run(Arc::clone(shard)));
+            tasks.spawn_service(beat(Arc::clone(shard), tick));
+        }
+        Arc::new(Self {
+            options,
+            limits,
+            registry: Registry::new(),
+            shards,
+            next_shard: AtomicUsize::new(0),
+            tasks,
+        })
+    }
+
+    pub(crate) const fn options(&self) -> &CoreOptions {
+        &self.options
+    }
+
+    pub(crate) const fn max_payload(&self) -> usize {
+        self.options.max_payload
+    }
+
+    pub(crate) const fn max_packets(&self) -> usize {
+        self.options.max_packets
+    }
+
+    pub(crate) fn find(&self, id: &SessionId) -> Option<Arc<Connection>> {
+        self.registry.get(id)
+    }
+
+    /// How many sessions are open.
+    pub(crate) fn len(&self) -> usize {
+        self.registry.len()
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Opens a session that polls; `None` if the id is taken.
+    pub(crate) fn open_polling(
+        self: &Arc<Self>,
+        id: SessionId,
+        handler: impl FnOnce(SessionHandle) -> Box<dyn SessionHandler>,
+    ) -> Option<()> {
+        let (sender, mailbox) = mpsc::channel(MAILBOX);
+        let registration = self.register(id)?;
+        registration.connection.set_mailbox(Some(sender));
+        let machine = portcullis_engineio::Session::polling(self.options.upgrade_timeout);
+        let transport = Transport::Polling(Box::new(PollingTransport::new(mailbox)));
+        self.run(registration, machine, transport, handler);
+        Some(())
+    }
+
+    /// Opens a session that is a WebSocket from the start, and sends `open` on it; `None` if the
+    /// id is taken.
+    pub(crate) fn open_websocket(
+        self: &Arc<Self>,
+        id: SessionId,
+        upgraded: (Stream, Bytes),
+        base64: bool,
+        open: &str,
+        handler: impl FnOnce(SessionHandle) -> Box<dyn SessionHandler>,
+    ) -> Option<()> {
+        let (stream, read_ahead) = upgraded;
+        let max_payload = self.options.max_payload;
+        let websocket = WebSocketTransport::new(stream, read_ahead, max_payload, base64);
+        let registration = self.register(id)?;
+        let connection = &registration.connection;
+        // Queued before there is a sink, so that it leaves with whatever the first turn adds.
+        connection.send(&Frame::text(open), false);
+        connection.with_outbox(|outbox| outbox.set_sink(websocket.sink()));
+        let machine = portcullis_engineio::Session::websocket();
+        self.run(
+            registration,
+            machine,
+            Transport::WebSocket(websocket),
+            handler,
+        );
+        Some(())
+    }
+
+    fn register(self: &Arc<Self>, id: SessionId) -> Option<Registration> {
+        let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
+        let shard = Arc::clone(&self.shards[next % self.shards.len()]);
+        let connection = Arc::new(Connection::new(
+            id.clone(),
+            Arc::clone(&self.limits),
+            shard,
+            self.options.join_timeout,
+            Instant::now(),
+        ));
+        if !self.registry.insert(id, Arc::clone(&connection)) {
+            return None;
+        }
+        let visit = connection
+            .shard()
+            .insert(&connection, connection.first_visit());
+        Some(Registration {
+            core: Arc::clone(self),
+            connection,
+            visit,
+        })
+    }
+
+    fn run(
+        self: &Arc<Self>,
+        registration: Registration,
+        machine: portcullis_engineio::Session,
+        transport: Transport,
+        handler: impl FnOnce(SessionHandle) -> Box<dyn SessionHandler>,
+    ) {
+        metrics::counter!("portcullis_sessions_opened_total").increment(1);
+        let connection = Arc::clone(&registration.connection);
+        let handler = handler(SessionHandle::new(Arc::clone(&connection)));
+        self.tasks.spawn(Session {
+            core: Arc::clone(self),
+            connection,
+            registration: Some(registration),
+            machine,
+            handler,
+            transport,
+            timer: None,
+            is_ending: false,
+        });
+    }
+
+    /// Ends every session at once.
+    pub(crate) fn shut_down(&self) {
+        for shard in &self.shards {
+            for connection in shard.connections() {
+                connection.end(Ending::Shutdown);
+            }
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.connection.shard().remove(self.visit);
+        self.core.registry.remove(self.connection.id());
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("sessions", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Turns one shard's wheel until the task is dropped.
+async fn beat(shard: Arc<Shard>, tick: Duration) {
+    let mut ticks = tokio::time::interval(tick);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        turn::turn(|| shard.tick(Instant::now()));
+    }
+}

@@ -1,0 +1,57 @@
+//! The task that writes what broadcasts left in the outboxes of one shard.
+//!
+//! A pass writes every dirty connection once, with all that has gathered for it. While it works,
+//! later broadcasts append, so the busier the shard, the more frames leave per system call.
+//!
+//! # Invariants
+//!
+//! - No more than [`YIELD_EVERY`] writes between two points where others may run.
+//! - An idle shard never waits: only a long pass that finds more work lingers before the next.
+//!
+//! # Not here
+//!
+//! The write itself (`connection`, `outbox`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::shard::Shard;
+
+/// About 0.3 ms of system calls.
+const YIELD_EVERY: usize = 64;
+
+/// A pass over fewer connections, or a shorter one, does not linger.
+const LINGER_FROM_CONNECTIONS: usize = 32;
+const LINGER_FROM: Duration = Duration::from_micros(500);
+
+/// How long to let frames gather, in passes: a fast flusher pays a system call for each frame.
+const LINGER_PASSES: u32 = 3;
+const LINGER_MAX: Duration = Duration::from_millis(20);
+
+/// Flushes until the task is dropped.
+pub(crate) async fn run(shard: Arc<Shard>) {
+    let mut pass = Vec::new();
+    loop {
+        shard.dirtied().await;
+        loop {
+            shard.take_dirty(&mut pass);
+            if pass.is_empty() {
+                break;
+            }
+            let (started, connections) = (Instant::now(), pass.len());
+            for (index, connection) in pass.drain(..).enumerate() {
+                if index % YIELD_EVERY == YIELD_EVERY - 1 {
+                    tokio::task::yield_now().await;
+                }
+                connection.flush_for_shard();
+            }
+            if pass.capacity() > 4096 && connections < pass.capacity() / 8 {
+                pass = Vec::new();
+            }
+            let took = started.elapsed();
+            if connections >= LINGER_FROM_CONNECTIONS && took > LINGER_FROM && shard.has_dirty() {
+                tokio::time::sleep((took * LINGER_PASSES).min(LINGER_MAX)).await;
+            }
+        }
+    }
+}

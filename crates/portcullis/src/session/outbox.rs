@@ -1,0 +1,439 @@
+//! What waits to leave on one connection.
+//!
+//! Everything that goes to a connection, from replies to heartbeats, passes this one queue, which
+//! keeps its order. It holds pointers to finished frames and counts their bytes. Who takes them
+//! out depends on the sink:
+//!
+//! | sink   | who writes                        | when                                          |
+//! |--------|-----------------------------------|-----------------------------------------------|
+//! | `Raw`  | whoever holds the flush           | at the end of a turn, or the shard's flusher  |
+//! | `Task` | the session's task                | when woken: a poll waits, a stream is writable |
+//! | `Gone` | nobody                            | frames are dropped                            |
+//!
+//! ```text
+//!          push                take                 written whole
+//!   Idle ───────▶ Dirty ───────────────▶ Flushing ──────────────▶ Idle
+//!                   ▲                     │     │
+//!                   └── more came ────────┘     └── would block ──▶ Blocked ── writable ──▶ Dirty
+//! ```
+//!
+//! # Invariants
+//!
+//! - Only one party writes at a time: the one that moved the state to `Flushing`.
+//! - The system call happens outside the lock.
+//! - The queue is bounded in bytes and in frames; what goes over ends the session.
+//!
+//! # Not here
+//!
+//! The lock around it (`connection`), and which task flushes when (`turn`, `flusher`).
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::Waker;
+
+use smallvec::SmallVec;
+use tokio::net::TcpStream;
+
+use super::frame::Frame;
+
+/// The most frames that one system call takes.
+const MAX_SLICES: usize = 64;
+
+/// Where frames go.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// The session's task writes; `writable` says whether it could do so right now.
+    Task { writable: bool },
+    /// A TCP stream without anything around it, written by whoever flushes.
+    Raw(Arc<TcpStream>),
+    /// The session has ended.
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Dirty,
+    Flushing,
+    Blocked,
+}
+
+/// The bounds of one outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutboxLimits {
+    /// Default: 1 MiB.
+    pub(crate) max_bytes: usize,
+    /// Default: 4,096.
+    pub(crate) max_frames: usize,
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It is queued, and somebody will flush.
+    Queued,
+    /// It is queued, and the caller must see to it that somebody flushes.
+    MustFlush,
+    /// It was volatile and could not leave at once.
+    Dropped,
+    /// It did not fit: the peer is too slow.
+    Overflow,
+    /// The session has ended.
+    Gone,
+}
+
+/// What a flush left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing: all is written, or another party is at it.
+    Done,
+    /// More came while writing: flush again.
+    Again,
+    /// The stream takes no more for now.
+    Blocked,
+    /// The stream is broken.
+    Failed,
+}
+
+/// The queue of one connection. It lives under the connection's lock.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: SmallVec<[Frame; 2]>,
+    bytes: usize,
+    /// How much of the first frame has left already.
+    head_offset: usize,
+    state: State,
+    sink: Sink,
+    waker: Option<Waker>,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            queue: SmallVec::new(),
+            bytes: 0,
+            head_offset: 0,
+            state: State::Idle,
+            sink: Sink::Task { writable: false },
+            waker: None,
+        }
+    }
+
+    /// Queues `frame`; wakes the session's task if it is the one to write.
+    pub(crate) fn push(&mut self, frame: &Frame, volatile: bool, limits: &OutboxLimits) -> Pushed {
+        if matches!(self.sink, Sink::Gone) {
+            return Pushed::Gone;
+        }
+        if volatile && !self.is_writable() {
+            return Pushed::Dropped;
+        }
+        if frame.is_pong() && self.queue.last().is_some_and(Frame::is_pong) && self.queue.len() > 1
+        {
+            // The peer does not read its pongs; the newest one answers them all.
+            self.bytes -= self.queue.pop().map_or(0, |old| old.wire().len());
+        }
+        let len = frame.wire().len();
+        // One frame always fits, however large: its size was bounded when it was made.
+        let fits = self.queue.is_empty()
+            || (self.bytes + len <= limits.max_bytes && self.queue.len() < limits.max_frames);
+        if !fits {
+            return Pushed::Overflow;
+        }
+        self.queue.push(frame.clone());
+        self.bytes += len;
+        match (&self.sink, self.state) {
+            (Sink::Raw(_), State::Idle) => {
+                self.state = State::Dirty;
+                Pushed::MustFlush
+            }
+            (Sink::Task { .. }, _) => {
+                self.wake();
+                Pushed::Queued
+            }
+            _ => Pushed::Queued,
+        }
+    }
+
+    /// Whether a frame pushed now could leave at once, which is what volatile frames ask for.
+    fn is_writable(&self) -> bool {
+        let sink_takes = match self.sink {
+            Sink::Task { writable } => writable,
+            Sink::Raw(_) => self.state != State::Blocked,
+            Sink::Gone => false,
+        };
+        sink_takes && self.queue.is_empty() && self.state != State::Flushing
+    }
+
+    /// Whether the peer can be told of the end without waiting for its next poll.
+    pub(crate) const fn can_close_at_once(&self) -> bool {
+        match self.sink {
+            Sink::Task { writable } => writable,
+            Sink::Raw(_) | Sink::Gone => true,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.state != State::Flushing
+    }
+
+    /// Whether a flush by the session's own task would find work.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.state == State::Dirty
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state == State::Blocked
+    }
+
+    /// The stream takes bytes again.
+    pub(crate) fn unblock(&mut self) {
+        if self.state == State::Blocked {
+            self.state = State::Dirty;
+        }
+    }
+
+    /// Changes who writes. What is queued stays queued and goes to the new sink.
+    pub(crate) fn set_sink(&mut self, sink: Sink) {
+        self.state = match &sink {
+            Sink::Raw(_) if !self.queue.is_empty() => State::Dirty,
+            _ => State::Idle,
+        };
+        self.sink = sink;
+    }
+
+    pub(crate) fn set_writable(&mut self, now: bool) {
+        if let Sink::Task { writable } = &mut self.sink {
+            *writable = now;
+        }
+    }
+
+    /// Ends the queue: what waits is dropped, and whatever comes later too.
+    pub(crate) fn close(&mut self) {
+        self.sink = Sink::Gone;
+        self.state = State::Idle;
+        self.queue = SmallVec::new();
+        self.bytes = 0;
+        self.waker = None;
+    }
+
+    /// Drops what waits, so that what comes next leaves at once.
+    pub(crate) fn discard(&mut self) {
+        if self.state == State::Flushing || self.head_offset > 0 {
+            // Half a frame is on the wire: the rest of it must follow.
+            self.queue.truncate(1);
+        } else {
+            self.queue.clear();
+        }
+        self.bytes = self.queue.iter().map(|frame| frame.wire().len()).sum();
+    }
+
+    /// Remembers whom to wake.
+    pub(crate) fn set_waker(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Takes everything, for a sink of the `Task` kind.
+    pub(crate) fn take_all(&mut self) -> SmallVec<[Frame; 2]> {
+        self.bytes = 0;
+        std::mem::take(&mut self.queue)
+    }
+
+    /// Starts a flush: hands out the stream and what waits for it.
+    pub(crate) fn begin_flush(&mut self) -> Option<Batch> {
+        let Sink::Raw(stream) = &self.sink else {
+            return None;
+        };
+        if self.state != State::Dirty {
+            return None;
+        }
+        let stream = Arc::clone(stream);
+        self.state = State::Flushing;
+        self.bytes = 0;
+        // Draining instead of taking keeps a spilled buffer for the next burst.
+        let frames = self.queue.drain(..).collect();
+        if self.queue.capacity() > 8 {
+            self.queue = SmallVec::new();
+        }
+        Some(Batch {
+            stream,
+            frames,
+            offset: std::mem::take(&mut self.head_offset),
+        })
+    }
+
+    /// Ends a flush: puts back what did not leave, in front of what came meanwhile.
+    pub(crate) fn end_flush(&mut self, batch: Batch, result: io::Result<()>) -> Flushed {
+        if !matches!(self.sink, Sink::Raw(_)) || self.state != State::Flushing {
+            return Flushed::Done;
+        }
+        self.bytes += batch
+            .frames
+            .iter()
+            .map(|frame| frame.wire().len())
+            .sum::<usize>();
+        self.head_offset = batch.offset;
+        if !batch.frames.is_empty() {
+            self.queue.insert_many(0, batch.frames);
+        }
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.state = State::Blocked;
+                // The session's task waits for the stream to become writable.
+                self.wake();
+                Flushed::Blocked
+            }
+            Err(_) => {
+                self.state = State::Blocked;
+                Flushed::Failed
+            }
+            Ok(()) if self.queue.is_empty() => {
+                self.state = State::Idle;
+                Flushed::Done
+            }
+            Ok(()) => {
+                self.state = State::Dirty;
+                Flushed::Again
+            }
+        }
+    }
+}
+
+/// What one flush writes, outside the lock.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    stream: Arc<TcpStream>,
+    frames: SmallVec<[Frame; 8]>,
+    offset: usize,
+}
+
+impl Batch {
+    /// Writes until everything is out or the stream refuses.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if the stream's buffer is full; otherwise the connection is broken.
+    pub(crate) fn write(&mut self) -> io::Result<()> {
+        while !self.frames.is_empty() {
+            let written = match self.frames.as_slice() {
+                [only] => self.stream.try_write(tail(only, self.offset))?,
+                several => {
+                    let mut slices: SmallVec<[IoSlice<'_>; MAX_SLICES]> = several
+                        .iter()
+                        .take(MAX_SLICES)
+                        .map(|frame| IoSlice::new(frame.wire()))
+                        .collect();
+                    if let Some(first) = slices.first_mut() {
+                        first.advance(self.offset);
+                    }
+                    self.stream.try_write_vectored(&slices)?
+                }
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.advance(written);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, written: usize) {
+        let mut left = written + self.offset;
+        let mut done = 0;
+        for frame in &self.frames {
+            let len = frame.wire().len();
+            if left < len {
+                break;
+            }
+            left -= len;
+            done += 1;
+        }
+        self.frames.drain(..done);
+        self.offset = left;
+    }
+}
+
+fn tail(frame: &Frame, offset: usize) -> &[u8] {
+    frame.wire().get(offset..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: OutboxLimits = OutboxLimits {
+        max_bytes: 100,
+        max_frames: 4,
+    };
+
+    fn push(outbox: &mut Outbox, text: &str) -> Pushed {
+        outbox.push(&Frame::text(text), false, &LIMITS)
+    }
+
+    #[test]
+    fn frames_leave_in_the_order_in_which_they_came() {
+        let mut outbox = Outbox::new();
+        for text in ["4a", "4b", "4c"] {
+            assert_eq!(push(&mut outbox, text), Pushed::Queued);
+        }
+        let texts: Vec<_> = outbox
+            .take_all()
+            .iter()
+            .map(|frame| frame.polling().clone())
+            .collect();
+        assert_eq!(texts, ["4a", "4b", "4c"]);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_frames() {
+        let mut outbox = Outbox::new();
+        for _ in 0..4 {
+            assert_eq!(push(&mut outbox, "4"), Pushed::Queued);
+        }
+        assert_eq!(push(&mut outbox, "4"), Pushed::Overflow);
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_bytes_but_takes_one_frame_of_any_size() {
+        let mut outbox = Outbox::new();
+        assert_eq!(push(&mut outbox, &"a".repeat(500)), Pushed::Queued);
+        assert_eq!(push(&mut outbox, "4"), Pushed::Overflow);
+    }
+
+    #[test]
+    fn a_volatile_frame_needs_a_writable_sink_and_an_empty_queue() {
+        let mut outbox = Outbox::new();
+        let frame = Frame::text("4v");
+        assert_eq!(outbox.push(&frame, true, &LIMITS), Pushed::Dropped);
+        outbox.set_writable(true);
+        assert_eq!(outbox.push(&frame, true, &LIMITS), Pushed::Queued);
+        assert_eq!(outbox.push(&frame, true, &LIMITS), Pushed::Dropped);
+    }
+
+    #[test]
+    fn pongs_that_nobody_reads_do_not_pile_up() {
+        let mut outbox = Outbox::new();
+        let pong = Frame::from_wire(vec![0x8a, 1, b'x']);
+        for _ in 0..50 {
+            assert_eq!(outbox.push(&pong, false, &LIMITS), Pushed::Queued);
+        }
+        assert_eq!(outbox.take_all().len(), 2);
+    }
+
+    #[test]
+    fn a_closed_outbox_takes_nothing() {
+        let mut outbox = Outbox::new();
+        push(&mut outbox, "4a");
+        outbox.close();
+        assert_eq!(push(&mut outbox, "4b"), Pushed::Gone);
+        assert!(outbox.take_all().is_empty());
+    }
+}

@@ -1,0 +1,91 @@
+//! Where messages begin and end in a stream of frames, without looking at what they hold.
+//!
+//! It judges nothing: a stream that breaks the rules is found out by the decoder behind it.
+
+const FIN: u8 = 0x80;
+const MASKED: u8 = 0x80;
+
+/// A cursor over frame headers (RFC 6455 section 5.2).
+#[derive(Debug, Default)]
+pub(super) struct Boundary {
+    header: [u8; 14],
+    header_len: u8,
+    payload_left: u64,
+    in_fragments: bool,
+}
+
+/// What a piece of the stream held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scanned {
+    plain: bool,
+    whole: bool,
+}
+
+impl Scanned {
+    /// Nothing but unfragmented data messages, the last one complete.
+    pub(super) const fn only_whole_messages(self) -> bool {
+        self.plain && self.whole
+    }
+}
+
+impl Boundary {
+    /// Moves on over `input`.
+    pub(super) fn scan(&mut self, mut input: &[u8]) -> Scanned {
+        let mut plain = self.is_whole();
+        loop {
+            let skip = usize::try_from(self.payload_left)
+                .unwrap_or(usize::MAX)
+                .min(input.len());
+            self.payload_left -= skip as u64;
+            input = input.get(skip..).unwrap_or_default();
+            let Some((&byte, rest)) = input.split_first() else {
+                return Scanned {
+                    plain,
+                    whole: self.is_whole(),
+                };
+            };
+            input = rest;
+            if let Some(slot) = self.header.get_mut(usize::from(self.header_len)) {
+                *slot = byte;
+                self.header_len += 1;
+            }
+            if usize::from(self.header_len) == self.header_needed() {
+                plain &= self.end_header();
+            }
+        }
+    }
+
+    /// Whether the stream stands between two messages.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.header_len == 0 && self.payload_left == 0 && !self.in_fragments
+    }
+
+    const fn header_needed(&self) -> usize {
+        if self.header_len < 2 {
+            return 2;
+        }
+        let mask = if self.header[1] & MASKED == 0 { 0 } else { 4 };
+        2 + mask
+            + match self.header[1] & 0x7f {
+                126 => 2,
+                127 => 8,
+                _ => 0,
+            }
+    }
+
+    /// Starts the payload; says whether the frame is a whole data message.
+    fn end_header(&mut self) -> bool {
+        let [first, second, b0, b1, b2, b3, b4, b5, b6, b7, ..] = self.header;
+        self.payload_left = match second & 0x7f {
+            126 => u64::from(u16::from_be_bytes([b0, b1])),
+            127 => u64::from_be_bytes([b0, b1, b2, b3, b4, b5, b6, b7]),
+            len => u64::from(len),
+        };
+        self.header_len = 0;
+        let (opcode, fin) = (first & 0xf, first & FIN != 0);
+        if opcode < 8 {
+            self.in_fragments = !fin;
+        }
+        fin && (opcode == 1 || opcode == 2)
+    }
+}

@@ -1,0 +1,133 @@
+//! WebSocket connections without Engine.IO on top, over the same frames and the same outbox.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::upgrade::OnUpgrade;
+
+use super::frame::Frame;
+use super::stream::Stream;
+use super::websocket::{Incoming, ReadError};
+use super::websocket_transport::{End, WebSocketTransport};
+use crate::tasks::Tasks;
+
+/// Answers one message with frames to send back.
+pub trait WebSocketHandler: Send + Sync + 'static {
+    /// A text message arrived.
+    fn handle_text(&self, text: &str) -> Option<Frame>;
+
+    /// A binary message arrived.
+    fn handle_binary(&self, data: Bytes) -> Option<Frame>;
+}
+
+/// Turns upgrade requests into WebSockets. Answers every other request with 400.
+#[derive(Clone)]
+pub struct WebSocketService {
+    handler: Arc<dyn WebSocketHandler>,
+    max_message: usize,
+    tasks: Tasks,
+}
+
+impl fmt::Debug for WebSocketService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketService").finish_non_exhaustive()
+    }
+}
+
+impl WebSocketService {
+    /// A service whose messages go to `handler`; longer ones than `max_message` bytes end their
+    /// connection.
+    #[must_use]
+    pub fn new(handler: impl WebSocketHandler, max_message: usize) -> Self {
+        Self {
+            handler: Arc::new(handler),
+            max_message,
+            tasks: Tasks::default(),
+        }
+    }
+
+    /// Answers one request.
+    pub fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
+        let (mut parts, _) = request.into_parts();
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let key = parts.headers.get(http::header::SEC_WEBSOCKET_KEY);
+        let (Some(on_upgrade), Some(key)) = (on_upgrade, key) else {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            return response;
+        };
+        let response = crate::handshake::switching(key.as_bytes());
+        let (handler, max_message) = (Arc::clone(&self.handler), self.max_message);
+        self.tasks.spawn(async move {
+            if let Ok(upgraded) = on_upgrade.await {
+                let (stream, read_ahead) = Stream::from_upgraded_unshared(upgraded);
+                let websocket = WebSocketTransport::new(stream, read_ahead, max_message, false);
+                converse(websocket, &*handler).await;
+            }
+        });
+        response
+    }
+}
+
+/// Reads and answers until either side closes.
+fn converse(
+    mut websocket: WebSocketTransport,
+    handler: &dyn WebSocketHandler,
+) -> impl Future<Output = ()> {
+    let mut end: Option<Option<u16>> = None;
+    poll_fn(move |cx| {
+        loop {
+            match websocket.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+            if end.is_some() {
+                return websocket.poll_gone(cx);
+            }
+            let mut out = Vec::new();
+            let mut control = Vec::new();
+            let mut closed = false;
+            let read = websocket.poll_messages(cx, &mut control, |incoming| {
+                let answer = match incoming {
+                    Incoming::Text(text) => handler.handle_text(&text),
+                    Incoming::Binary(data) => handler.handle_binary(data),
+                    Incoming::Close => {
+                        closed = true;
+                        return ControlFlow::Break(());
+                    }
+                };
+                out.extend(answer);
+                ControlFlow::Continue(())
+            });
+            if control.is_empty() && out.is_empty() && read.is_pending() && !closed {
+                return Poll::Pending;
+            }
+            let answers = out.iter().map(Frame::wire).chain([control.as_slice()]);
+            for answer in answers {
+                if websocket.queue(answer).is_err() {
+                    return Poll::Ready(());
+                }
+            }
+            match read {
+                Poll::Ready(End::Eof | End::Io) => return Poll::Ready(()),
+                Poll::Ready(End::Invalid(error)) => {
+                    let _ = websocket.queue(Frame::close(Some(code(error))).wire());
+                    end = Some(Some(code(error)));
+                }
+                Poll::Pending if closed => end = Some(None),
+                Poll::Pending => {}
+            }
+        }
+    })
+}
+
+const fn code(error: ReadError) -> u16 {
+    error.close_code()
+}

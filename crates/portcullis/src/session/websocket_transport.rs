@@ -1,0 +1,237 @@
+//! One WebSocket as a transport: its stream, its reader, and how it says goodbye.
+//!
+//! # Invariants
+//!
+//! - After a close frame the peer has [`LINGER`] to end its side; then the connection is dropped.
+//!   Dropping it at once could make the kernel throw away what was just written.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Sleep;
+
+use super::connection::Connection;
+use super::frame::Frame;
+use super::outbox::Sink;
+use super::stream::{Stream, with_scratch};
+use super::websocket::{Incoming, ReadError, Reader};
+
+/// How long a closed WebSocket may take to go away.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A WebSocket that carries a session, or wants to.
+#[derive(Debug)]
+pub(crate) struct WebSocketTransport {
+    stream: Stream,
+    reader: Reader,
+    /// Read by the HTTP server behind the upgrade request.
+    read_ahead: Bytes,
+    /// The peer takes no binary frames.
+    base64: bool,
+}
+
+/// How reading a WebSocket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer closed the connection without a word.
+    Eof,
+    /// Reading failed.
+    Io,
+    /// The frames were unreadable.
+    Invalid(ReadError),
+}
+
+impl WebSocketTransport {
+    pub(crate) fn new(stream: Stream, read_ahead: Bytes, max_payload: usize, base64: bool) -> Self {
+        Self {
+            stream,
+            reader: Reader::new(max_payload),
+            read_ahead,
+            base64,
+        }
+    }
+
+    /// The sink that goes with the stream. A peer that takes only text is written by the task.
+    pub(crate) fn sink(&self) -> Sink {
+        match &self.stream {
+            Stream::Tcp(stream) if !self.base64 => Sink::Raw(Arc::clone(stream)),
+            _ => Sink::Task { writable: true },
+        }
+    }
+
+    /// Reads what is there and hands each message to `each`; answers to pings and closes are
+    /// appended to `control`.
+    ///
+    /// Pending when the stream has no more, or when this connection has had its turn, in which
+    /// case the task is woken again.
+    pub(crate) fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        control: &mut Vec<u8>,
+        mut each: impl FnMut(Incoming) -> ControlFlow<()>,
+    ) -> Poll<End> {
+        if !self.read_ahead.is_empty() || self.reader.has_leftover() {
+            let ahead = std::mem::take(&mut self.read_ahead);
+            if let Err(error) = self.reader.feed(&ahead, control, &mut each) {
+                return Poll::Ready(End::Invalid(error));
+            }
+            if self.reader.has_leftover() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        with_scratch(|scratch| {
+            let mut taken = 0;
+            loop {
+                let count = match ready!(self.stream.poll_read(cx, scratch)) {
+                    Ok(0) => return Poll::Ready(End::Eof),
+                    Ok(count) => count,
+                    Err(_) => return Poll::Ready(End::Io),
+                };
+                let mut stop = false;
+                let bytes = scratch.get(..count).unwrap_or_default();
+                let fed = self.reader.feed(bytes, control, |incoming| {
+                    let flow = each(incoming);
+                    stop = flow.is_break();
+                    flow
+                });
+                if let Err(error) = fed {
+                    return Poll::Ready(End::Invalid(error));
+                }
+                if stop {
+                    return Poll::Pending;
+                }
+                taken += count;
+                if taken >= scratch.len() || self.reader.has_leftover() {
+                    // Others first, then this one again.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        })
+    }
+
+    /// Writes frames that wait in the outbox, where only the task may; also what was queued here.
+    pub(crate) fn poll_write(
+        &mut self,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Stream::Tcp(stream) = &self.stream {
+            if !self.base64 {
+                if connection.with_outbox(|outbox| outbox.is_blocked()) {
+                    ready!(stream.poll_write_ready(cx))?;
+                    connection.with_outbox(super::outbox::Outbox::unblock);
+                }
+                return Poll::Ready(Ok(()));
+            }
+            ready!(stream.poll_write_ready(cx))?;
+        }
+        loop {
+            let flushed = self.stream.poll_flush(cx)?;
+            connection.with_outbox(|outbox| outbox.set_writable(flushed.is_ready()));
+            ready!(flushed);
+            let frames = connection.take_frames();
+            if frames.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            for frame in frames {
+                if self.base64 {
+                    self.stream.queue(frame.to_base64().wire())?;
+                } else {
+                    self.stream.queue(frame.wire())?;
+                }
+            }
+        }
+    }
+
+    /// Appends to what [`Self::poll_flush`] writes, past any outbox.
+    pub(crate) fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.queue(bytes)
+    }
+
+    /// Ready when what was queued has left.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(cx)
+    }
+
+    /// Sends one frame past the outbox: a probe's answer, a refusal.
+    pub(crate) fn send_direct(&mut self, frame: &Frame, cx: &mut Context<'_>) -> io::Result<()> {
+        self.stream.queue(frame.wire())?;
+        match self.stream.poll_flush(cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Starts to go away; the close frame must be queued already.
+    pub(crate) fn into_closing(self) -> Closing {
+        Closing {
+            transport: self,
+            shut: false,
+            deadline: Box::pin(tokio::time::sleep(LINGER)),
+        }
+    }
+
+    /// Closes a WebSocket that does not carry a session.
+    pub(crate) async fn go_away(mut self) {
+        if self.stream.queue(Frame::close(None).wire()).is_err() {
+            return;
+        }
+        let gone = async {
+            if poll_fn(|cx| self.stream.poll_flush(cx)).await.is_ok() {
+                poll_fn(|cx| self.poll_gone(cx)).await;
+            }
+        };
+        // Whether it went by itself or had to be dropped is the same to us.
+        let _ = tokio::time::timeout(LINGER, gone).await;
+    }
+
+    /// Ready when the peer has ended its side; what it still sends is thrown away.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.shutdown(cx);
+        with_scratch(|scratch| {
+            loop {
+                match ready!(self.stream.poll_read(cx, scratch)) {
+                    Ok(count) if count > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(()),
+                }
+            }
+        })
+    }
+}
+
+/// The WebSocket of an ended session, on its way out.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    transport: WebSocketTransport,
+    shut: bool,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Closing {
+    /// Ready when the connection may be dropped.
+    pub(crate) fn poll(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<()> {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !self.shut {
+            if ready!(self.transport.poll_write(connection, cx)).is_err() {
+                return Poll::Ready(());
+            }
+            if !connection.with_outbox(|outbox| outbox.is_empty()) {
+                // The flush at the end of this turn has work: look again after it.
+                connection.wake();
+                return Poll::Pending;
+            }
+            self.shut = true;
+        }
+        self.transport.poll_gone(cx)
+    }
+}

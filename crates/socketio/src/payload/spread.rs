@@ -1,0 +1,164 @@
+//! A tuple becomes several arguments, `()` none, anything else one.
+//!
+//! ```text
+//!  args.serialize(Spread) ─┬─ serialize_tuple ─▶ its elements join the list
+//!                          ├─ serialize_unit ──▶ nothing joins the list
+//!                          └─ any other call ──▶ Whole: stops at once, and the value is
+//!                                                serialised again as one element
+//! ```
+
+use std::fmt;
+
+use serde::ser::{Error, Impossible, SerializeSeq, SerializeTuple};
+use serde::{Serialize, Serializer};
+
+/// The array of a packet: its event's name, if it has one, and its arguments.
+pub(super) struct Arguments<'a, T: ?Sized> {
+    pub(super) event: Option<&'a str>,
+    pub(super) args: &'a T,
+}
+
+impl<T: Serialize + ?Sized> Serialize for Arguments<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        if let Some(event) = self.event {
+            list.serialize_element(event)?;
+        }
+        match self.args.serialize(Spread(&mut list)) {
+            Ok(()) => {}
+            Err(Stop::Whole) => list.serialize_element(self.args)?,
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Custom(message)) => return Err(S::Error::custom(message)),
+        }
+        list.end()
+    }
+}
+
+/// Takes tuples apart, and stops at whatever else it is given.
+struct Spread<'a, L>(&'a mut L);
+
+/// Why spreading ended early.
+#[derive(Debug)]
+enum Stop<E> {
+    /// The value is no tuple.
+    Whole,
+    /// An element cannot be serialised.
+    Failed(E),
+    /// The value itself says that it cannot be serialised.
+    Custom(String),
+}
+
+impl<E: fmt::Display> fmt::Display for Stop<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("not a tuple"),
+            Self::Failed(error) => error.fmt(f),
+            Self::Custom(message) => f.write_str(message),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> std::error::Error for Stop<E> {}
+
+impl<E: fmt::Debug + fmt::Display> Error for Stop<E> {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Custom(message.to_string())
+    }
+}
+
+impl<L: SerializeSeq> SerializeTuple for Spread<'_, L> {
+    type Ok = ();
+    type Error = Stop<L::Error>;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Self::Error> {
+        self.0.serialize_element(value).map_err(Stop::Failed)
+    }
+
+    fn end(self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+macro_rules! whole {
+    ($($method:ident($($argument:ty),*) -> $ok:ty;)*) => {$(
+        fn $method(self, $(_: $argument),*) -> Result<$ok, Self::Error> {
+            Err(Stop::Whole)
+        }
+    )*};
+}
+
+impl<L: SerializeSeq> Serializer for Spread<'_, L> {
+    type Ok = ();
+    type Error = Stop<L::Error>;
+    type SerializeSeq = Impossible<(), Self::Error>;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Impossible<(), Self::Error>;
+    type SerializeTupleVariant = Impossible<(), Self::Error>;
+    type SerializeMap = Impossible<(), Self::Error>;
+    type SerializeStruct = Impossible<(), Self::Error>;
+    type SerializeStructVariant = Impossible<(), Self::Error>;
+
+    fn serialize_tuple(self, _len: usize) -> Result<Self, Self::Error> {
+        Ok(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _value: &T) -> Result<(), Self::Error> {
+        Err(Stop::Whole)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        _value: &T,
+    ) -> Result<(), Self::Error> {
+        Err(Stop::Whole)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        _index: u32,
+        _variant: &'static str,
+        _value: &T,
+    ) -> Result<(), Self::Error> {
+        Err(Stop::Whole)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, _value: &T) -> Result<(), Self::Error> {
+        Err(Stop::Whole)
+    }
+
+    whole! {
+        serialize_bool(bool) -> ();
+        serialize_i8(i8) -> ();
+        serialize_i16(i16) -> ();
+        serialize_i32(i32) -> ();
+        serialize_i64(i64) -> ();
+        serialize_i128(i128) -> ();
+        serialize_u8(u8) -> ();
+        serialize_u16(u16) -> ();
+        serialize_u32(u32) -> ();
+        serialize_u64(u64) -> ();
+        serialize_u128(u128) -> ();
+        serialize_f32(f32) -> ();
+        serialize_f64(f64) -> ();
+        serialize_char(char) -> ();
+        serialize_str(&str) -> ();
+        serialize_bytes(&[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit_struct(&'static str) -> ();
+        serialize_unit_variant(&'static str, u32, &'static str) -> ();
+        serialize_seq(Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize)
+            -> Self::SerializeTupleVariant;
+        serialize_map(Option<usize>) -> Self::SerializeMap;
+        serialize_struct(&'static str, usize) -> Self::SerializeStruct;
+        serialize_struct_variant(&'static str, u32, &'static str, usize)
+            -> Self::SerializeStructVariant;
+    }
+}

@@ -1,0 +1,71 @@
+// Starts the server under test, and says which one it is.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import test from "node:test";
+import { fileURLToPath } from "node:url";
+import { within } from "./bounded.mjs";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${ROOT}target/debug/conformance`;
+const PORTCULLIS = process.env.PORTCULLIS_BIN ?? `${ROOT}target/debug/portcullis`;
+
+export const SECRET = "a secret of more than thirty-two bytes";
+export const isOracle = CONFORMANCE.endsWith(".mjs");
+
+/** Registers a test of something that we do differently from Node, on purpose. */
+export function ours(name, options, body) {
+  if (!isOracle) test(name, options, body);
+}
+
+/** Starts `conformance auth` with further options; `stop()` ends it. */
+export function startAuth(...options) {
+  return start(CONFORMANCE, ["auth", "--port", "0", "--jwt-secret", SECRET, ...options]);
+}
+
+export function startProtocol() {
+  return start(CONFORMANCE, ["protocol", "--port", "0"]);
+}
+
+export function startDev(...options) {
+  return start(PORTCULLIS, ["dev", "--port", "0", ...options]);
+}
+
+/** Runs `conformance auth` to its end, for options with which it must not start. */
+export async function runAuth(...options) {
+  const args = ["auth", "--port", "0", "--jwt-secret", SECRET, ...options];
+  const child = spawn(resolve(CONFORMANCE), args, { stdio: ["ignore", "pipe", "pipe"] });
+  let stderr = "";
+  child.stderr.on("data", (data) => (stderr += data));
+  const [code] = await within(once(child, "close"), 5_000, "the server to give up", () =>
+    child.kill("SIGKILL"),
+  );
+  return { code, stderr };
+}
+
+async function start(binary, args) {
+  const child = spawn(resolve(binary), args, { stdio: ["ignore", "pipe", "pipe"] });
+  const server = { log: "" };
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (data) => (server.log += data));
+  }
+  const closed = once(child, "close");
+  const listening = new Promise((done, failed) => {
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const port = /^listening on 127\.0\.0\.1:(\d+)$/.exec(line)?.[1];
+      if (port !== undefined) done(Number(port));
+    });
+    child.on("error", failed);
+    closed.then(([code]) => failed(new Error(`${binary} ended (${code}): ${server.log}`)));
+  });
+  const kill = () => child.kill("SIGKILL");
+  server.port = await within(listening, 10_000, `${binary} to listen`, kill);
+  server.url = `http://127.0.0.1:${server.port}`;
+  server.isRunning = () => child.exitCode === null && child.signalCode === null;
+  server.stop = async () => {
+    child.kill("SIGTERM");
+    await within(closed, 10_000, `${binary} to stop`, kill);
+  };
+  return server;
+}
