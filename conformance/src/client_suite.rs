@@ -135,7 +135,8 @@ fn answers(r: &mut Registrar) {
     r.on("echo", async |args: Args, ack: Ack| {
         let _ = ack.send(&args);
     });
-    r.on("ack", async |socket: Socket| {
+    // The client may leave any of them without an answer, which must not hold up the next.
+    r.on_concurrent("ack", 64, async |socket: Socket| {
         let Ok(args) = socket.emit_with_ack("ack", &()).await else {
             return;
         };

@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { eventually, next, quiet } from "./support/bounded.mjs";
 import { ask, connected, GUARDED, mint, scope, TRANSPORTS } from "./support/client.mjs";
 import { openPolling, openWebSocket } from "./support/raw.mjs";
-import { ours, startAuth } from "./support/server.mjs";
+import { ours, startAuth, startAuthOn } from "./support/server.mjs";
 
 let server;
 before(async () => (server = await startAuth()));
@@ -158,7 +158,7 @@ function byAccident(transport) {
     const [reason] = await bye;
     assert.match(reason, /^transport (close|error)$/);
     assert.equal(socket.active, true);
-    const second = await startAuth("--port", String(first.port));
+    const second = await startAuthOn(first.port);
     t.after(() => second.stop());
     await back;
     assert.equal(await ask(socket, "echo", "again"), "again");

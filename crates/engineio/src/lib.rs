@@ -19,7 +19,7 @@
 //!
 //! let now = Instant::now();
 //! let mut session = Session::polling(Duration::from_secs(10));
-//! session.handle_poll(true, now); // a GET waits
+//! session.handle_poll(true); // a GET waits
 //! assert_eq!(session.poll_output(), None);
 //!
 //! let goodbye = Packet::decode("1").expect("a close packet");

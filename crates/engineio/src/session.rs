@@ -42,8 +42,8 @@
 //! |-----------|------------------------------|-------------------------------------|-----------|
 //! | `Polling` | probe opened                 | –                                   | `Opened`  |
 //! | any other | probe opened                 | refused                             | same      |
-//! | `Opened`  | `2probe`                     | `3probe`; waiting poll gets `6`     | `Probed`  |
-//! | `Probed`  | poll, nothing queued         | it gets `6` at once                 | `Probed`  |
+//! | `Opened`  | `2probe`                     | `3probe`                            | `Probed`  |
+//! | `Probed`  | 100 ms                       | waiting poll gets `6`               | `Probed`  |
 //! | `Opened`, `Probed` | `5`                 | waiting poll gets `6`; upgraded     | `WebSocket` |
 //! | `Opened`, `Probed` | any other packet    | the probe is closed                 | `Polling` |
 //! | `Opened`, `Probed` | deadline            | the probe is closed                 | `Polling` |
@@ -70,6 +70,10 @@ use bytes::Bytes;
 use crate::close_reason::{CloseReason, TransportFault};
 use crate::packet::Packet;
 use crate::request::TransportName;
+
+/// How often a waiting poll is released while a probed client waits for it to end. The reference
+/// server takes as long; its clients count on polls of a quick upgrade not being answered.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a closing session waits for the poll that would tell its client.
 const CLOSE_GRACE: Duration = Duration::from_secs(30);
@@ -181,6 +185,7 @@ enum Probe {
     /// It has been answered: its client is about to stop polling.
     Probed {
         deadline: Instant,
+        release_at: Instant,
     },
 }
 
@@ -265,7 +270,7 @@ impl Session {
     }
 
     /// A poll came; `nothing_queued` says whether it would have to wait.
-    pub fn handle_poll(&mut self, nothing_queued: bool, _now: Instant) {
+    pub fn handle_poll(&mut self, nothing_queued: bool) {
         let State::Polling(polling) = &mut self.state else {
             self.outputs.push_back(Output::RejectPoll);
             return;
@@ -283,8 +288,6 @@ impl Session {
         if let Some(closing) = polling.closing {
             self.answer_waiting(PollAnswer::LastFramesOrNoop);
             self.close(closing.reason);
-        } else if let Probe::Probed { .. } = polling.probe {
-            self.answer_waiting(PollAnswer::Noop);
         }
     }
 
@@ -359,16 +362,18 @@ impl Session {
     }
 
     /// A packet came on the probing WebSocket; `None` stands for one that cannot be read.
-    pub fn handle_probe_packet(&mut self, packet: Option<&Packet<'_>>) {
+    pub fn handle_probe_packet(&mut self, packet: Option<&Packet<'_>>, now: Instant) {
         let State::Polling(polling) = &mut self.state else {
             return;
         };
         match (packet, polling.probe) {
             (_, Probe::None) => {}
             (Some(Packet::Ping("probe")), Probe::Opened { deadline }) => {
-                polling.probe = Probe::Probed { deadline };
+                polling.probe = Probe::Probed {
+                    deadline,
+                    release_at: now + RELEASE_INTERVAL,
+                };
                 self.outputs.push_back(Output::AnswerProbe);
-                self.answer_waiting(PollAnswer::Noop);
             }
             (Some(Packet::Upgrade), Probe::Opened { .. } | Probe::Probed { .. }) => {
                 let closing = polling.closing;
@@ -429,16 +434,19 @@ impl Session {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let State::Polling(polling) = &self.state else {
+        let State::Polling(polling) = &mut self.state else {
             return;
         };
         let closing = polling.closing;
-        if polling
-            .probe
-            .deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
-            self.close_probe();
+        match &mut polling.probe {
+            Probe::Opened { deadline } | Probe::Probed { deadline, .. } if *deadline <= now => {
+                self.close_probe();
+            }
+            Probe::Probed { release_at, .. } if *release_at <= now => {
+                *release_at = now + RELEASE_INTERVAL;
+                self.answer_waiting(PollAnswer::Noop);
+            }
+            Probe::None | Probe::Opened { .. } | Probe::Probed { .. } => {}
         }
         if let Some(closing) = closing
             && closing.deadline <= now
@@ -513,10 +521,14 @@ impl Session {
 }
 
 impl Probe {
-    const fn deadline(self) -> Option<Instant> {
+    fn deadline(self) -> Option<Instant> {
         match self {
             Self::None => None,
-            Self::Opened { deadline } | Self::Probed { deadline } => Some(deadline),
+            Self::Opened { deadline } => Some(deadline),
+            Self::Probed {
+                deadline,
+                release_at,
+            } => Some(release_at.min(deadline)),
         }
     }
 }

@@ -296,7 +296,7 @@ impl Session {
             }
             self.drain(cx);
         }
-        self.receive_probe(cx);
+        self.receive_probe(now, cx);
     }
 
     fn receive_request(&mut self, request: Request, now: Instant) {
@@ -307,7 +307,7 @@ impl Session {
             Request::Poll(reply) => {
                 let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
                 polling.poll_came(reply);
-                self.machine.handle_poll(nothing_queued, now);
+                self.machine.handle_poll(nothing_queued);
             }
             Request::Post(post) => {
                 polling.post_came(post);
@@ -359,7 +359,7 @@ impl Session {
         }
     }
 
-    fn receive_probe(&mut self, cx: &mut Context<'_>) {
+    fn receive_probe(&mut self, now: Instant, cx: &mut Context<'_>) {
         let Self {
             core,
             machine,
@@ -377,9 +377,10 @@ impl Session {
         let end = probe.poll_messages(cx, &mut control, |incoming| {
             match incoming {
                 Incoming::Text(text) => {
-                    machine.handle_probe_packet(Packet::decode(&text).ok().as_ref());
+                    let packet = Packet::decode(&text).ok();
+                    machine.handle_probe_packet(packet.as_ref(), now);
                 }
-                Incoming::Binary(_) => machine.handle_probe_packet(None),
+                Incoming::Binary(_) => machine.handle_probe_packet(None, now),
                 Incoming::Close => {
                     lost = true;
                     return ControlFlow::Break(());

@@ -25,7 +25,11 @@ use serde_json::Value;
 
 /// The program's arguments.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, about = "An authenticated Socket.IO gateway")]
+#[command(
+    name = "portcullis",
+    version,
+    about = "An authenticated Socket.IO gateway"
+)]
 pub(crate) struct Cli {
     /// What to do; `dev` where nothing is said.
     #[command(subcommand)]
@@ -54,7 +58,10 @@ pub(crate) struct DevArgs {
 
 impl Default for DevArgs {
     fn default() -> Self {
-        Self { host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 3000 }
+        Self {
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 3000,
+        }
     }
 }
 
@@ -130,7 +137,10 @@ fn parse_ttl(text: &str) -> Result<Duration, &'static str> {
         return Err(SHAPE);
     }
     let number: u64 = number.parse().map_err(|_| SHAPE)?;
-    match number.checked_mul(seconds_per_unit).map(Duration::from_secs) {
+    match number
+        .checked_mul(seconds_per_unit)
+        .map(Duration::from_secs)
+    {
         Some(Duration::ZERO) => Err("a token that is never good is no use"),
         Some(ttl) if ttl <= MAX_TTL => Ok(ttl),
         Some(_) | None => Err("a token is good for at most 100000d"),
@@ -158,9 +168,9 @@ fn parse_claim(text: &str) -> Result<(String, Value), String> {
 /// Its own rendering has paragraphs: the first is what is wrong, one of the others may hold a tip.
 pub(crate) fn in_one_line(error: &clap::Error) -> String {
     let rendered = error.to_string();
-    let mut paragraphs = rendered.split("\n\n").map(|paragraph| {
-        paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
-    });
+    let mut paragraphs = rendered
+        .split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     let wrong = paragraphs.next().unwrap_or_default();
     let wrong = wrong.strip_prefix("error: ").unwrap_or(&wrong).to_owned();
     match paragraphs.find_map(|paragraph| paragraph.strip_prefix("tip: ").map(str::to_owned)) {
@@ -214,8 +224,21 @@ mod tests {
         assert_eq!(seconds("7d"), Some(604_800));
         assert_eq!(seconds("100000d"), Some(MAX_TTL.as_secs()));
         for bad in [
-            "", "s", "5", "0s", "-1h", "+1h", "1.5h", "1 h", "1w", "1H", "h1", "1é", "100001d",
-            "18446744073709551615d", "99999999999999999999999s",
+            "",
+            "s",
+            "5",
+            "0s",
+            "-1h",
+            "+1h",
+            "1.5h",
+            "1 h",
+            "1w",
+            "1H",
+            "h1",
+            "1é",
+            "100001d",
+            "18446744073709551615d",
+            "99999999999999999999999s",
         ] {
             assert_eq!(seconds(bad), None, "{bad}");
         }
@@ -232,13 +255,19 @@ mod tests {
             ("roles", Value::from(vec!["x"])),
             ("eq", Value::from("a=b")),
         ];
-        assert_eq!(args.claims, expected.map(|(key, value)| (key.to_owned(), value)));
+        assert_eq!(
+            args.claims,
+            expected.map(|(key, value)| (key.to_owned(), value))
+        );
     }
 
     #[test]
     fn a_claim_that_has_an_argument_of_its_own_is_refused() {
         for claim in ["sub=b", "exp=1", "iat=1", "=1", "novalue"] {
-            assert!(parse(&format!("portcullis token --sub a --claim {claim}")).is_err(), "{claim}");
+            assert!(
+                parse(&format!("portcullis token --sub a --claim {claim}")).is_err(),
+                "{claim}"
+            );
         }
     }
 
@@ -259,16 +288,28 @@ mod tests {
     #[test]
     fn every_mistake_is_said_in_one_line() {
         for (line, expected) in [
-            ("portcullis dev --port abc", "invalid value 'abc' for '--port <PORT>'"),
-            ("portcullis dev --prot 1", "a similar argument exists: '--port'"),
+            (
+                "portcullis dev --port abc",
+                "invalid value 'abc' for '--port <PORT>'",
+            ),
+            (
+                "portcullis dev --prot 1",
+                "a similar argument exists: '--port'",
+            ),
             ("portcullis token", "--sub <NAME>"),
-            ("portcullis token --sub a --ttl 5", "such as 90s, 15m, 1h or 7d"),
+            (
+                "portcullis token --sub a --ttl 5",
+                "such as 90s, 15m, 1h or 7d",
+            ),
             ("portcullis serve", "unrecognized subcommand 'serve'"),
             ("portcullis dev --port 65536", "65536"),
         ] {
             let said = in_one_line(&parse(line).unwrap_err());
             assert!(said.contains(expected), "{line}: {said}");
-            assert!(!said.contains('\n') && !said.starts_with("error"), "{line}: {said}");
+            assert!(
+                !said.contains('\n') && !said.starts_with("error"),
+                "{line}: {said}"
+            );
         }
     }
 }

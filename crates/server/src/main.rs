@@ -58,13 +58,13 @@ enum Failure {
 impl Failure {
     /// 2 asks for other arguments, 1 does not.
     const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Arguments(_) | Self::Mint(_) => 2,
-            Self::Secret(SecretError::NoRandomness(_)) | Self::Output(_) => 1,
-            Self::Secret(_) => 2,
-            Self::Dev(error) if error.is_about_arguments() => 2,
-            Self::Dev(_) => 1,
-        }
+        let is_about_arguments = match self {
+            Self::Arguments(_) | Self::Mint(_) => true,
+            Self::Secret(error) => error.is_about_arguments(),
+            Self::Dev(error) => error.is_about_arguments(),
+            Self::Output(_) => false,
+        };
+        if is_about_arguments { 2 } else { 1 }
     }
 
     /// This failure and its causes, in one line.
@@ -85,7 +85,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // With stderr gone, the exit code still says it.
-            drop(writeln!(io::stderr().lock(), "error: {}", failure.in_one_line()));
+            drop(writeln!(
+                io::stderr().lock(),
+                "error: {}",
+                failure.in_one_line()
+            ));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -94,7 +98,12 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(asked)
+            if matches!(
+                asked.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
             return Ok(asked.print()?);
         }
         Err(error) => return Err(Failure::Arguments(cli::in_one_line(&error))),

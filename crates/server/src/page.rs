@@ -26,23 +26,17 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use http::{HeaderMap, StatusCode};
 use portcullis::auth::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::token::mint;
+use crate::token::{check_name, mint};
 
 /// How long a token from the page is good.
 const TOKEN_TTL: Duration = Duration::from_secs(60 * 60);
-
-/// The longest name, in characters.
-const MAX_NAME_CHARS: usize = 64;
-
-/// The longest `sub` that a verifier accepts.
-const MAX_NAME_BYTES: usize = 255;
 
 /// The longest request for a token.
 const MAX_REQUEST_BYTES: usize = 4 * 1024;
@@ -100,10 +94,16 @@ struct TokenRequest {
 
 async fn token(State(secret): State<Arc<Secret>>, headers: HeaderMap, body: Bytes) -> Response {
     if !is_json(&headers) {
-        return answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!({ "error": "not JSON" }));
+        return answer(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            &json!({ "error": "not JSON" }),
+        );
     }
     let Ok(TokenRequest { name }) = serde_json::from_slice(&body) else {
-        return answer(StatusCode::BAD_REQUEST, &json!({ "error": "not {\"name\": \"…\"}" }));
+        return answer(
+            StatusCode::BAD_REQUEST,
+            &json!({ "error": "not {\"name\": \"…\"}" }),
+        );
     };
     if let Err(problem) = check_name(&name) {
         return answer(StatusCode::BAD_REQUEST, &json!({ "error": problem }));
@@ -113,7 +113,10 @@ async fn token(State(secret): State<Arc<Secret>>, headers: HeaderMap, body: Byte
         Ok(token) => answer(StatusCode::OK, &json!({ "token": token.expose() })),
         Err(error) => {
             tracing::error!(%error, "no token");
-            answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": "no token" }))
+            answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &json!({ "error": "no token" }),
+            )
         }
     }
 }
@@ -124,19 +127,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     };
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/json")
-}
-
-fn check_name(name: &str) -> Result<(), &'static str> {
-    if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
-        return Err("a name has 1 to 64 characters");
-    }
-    if name.len() > MAX_NAME_BYTES {
-        return Err("a name has at most 255 bytes");
-    }
-    if name.chars().any(char::is_control) {
-        return Err("a name has no control characters");
-    }
-    Ok(())
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response {

@@ -40,6 +40,16 @@ pub(crate) enum SecretError {
     NoRandomness(#[source] getrandom::Error),
 }
 
+impl SecretError {
+    /// Whether another argument, or another environment, would help.
+    pub(crate) const fn is_about_arguments(&self) -> bool {
+        match self {
+            Self::TooShort { .. } | Self::Missing => true,
+            Self::NoRandomness(_) => false,
+        }
+    }
+}
+
 /// Where a secret came from, which decides for how long its tokens are of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -74,7 +84,10 @@ pub(crate) fn given(
 fn long_enough(text: OsString, place: &'static str) -> Result<Secret, SecretError> {
     let bytes = text.into_encoded_bytes();
     if bytes.len() < MIN_BYTES {
-        return Err(SecretError::TooShort { place, len_bytes: bytes.len() });
+        return Err(SecretError::TooShort {
+            place,
+            len_bytes: bytes.len(),
+        });
     }
     Ok(Secret::from(bytes))
 }
@@ -119,7 +132,10 @@ mod tests {
         assert_eq!(secret.expose(), "a".repeat(32).as_bytes());
         assert!(matches!(
             given(Some("short".to_owned()), Some(text(32))),
-            Err(SecretError::TooShort { place: "--secret", .. }),
+            Err(SecretError::TooShort {
+                place: "--secret",
+                ..
+            }),
         ));
     }
 

@@ -17,6 +17,12 @@ use portcullis::auth::{Secret, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The longest name, in characters.
+const MAX_NAME_CHARS: usize = 64;
+
+/// The longest `sub` that a verifier accepts.
+const MAX_NAME_BYTES: usize = 255;
+
 /// What this server reads in a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
@@ -32,6 +38,25 @@ impl Claims {
     pub(crate) fn display_name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.sub)
     }
+
+    /// Whether they can be shown to others. Who may sign may still sign a name of kilobytes.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        check_name(self.display_name())
+    }
+}
+
+/// Whether a person can be called so.
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
+        return Err("a name has 1 to 64 characters");
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err("a name has at most 255 bytes");
+    }
+    if name.chars().any(char::is_control) {
+        return Err("a name has no control characters");
+    }
+    Ok(())
 }
 
 /// A token for `sub`, good from `now` for `ttl`, with further claims beside the three.
@@ -46,19 +71,25 @@ pub(crate) fn mint(
     further: impl IntoIterator<Item = (String, Value)>,
     now: SystemTime,
 ) -> Result<Token, MintError> {
-    let issued_at = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let issued_at = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let mut claims: Map<String, Value> = further.into_iter().collect();
     claims.insert("sub".to_owned(), sub.into());
     claims.insert("iat".to_owned(), issued_at.into());
-    claims.insert("exp".to_owned(), issued_at.saturating_add(ttl.as_secs()).into());
+    claims.insert(
+        "exp".to_owned(),
+        issued_at.saturating_add(ttl.as_secs()).into(),
+    );
     mint_hs256(secret, &claims)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis::auth::jwt::Jwt;
     use portcullis::auth::TokenError;
+    use portcullis::auth::jwt::Jwt;
 
     const SECRET: &str = "a secret for tests, of 32 bytes or more";
 
@@ -73,9 +104,18 @@ mod tests {
         let jwt = Jwt::<Claims>::hs256(SECRET).leeway(Duration::ZERO);
 
         let verified = jwt.verify(token.expose(), at(1_000_059)).unwrap();
-        assert_eq!(verified.claims, Claims { sub: "alice".to_owned(), name: None });
+        assert_eq!(
+            verified.claims,
+            Claims {
+                sub: "alice".to_owned(),
+                name: None
+            }
+        );
         assert_eq!(verified.claims.display_name(), "alice");
-        assert!(matches!(jwt.verify(token.expose(), at(1_000_060)), Err(TokenError::Expired)));
+        assert!(matches!(
+            jwt.verify(token.expose(), at(1_000_060)),
+            Err(TokenError::Expired)
+        ));
     }
 
     #[test]
@@ -85,8 +125,9 @@ mod tests {
         let ttl = Duration::from_secs(60);
         let token = mint(&SECRET.into(), "alice", ttl, further, at(1_000_000)).unwrap();
 
-        let verified =
-            Jwt::<Claims>::hs256(SECRET).verify(token.expose(), at(1_000_000)).unwrap();
+        let verified = Jwt::<Claims>::hs256(SECRET)
+            .verify(token.expose(), at(1_000_000))
+            .unwrap();
         assert_eq!(verified.claims.sub, "alice");
         assert_eq!(verified.claims.display_name(), "Alice");
         assert_eq!(verified.expires_at, Some(1_000_060));

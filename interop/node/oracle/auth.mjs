@@ -20,7 +20,7 @@ function findToken(handshake, sources) {
     if (source === "auth" && handshake.auth.token != null) {
       const token = handshake.auth.token;
       if (typeof token !== "string" || token === "") throw new Refusal("TOKEN_INVALID");
-      return token.replace(/^bearer +/i, "");
+      return token;
     }
     if (source === "bearer" && handshake.headers.authorization !== undefined) {
       const bearer = /^bearer +(\S+)$/i.exec(handshake.headers.authorization);

@@ -21,7 +21,12 @@ export function ours(name, options, body) {
 
 /** Starts `conformance auth` with further options; `stop()` ends it. */
 export function startAuth(...options) {
-  return start(CONFORMANCE, ["auth", "--port", "0", "--jwt-secret", SECRET, ...options]);
+  return startAuthOn(0, ...options);
+}
+
+export function startAuthOn(port, ...options) {
+  const args = ["auth", "--port", String(port), "--jwt-secret", SECRET, ...options];
+  return start(CONFORMANCE, args);
 }
 
 export function startProtocol() {

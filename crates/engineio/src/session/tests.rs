@@ -35,7 +35,7 @@ impl Play {
     /// A polling session whose poll waits.
     fn waiting() -> Self {
         let mut play = Self::polling();
-        assert_eq!(play.poll(0), []);
+        assert_eq!(play.poll(), []);
         play
     }
 
@@ -82,15 +82,13 @@ impl Play {
     }
 
     /// A poll while nothing is queued.
-    fn poll(&mut self, seconds: u64) -> Vec<Output> {
-        let now = self.at(seconds);
-        self.after(|session| session.handle_poll(true, now))
+    fn poll(&mut self) -> Vec<Output> {
+        self.after(|session| session.handle_poll(true))
     }
 
     /// A poll while something is queued.
-    fn poll_queued(&mut self, seconds: u64) -> Vec<Output> {
-        let now = self.at(seconds);
-        self.after(|session| session.handle_poll(false, now))
+    fn poll_queued(&mut self) -> Vec<Output> {
+        self.after(|session| session.handle_poll(false))
     }
 
     fn packet<'a>(&mut self, text: &'a str) -> (Received<'a>, Vec<Output>) {
@@ -99,8 +97,8 @@ impl Play {
     }
 
     fn probe(&mut self, text: &str) -> Vec<Output> {
-        let packet = Packet::decode(text).ok();
-        self.after(|session| session.handle_probe_packet(packet.as_ref()))
+        let (packet, now) = (Packet::decode(text).ok(), self.at(0));
+        self.after(|session| session.handle_probe_packet(packet.as_ref(), now))
     }
 
     fn close(&mut self, seconds: u64) -> Vec<Output> {
@@ -130,12 +128,12 @@ const WEBSOCKET: Option<TransportName> = Some(TransportName::WebSocket);
 #[test]
 fn polling_and_a_poll_while_none_waits_makes_it_wait() {
     let mut play = Play::polling();
-    assert_eq!(play.poll(0), []);
+    assert_eq!(play.poll(), []);
     assert!(play.session.has_waiting_poll());
 
     play.session.handle_poll_answered();
     assert!(!play.session.has_waiting_poll());
-    assert_eq!(play.poll(1), []);
+    assert_eq!(play.poll(), []);
     assert!(play.session.has_waiting_poll());
 }
 
@@ -143,7 +141,7 @@ fn polling_and_a_poll_while_none_waits_makes_it_wait() {
 fn polling_and_a_poll_while_one_waits_ends_the_session() {
     let mut play = Play::waiting();
     let overlap = fault(TransportFault::PollOverlap);
-    assert_eq!(play.poll(1), [AnswerPoll(Close), RejectPoll, overlap]);
+    assert_eq!(play.poll(), [AnswerPoll(Close), RejectPoll, overlap]);
     assert_eq!(play.transport(), None);
 }
 
@@ -235,11 +233,11 @@ fn polling_and_close_without_a_poll_waits_for_one() {
 #[test]
 fn closing_and_a_poll_with_something_queued_gets_that_first() {
     let mut play = Play::closing();
-    assert_eq!(play.poll_queued(1), []);
+    assert_eq!(play.poll_queued(), []);
     assert!(play.session.has_waiting_poll());
     play.session.handle_poll_answered();
     assert_eq!(
-        play.poll(2),
+        play.poll(),
         [AnswerPoll(LastFramesOrNoop), Closed(ForcedClose)]
     );
 }
@@ -248,7 +246,7 @@ fn closing_and_a_poll_with_something_queued_gets_that_first() {
 fn closing_and_a_poll_with_nothing_queued_is_told_and_ends_the_session() {
     let mut play = Play::closing();
     assert_eq!(
-        play.poll(29),
+        play.poll(),
         [AnswerPoll(LastFramesOrNoop), Closed(ForcedClose)]
     );
     assert_eq!(play.session.deadline(), None);
@@ -338,27 +336,31 @@ fn any_other_state_and_a_probe_opened_is_refused_without_a_trace() {
 }
 
 #[test]
-fn opened_and_2probe_is_answered_and_releases_the_waiting_poll() {
-    assert_eq!(Play::opened().probe("2probe"), [AnswerProbe]);
-
+fn opened_and_2probe_is_answered() {
     let mut play = Play::opened();
-    assert_eq!(play.poll(1), []);
-    assert_eq!(play.probe("2probe"), [AnswerProbe, AnswerPoll(Noop)]);
+    assert_eq!(play.poll(), []);
+    assert_eq!(play.probe("2probe"), [AnswerProbe]);
     assert!(play.session.is_probing());
-    // The answer does not prolong the time that the upgrade has.
-    assert_eq!(play.session.deadline(), Some(play.at(10)));
+    assert!(play.session.has_waiting_poll());
 }
 
 #[test]
-fn probed_and_a_poll_with_nothing_queued_gets_a_noop_at_once() {
+fn probed_and_100_ms_releases_the_waiting_poll() {
+    let ms = Duration::from_millis;
     let mut play = Play::probed();
-    assert_eq!(play.poll(1), [AnswerPoll(Noop)]);
-    assert_eq!(play.poll(1), [AnswerPoll(Noop)]);
+    let start = play.start;
+    assert_eq!(play.poll(), []);
+    assert_eq!(play.session.deadline(), Some(start + ms(100)));
+    let timeout = |play: &mut Play, at| play.after(|session| session.handle_timeout(at));
+    assert_eq!(timeout(&mut play, start + ms(99)), []);
+    assert_eq!(timeout(&mut play, start + ms(100)), [AnswerPoll(Noop)]);
 
-    // With something queued, it gets that.
-    assert_eq!(play.poll_queued(1), []);
-    assert!(play.session.has_waiting_poll());
-    assert!(play.session.is_probing());
+    // Without a poll there is nothing to release; the next one waits for the next time.
+    assert_eq!(timeout(&mut play, start + ms(200)), []);
+    assert_eq!(play.poll(), []);
+    assert_eq!(timeout(&mut play, start + ms(300)), [AnswerPoll(Noop)]);
+    // None of this prolongs the time that the upgrade has.
+    assert_eq!(timeout(&mut play, start + ms(10_000)), [CloseProbe]);
 }
 
 #[test]
@@ -370,7 +372,7 @@ fn opened_or_probed_and_5_upgrades() {
         assert_eq!(play.session.deadline(), None);
     }
     for mut play in [Play::opened(), Play::probed()] {
-        assert_eq!(play.poll_queued(1), []);
+        assert_eq!(play.poll_queued(), []);
         assert_eq!(play.probe("5"), [AnswerPoll(Noop), Upgraded]);
     }
 }
@@ -384,7 +386,7 @@ fn opened_or_probed_and_any_other_packet_closes_the_probe_alone() {
             assert_eq!(play.probe(packet), [CloseProbe], "{packet}");
             assert_eq!(play.transport(), POLLING);
             assert_eq!(play.session.deadline(), None);
-            assert_eq!(play.poll(1), []);
+            assert_eq!(play.poll(), []);
             // It may try again.
             assert!(play.session.handle_probe_opened(play.at(2)));
         }
@@ -410,7 +412,7 @@ fn opened_or_probed_and_the_probe_lost_goes_on_polling() {
         assert_eq!(play.after(Session::handle_probe_lost), []);
         assert_eq!(play.transport(), POLLING);
         assert_eq!(play.session.deadline(), None);
-        assert_eq!(play.poll(1), []);
+        assert_eq!(play.poll(), []);
         assert!(play.session.has_waiting_poll());
         assert!(play.session.handle_probe_opened(play.at(2)));
     }
@@ -422,7 +424,7 @@ fn opened_and_close_gives_the_probe_up() {
     assert_eq!(play.close(1), [CloseProbe]);
     assert_eq!(play.session.deadline(), Some(play.at(31)));
     assert_eq!(
-        play.poll(2),
+        play.poll(),
         [AnswerPoll(LastFramesOrNoop), Closed(ForcedClose)]
     );
 }
@@ -432,7 +434,6 @@ fn probed_and_close_lets_the_upgrade_finish() {
     let mut play = Play::probed();
     assert_eq!(play.close(1), []);
     assert!(play.session.is_probing());
-    assert_eq!(play.session.deadline(), Some(play.at(10)));
     // It does not finish: the client may still poll, until the grace is over.
     assert_eq!(play.timeout(10), [CloseProbe]);
     assert_eq!(play.session.deadline(), Some(play.at(31)));
@@ -535,7 +536,7 @@ fn a_post_that_was_not_being_received_cannot_be_given_up() {
 fn requests_that_end_after_the_upgrade_do_not_touch_the_session() {
     let mut play = Play::opened();
     assert_eq!(play.after(Session::handle_post), []);
-    assert_eq!(play.poll(1), []);
+    assert_eq!(play.poll(), []);
     assert_eq!(play.probe("5"), [AnswerPoll(Noop), Upgraded]);
 
     assert_eq!(play.after(Session::handle_poll_aborted), []);
@@ -543,7 +544,7 @@ fn requests_that_end_after_the_upgrade_do_not_touch_the_session() {
     assert_eq!(play.after(Session::handle_invalid_content), []);
     assert_eq!(play.after(Session::handle_post_end), []);
     assert_eq!(play.after(Session::handle_probe_lost), []);
-    assert_eq!(play.poll(2), [RejectPoll]);
+    assert_eq!(play.poll(), [RejectPoll]);
     assert_eq!(play.after(Session::handle_post), [RejectPost]);
     assert_eq!(play.transport(), WEBSOCKET);
 }
@@ -551,9 +552,9 @@ fn requests_that_end_after_the_upgrade_do_not_touch_the_session() {
 #[test]
 fn a_pipelined_upgrade_delivers_what_follows_it() {
     let mut play = Play::opened();
-    assert_eq!(play.poll(0), []);
-    assert_eq!(play.probe("2probe"), [AnswerProbe, AnswerPoll(Noop)]);
-    assert_eq!(play.probe("5"), [Upgraded]);
+    assert_eq!(play.poll(), []);
+    assert_eq!(play.probe("2probe"), [AnswerProbe]);
+    assert_eq!(play.probe("5"), [AnswerPoll(Noop), Upgraded]);
     let message = Received::Message(Message::Text("first"));
     assert_eq!(play.packet("4first"), (message, vec![]));
 }
@@ -561,12 +562,12 @@ fn a_pipelined_upgrade_delivers_what_follows_it() {
 #[test]
 fn the_end_of_a_session_closes_its_probe_before() {
     let mut play = Play::opened();
-    assert_eq!(play.poll(1), []);
+    assert_eq!(play.poll(), []);
     let outputs = vec![AnswerPoll(Noop), CloseProbe, Closed(TransportClose)];
     assert_eq!(play.packet("1"), (Received::Nothing, outputs));
 
     let mut play = Play::probed();
-    assert_eq!(play.poll_queued(1), []);
+    assert_eq!(play.poll_queued(), []);
     let outputs = [AnswerPoll(LastFrames), CloseProbe, Closed(ForcedClose)];
     assert_eq!(play.close(1), outputs);
 }
@@ -587,7 +588,7 @@ fn the_first_reason_to_close_is_the_one_that_counts() {
 #[test]
 fn closing_again_does_not_take_a_poll_that_is_about_to_be_filled() {
     let mut play = Play::closing();
-    assert_eq!(play.poll_queued(1), []);
+    assert_eq!(play.poll_queued(), []);
     assert_eq!(play.close(1), []);
     assert!(play.session.has_waiting_poll());
     // If nobody fills it, it is answered with the end.
@@ -600,7 +601,7 @@ fn closing_again_does_not_take_a_poll_that_is_about_to_be_filled() {
 #[test]
 fn a_closed_session_only_refuses() {
     let mut play = Play::closed();
-    assert_eq!(play.poll(1), [RejectPoll]);
+    assert_eq!(play.poll(), [RejectPoll]);
     assert_eq!(play.after(Session::handle_post), [RejectPost]);
     assert_eq!(play.packet("4late"), (Received::Nothing, vec![]));
     assert_eq!(play.packet("1"), (Received::Nothing, vec![]));
@@ -666,7 +667,7 @@ mod any_order {
                 0 | 1 => {
                     let is_first = !self.poll_waits && session.transport() == POLLING;
                     self.poll_waits |= is_first;
-                    session.handle_poll(step == 0, now);
+                    session.handle_poll(step == 0);
                 }
                 2 if self.poll_waits => {
                     self.poll_waits = false;
@@ -675,9 +676,9 @@ mod any_order {
                 3 => session.handle_post(),
                 4 => session.handle_post_end(),
                 5 => self.has_probe |= session.handle_probe_opened(now),
-                6 => session.handle_probe_packet(Some(&Packet::Ping("probe"))),
-                7 => session.handle_probe_packet(Some(&Packet::Upgrade)),
-                8 => session.handle_probe_packet(None),
+                6 => session.handle_probe_packet(Some(&Packet::Ping("probe")), now),
+                7 => session.handle_probe_packet(Some(&Packet::Upgrade), now),
+                8 => session.handle_probe_packet(None, now),
                 9 if self.has_probe => {
                     self.has_probe = false;
                     session.handle_probe_lost();

@@ -109,7 +109,8 @@ fn converse(
             if control.is_empty() && out.is_empty() && read.is_pending() && !closed {
                 return Poll::Pending;
             }
-            let answers = out.iter().map(Frame::wire).chain([control.as_slice()]);
+            // A ping between two fragments is answered before the message that they make.
+            let answers = [control.as_slice()].into_iter().chain(out.iter().map(Frame::wire));
             for answer in answers {
                 if websocket.queue(answer).is_err() {
                     return Poll::Ready(());

@@ -28,19 +28,24 @@ pub(super) type Members = Vec<String>;
 
 impl<Id> Default for Presence<Id> {
     fn default() -> Self {
-        Self { rooms: HashMap::new() }
+        Self {
+            rooms: HashMap::new(),
+        }
     }
 }
 
 impl<Id: Copy + Eq + Hash> Presence<Id> {
     /// Puts a socket into a room.
     pub(super) fn join(&mut self, room: &str, socket: Id, name: &str) {
-        self.rooms.entry(room.to_owned()).or_default().insert(socket, name.to_owned());
+        let sockets = self.rooms.entry(room.to_owned()).or_default();
+        sockets.insert(socket, name.to_owned());
     }
 
     /// Takes a socket out of a room; says whether it was there.
     pub(super) fn leave(&mut self, room: &str, socket: Id) -> bool {
-        let Some(sockets) = self.rooms.get_mut(room) else { return false };
+        let Some(sockets) = self.rooms.get_mut(room) else {
+            return false;
+        };
         let was_there = sockets.remove(&socket).is_some();
         if sockets.is_empty() {
             self.rooms.remove(room);
@@ -64,7 +69,9 @@ impl<Id: Copy + Eq + Hash> Presence<Id> {
 
     /// Who is in a room.
     pub(super) fn members(&self, room: &str) -> Members {
-        let Some(sockets) = self.rooms.get(room) else { return Vec::new() };
+        let Some(sockets) = self.rooms.get(room) else {
+            return Vec::new();
+        };
         let names: BTreeSet<&str> = sockets.values().map(String::as_str).collect();
         names.into_iter().map(str::to_owned).collect()
     }
@@ -84,7 +91,11 @@ mod tests {
 
     #[test]
     fn two_sockets_of_one_person_are_one_member_until_both_have_left() {
-        let mut presence = with(&[("lobby", 1, "bob"), ("lobby", 2, "alice"), ("lobby", 3, "bob")]);
+        let mut presence = with(&[
+            ("lobby", 1, "bob"),
+            ("lobby", 2, "alice"),
+            ("lobby", 3, "bob"),
+        ]);
         assert_eq!(presence.members("lobby"), ["alice", "bob"]);
         assert!(presence.leave("lobby", 1));
         assert_eq!(presence.members("lobby"), ["alice", "bob"]);
@@ -101,7 +112,12 @@ mod tests {
 
     #[test]
     fn who_goes_leaves_exactly_the_rooms_it_was_in() {
-        let mut presence = with(&[("a", 1, "bob"), ("b", 1, "bob"), ("b", 2, "eve"), ("c", 2, "eve")]);
+        let mut presence = with(&[
+            ("a", 1, "bob"),
+            ("b", 1, "bob"),
+            ("b", 2, "eve"),
+            ("c", 2, "eve"),
+        ]);
         let mut left = presence.leave_all(1);
         left.sort();
         assert_eq!(left, ["a", "b"]);

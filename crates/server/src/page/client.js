@@ -18,6 +18,7 @@ const TYPE = { connect: 0, disconnect: 1, event: 2, ack: 3, connectError: 4 };
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 5_000;
 const ACK_TIMEOUT_MS = 5_000;
+const GOODBYE_DELAY_MS = 250;
 
 /** `<type>[<namespace>,][<ack id>][<JSON>]`, the namespace being left out for `/`. */
 export function encode({ type, namespace, id, data }) {
@@ -240,10 +241,17 @@ export class Client extends Emitter {
     if (!socket) return;
     if (packet.type === TYPE.connect) this.#attempt = 0;
     socket.handlePacket(packet);
-    // Not at once: a server that closes the session too says so in its next packet.
-    queueMicrotask(() => {
-      if (!this.#wanted()) this.#session?.close();
-    });
+    if (!this.#wanted()) this.#closeUnused(packet.type);
+  }
+
+  #closeUnused(type) {
+    const session = this.#session;
+    const close = () => {
+      if (session === this.#session && !this.#wanted()) session?.close();
+    };
+    // A server that made us leave may be closing the session too: it is left the time to.
+    if (type === TYPE.disconnect) setTimeout(close, GOODBYE_DELAY_MS);
+    else queueMicrotask(close);
   }
 
   #handleClose(reason) {

@@ -56,9 +56,9 @@ class Polling {
     this.#polling = this.#polling.then(() => this.#poll());
   }
 
-  async finish() {
+  async finish(packets, limit) {
     this.#paused = true;
-    await this.send([PACKET.close], Infinity);
+    await this.send([...packets, PACKET.close], limit);
     this.abort();
   }
 
@@ -71,6 +71,8 @@ class Polling {
       const body = await this.#request({ method: "GET" });
       if (body === null) return;
       body.split(SEPARATOR).forEach((packet) => this.#hear.packet(packet));
+      // Whoever heard the packets may have decided to finish: then this was the last poll.
+      await null;
     }
   }
 
@@ -130,7 +132,8 @@ class Socket {
     packets.forEach((packet) => this.#socket.send(packet));
   }
 
-  finish() {
+  async finish(packets) {
+    await this.send(packets);
     this.abort();
   }
 
@@ -181,13 +184,11 @@ export class Session {
   }
 
   /** Says goodbye, after everything that was sent before. */
-  async close(reason = "forced close") {
+  close(reason = "forced close") {
     if (this.#state === "closed") return;
     const wasOpen = this.isOpen;
     this.#end(reason, !wasOpen);
-    if (!wasOpen) return;
-    await this.#transport.send(this.#queue.splice(0), this.#handshake.maxPayload);
-    await this.#transport.finish();
+    if (wasOpen) this.#transport.finish(this.#queue.splice(0), this.#handshake.maxPayload);
   }
 
   #address(transport) {

@@ -138,7 +138,8 @@ export class Rooms {
     this.#show();
     try {
       const answer = await this.#actions.say(this.#current, text);
-      if (answer.error !== undefined) throw new Error(answer.error);
+      const problem = problemIn(answer);
+      if (problem !== null) throw new Error(problem);
       this.#delivered(room, pending, answer);
     } catch (error) {
       pending.note = `not delivered: ${error.message}`;
@@ -158,8 +159,9 @@ export class Rooms {
   async #ask(what, question) {
     try {
       const answer = await question();
-      if (answer.error === undefined) return answer;
-      this.#actions.complain(`${what}: ${answer.error} (${answer.code})`);
+      const problem = problemIn(answer);
+      if (problem === null) return answer;
+      this.#actions.complain(`${what}: ${problem}`);
     } catch (error) {
       this.#actions.complain(`${what}: ${error.message}`);
     }
@@ -257,6 +259,13 @@ export class Rooms {
     item.append(face(from), body);
     return item;
   }
+}
+
+/** What an ack says went wrong: in the gateway's own form, or in the framework's. */
+function problemIn(answer) {
+  if (answer?.error !== undefined) return `${answer.error} (${answer.code})`;
+  if (answer?.status === "error") return `${answer.message} (${answer.code})`;
+  return null;
 }
 
 /** Makes `items` the children of `list`, leaving those alone that are there already. */

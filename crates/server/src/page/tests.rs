@@ -12,11 +12,22 @@ async fn send(request: Request<Body>) -> (StatusCode, HeaderMap, String) {
     let response = router(SECRET.into()).call(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+    (
+        parts.status,
+        parts.headers,
+        String::from_utf8(body.to_vec()).unwrap(),
+    )
 }
 
 async fn request(method: Method, path: &str) -> (StatusCode, HeaderMap, String) {
-    send(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
+    send(
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::empty())
+            .unwrap(),
+    )
+    .await
 }
 
 async fn ask_for_token(content_type: &str, body: &str) -> (StatusCode, Value) {
@@ -58,7 +69,12 @@ fn the_page_asks_for_nothing_that_the_binary_has_not() {
         .flat_map(|(_, _, text)| text.split("from \"./").skip(1))
         .filter_map(|rest| rest.split('"').next());
     for name in imported {
-        assert!(FILES.iter().any(|&(known, ..)| known.strip_prefix('/') == Some(name)), "{name}");
+        assert!(
+            FILES
+                .iter()
+                .any(|&(known, ..)| known.strip_prefix('/') == Some(name)),
+            "{name}"
+        );
     }
 }
 
@@ -66,9 +82,16 @@ fn the_page_asks_for_nothing_that_the_binary_has_not() {
 fn nothing_in_the_page_is_inline_or_markup_made_of_text() {
     let [(_, _, page), ..] = FILES;
     assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick"));
-    assert!(page.split("<script").skip(1).all(|rest| rest.contains("></script>")));
+    assert!(
+        page.split("<script")
+            .skip(1)
+            .all(|rest| rest.contains("></script>"))
+    );
     for (path, _, text) in FILES {
-        assert!(!text.contains("innerHTML") && !text.contains("insertAdjacentHTML"), "{path}");
+        assert!(
+            !text.contains("innerHTML") && !text.contains("insertAdjacentHTML"),
+            "{path}"
+        );
     }
 }
 
@@ -92,14 +115,25 @@ async fn a_name_becomes_a_token_that_the_gate_accepts() {
     let (status, answer) = ask_for_token("application/json", r#"{"name":"Zoë"}"#).await;
     assert_eq!(status, StatusCode::OK);
     let token = answer["token"].as_str().unwrap();
-    let verified = Jwt::<Claims>::hs256(SECRET).verify(token, SystemTime::now()).unwrap();
-    assert_eq!(verified.claims, Claims { sub: "Zoë".to_owned(), name: Some("Zoë".to_owned()) });
+    let verified = Jwt::<Claims>::hs256(SECRET)
+        .verify(token, SystemTime::now())
+        .unwrap();
+    assert_eq!(
+        verified.claims,
+        Claims {
+            sub: "Zoë".to_owned(),
+            name: Some("Zoë".to_owned())
+        }
+    );
 }
 
 #[tokio::test]
 async fn a_name_that_is_none_gets_no_token() {
     let longest = format!(r#"{{"name":"{}"}}"#, "x".repeat(64));
-    assert_eq!(ask_for_token("application/json", &longest).await.0, StatusCode::OK);
+    assert_eq!(
+        ask_for_token("application/json", &longest).await.0,
+        StatusCode::OK
+    );
     for body in [
         String::new(),
         "{}".to_owned(),
@@ -113,20 +147,30 @@ async fn a_name_that_is_none_gets_no_token() {
     ] {
         let (status, answer) = ask_for_token("application/json", &body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
-        assert!(answer["error"].is_string() && answer["token"].is_null(), "{body}");
+        assert!(
+            answer["error"].is_string() && answer["token"].is_null(),
+            "{body}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_request_larger_than_any_name_is_not_read() {
-    let body = format!(r#"{{"name":"a","more":"{}"}}"#, "x".repeat(MAX_REQUEST_BYTES));
+    let body = format!(
+        r#"{{"name":"a","more":"{}"}}"#,
+        "x".repeat(MAX_REQUEST_BYTES)
+    );
     let (status, _) = ask_for_token("application/json", &body).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
 async fn a_form_of_another_site_gets_no_token() {
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonx",
+    ] {
         let (status, _) = ask_for_token(content_type, r#"{"name":"eve"}"#).await;
         assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
     }

@@ -55,7 +55,7 @@ impl Running {
         let address = first
             .trim_end()
             .strip_prefix("listening on ")
-            .unwrap_or_else(|| panic!("the first line is {first:?}"))
+            .expect("the first line says where it listens")
             .to_owned();
         Self {
             child,

@@ -1,0 +1,203 @@
+//! `portcullis dev`: the chat with its page, on one port, in memory.
+//!
+//! ```text
+//!  port ─▶ /socket.io/ ─▶ gate: whose token is it? ─▶ chat on `/`, staff on `/staff`
+//!     └──▶ all else ────▶ page, and tokens for whoever asks
+//! ```
+//!
+//! # Invariants
+//!
+//! - The first line on stdout is `listening on <address>`. Once it is there, connections are
+//!   accepted and signals are obeyed: whoever waits for it need not wait for anything else.
+//!
+//! # Not here
+//!
+//! A server for production. This one gives a token to everybody, which is why it listens on
+//! loopback unless it is told otherwise.
+
+use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use portcullis::auth::jwt::{Jwt, MintError};
+use portcullis::auth::{Secret, Token};
+use portcullis::{BuildError, Server, shutdown_signal};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::chat::Chat;
+use crate::cli::DevArgs;
+use crate::secret::{self, Origin, SecretError, VARIABLE};
+use crate::token::{Claims, mint};
+use crate::{page, staff};
+
+/// Whose token the terminal shows, and for how long it is good.
+const SHOWN_NAME: &str = "alice";
+const SHOWN_TTL: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Why the server did not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DevError {
+    /// There is no usable secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Somebody else has the port, or it may not be had.
+    #[error("cannot listen on {address} (see --host and --port)")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The system gives no threads, or no event queue.
+    #[error("cannot start")]
+    Start(#[source] io::Error),
+    /// The parts do not make a server.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The token for the terminal could not be made.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+}
+
+/// Serves until the process is asked to stop.
+pub(crate) fn run(args: &DevArgs) -> Result<(), DevError> {
+    let (secret, origin) = secret::given_or_generated(std::env::var_os(VARIABLE))?;
+    let levels = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(levels)
+        .with_writer(io::stderr)
+        .init();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(DevError::Start)?
+        .block_on(serve(SocketAddr::new(args.host, args.port), secret, origin))
+}
+
+async fn serve(asked: SocketAddr, secret: Secret, origin: Origin) -> Result<(), DevError> {
+    let listening = |source| DevError::Listen {
+        address: asked,
+        source,
+    };
+    let listener = TcpListener::bind(asked).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    let token = mint(&secret, SHOWN_NAME, SHOWN_TTL, [], SystemTime::now())?;
+    let server = Server::builder()
+        .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
+        .gateway(Chat::default())
+        .namespace(staff::NAMESPACE, staff::register)
+        .build()
+        .await?;
+
+    let mut shutdown = pin!(shutdown_signal());
+    if is_ready(shutdown.as_mut()).await {
+        return Ok(());
+    }
+    if let Err(error) = io::stdout().write_all(greeting(address, &token, origin).as_bytes()) {
+        // Nobody reads it; the page is there all the same.
+        tracing::warn!(%error, "cannot write to stdout");
+    }
+    server
+        .serve_with(page::router(secret), listener, shutdown)
+        .await;
+    Ok(())
+}
+
+/// Polls a future once. From then on it hears signals, which would kill the process before.
+async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await
+}
+
+/// What the terminal shows.
+fn greeting(address: SocketAddr, token: &Token, origin: Origin) -> String {
+    let url = url(address);
+    let token = token.expose();
+    let secret = match origin {
+        Origin::Given => format!("from {VARIABLE}"),
+        Origin::Generated => format!("made up for this run (set {VARIABLE} to keep one)"),
+    };
+    let mut text = format!(
+        r#"listening on {address}
+
+  page    {url}/
+  secret  {secret}
+  token   for {SHOWN_NAME}, good for 12 hours:
+
+{token}
+
+  Connect from Node, after `npm install socket.io-client`:
+
+import {{ io }} from "socket.io-client";
+const socket = io("{url}", {{ auth: {{ token: "{token}" }} }});
+socket.on("welcome", console.log);
+
+"#
+    );
+    if !address.ip().is_loopback() {
+        let warning = "  Beware: whoever reaches this address gets a token for the asking.\n";
+        // Writing to a string cannot fail.
+        let _ = text.write_str(warning);
+    }
+    text
+}
+
+/// The address as one would type it into a browser on this machine.
+fn url(address: SocketAddr) -> String {
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
+}
+
+impl DevError {
+    /// Whether other arguments, or another environment, would help.
+    pub(crate) const fn is_about_arguments(&self) -> bool {
+        match self {
+            Self::Secret(error) => error.is_about_arguments(),
+            Self::Listen { .. } => true,
+            Self::Start(_) | Self::Build(_) | Self::Mint(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(address: &str) -> String {
+        let token = Token::from("the.token.itself".to_owned());
+        greeting(address.parse().unwrap(), &token, Origin::Generated)
+    }
+
+    #[test]
+    fn the_first_line_is_the_address_and_nothing_else() {
+        let text = shown("127.0.0.1:3000");
+        assert_eq!(text.lines().next(), Some("listening on 127.0.0.1:3000"));
+    }
+
+    #[test]
+    fn the_url_is_one_that_a_browser_on_this_machine_can_open() {
+        for (address, expected) in [
+            ("127.0.0.1:3000", "http://localhost:3000"),
+            ("0.0.0.0:80", "http://localhost:80"),
+            ("[::1]:3000", "http://localhost:3000"),
+            ("192.0.2.7:3000", "http://192.0.2.7:3000"),
+            ("[2001:db8::1]:3000", "http://[2001:db8::1]:3000"),
+        ] {
+            assert_eq!(url(address.parse().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_comes_with_a_warning() {
+        assert!(!shown("127.0.0.1:3000").contains("Beware"));
+        assert!(shown("0.0.0.0:3000").contains("Beware"));
+    }
+}
