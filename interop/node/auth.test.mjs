@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually, next } from "./support/bounded.mjs";
-import { ask, connected, GUARDED, mint, refused, scope, TRANSPORTS } from "./support/client.mjs";
+import {
+  ask,
+  connected,
+  GUARDED,
+  mint,
+  refused,
+  scope,
+  settled,
+  TRANSPORTS,
+} from "./support/client.mjs";
 import { http, openPolling, openWebSocket } from "./support/raw.mjs";
 import { ours, runAuth, startAuth } from "./support/server.mjs";
 
@@ -45,7 +54,7 @@ function refusals(transport, namespace) {
   test(`${namespace} refuses what is not a good token, and nothing runs`, async (t) => {
     const peers = scope(t);
     const watcher = await peers.watcher(server);
-    const before = await ask(watcher, "counters");
+    const before = await settled(watcher);
     for (const [name, [auth, code]] of Object.entries(BAD)) {
       const socket = peers.client(server, { auth, namespace, transport });
       assert.deepEqual(
@@ -102,7 +111,7 @@ function admissions(transport, namespace) {
     const peers = scope(t);
     const watcher = await peers.watcher(server);
     const verified = async () => (await ask(watcher, "counters")).verified;
-    const before = await verified();
+    const before = (await settled(watcher)).verified;
     const socket = await peers.connected(server, { namespace, transport });
     for (let i = 0; i < 100; i += 1) await ask(socket, "echo", i);
     assert.equal((await verified()) - before, 1);
@@ -243,7 +252,7 @@ describe("bounds", () => {
   async function refusedUnverified(t, target, auth) {
     const peers = scope(t);
     const watcher = await peers.watcher(target);
-    const before = await ask(watcher, "counters");
+    const before = await settled(watcher);
     const outcome = await refused(peers.client(target, { auth }));
     const { verified } = await ask(watcher, "counters");
     return { ...outcome, verified: verified - before.verified };
@@ -315,7 +324,7 @@ describe("an authenticator that fails", () => {
   test("a client that leaves while it is verified leaves nothing behind", async (t) => {
     const peers = scope(t);
     const watcher = await peers.watcher(impatient);
-    const before = await ask(watcher, "counters");
+    const before = await settled(watcher);
     const socket = await openWebSocket(impatient);
     socket.send(`40{"token":"${mint()}","verify":{"wait":100}}`);
     const verifying = ({ verified }) => verified > before.verified;

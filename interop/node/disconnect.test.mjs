@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually, next, quiet } from "./support/bounded.mjs";
-import { ask, connected, GUARDED, mint, scope, TRANSPORTS } from "./support/client.mjs";
+import { ask, connected, GUARDED, mint, scope, settled, TRANSPORTS } from "./support/client.mjs";
 import { openPolling, openWebSocket } from "./support/raw.mjs";
 import { ours, startAuth, startAuthOn } from "./support/server.mjs";
 
@@ -14,7 +14,7 @@ after(() => server?.stop());
 async function tally(t) {
   const watcher = await scope(t).watcher(server);
   const read = async () => (await ask(watcher, "counters")).reasons;
-  const before = await read();
+  const before = (await settled(watcher)).reasons;
   return (reason, count = 1) =>
     eventually(
       read,
@@ -68,8 +68,10 @@ function byServer(transport) {
     assert.equal(root.active, false);
     await seen("server namespace disconnect");
     for (const other of others) assert.equal(await ask(other, "echo", "here"), "here");
+    const { id } = root.io.engine;
     await connected(root);
     assert.equal(await ask(root, "echo", "back"), "back");
+    assert.equal(root.io.engine.id, id, "over the same connection");
   });
 
   test("a room can be disconnected, and only that room", async (t) => {
@@ -92,7 +94,9 @@ function byServer(transport) {
     root.emit("kick", false);
     for (let i = 0; i < 3; i += 1) root.emit("echo", i);
     await bye;
+    const { id } = other.io.engine;
     assert.equal(await ask(other, "echo", "here"), "here");
+    assert.equal(other.io.engine.id, id, "over the same connection");
   });
 }
 
@@ -129,8 +133,10 @@ function byClient(transport) {
     assert.equal((await bye)[0], "io client disconnect");
     await seen("client namespace disconnect");
     assert.equal(await ask(root, "echo", "here"), "here");
+    const { id } = root.io.engine;
     await connected(admin);
     assert.equal((await ask(admin, "whoami")).namespace, "/admin");
+    assert.equal(root.io.engine.id, id, "over the same connection");
   });
 
   test("a client that closes its transport comes back by itself", async (t) => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually, next, quiet } from "./support/bounded.mjs";
-import { ask, connected, mint, refused, scope, TRANSPORTS } from "./support/client.mjs";
+import { ask, connected, mint, refused, scope, settled, TRANSPORTS } from "./support/client.mjs";
 import {
   connectPacket,
   http,
@@ -24,7 +24,7 @@ after(() => server?.stop());
 /** The counters' growth since the call. */
 async function counting(t) {
   const watcher = await scope(t).watcher(server);
-  const before = await ask(watcher, "counters");
+  const before = await settled(watcher);
   return async () => {
     const now = await ask(watcher, "counters");
     return {
@@ -108,7 +108,8 @@ describe("a budget for those who are not in", () => {
     await Promise.all([silent.closed(), refusedOnce.closed()]);
     assert.deepEqual(await poll, ["1"]);
     const took = Date.now() - began;
-    assert.ok(took > 500 && took < 3_000, `closed after ${took} ms`);
+    // A tick of the wheel, a quarter of a second at most, may be missing.
+    assert.ok(took > 300 && took < 3_000, `closed after ${took} ms`);
   });
 
   test("who is in stays beyond that time", async (t) => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import { eventually, quiet } from "./support/bounded.mjs";
-import { ask, scope } from "./support/client.mjs";
+import { ask, scope, settled } from "./support/client.mjs";
 import { bytes, http, openPolling, openWebSocket, PATH, refusedUpgrade } from "./support/raw.mjs";
 import { ours, startAuth, startProtocol } from "./support/server.mjs";
 
@@ -30,7 +30,7 @@ async function inOpen(options) {
 async function ending(t) {
   const watcher = await scope(t).watcher(server);
   const read = async () => (await ask(watcher, "counters")).reasons;
-  const before = await read();
+  const before = (await settled(watcher)).reasons;
   return (...reasons) =>
     eventually(
       read,

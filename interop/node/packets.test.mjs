@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { decode, encode } from "notepack.io";
 import { eventually } from "./support/bounded.mjs";
-import { ask, mint, scope } from "./support/client.mjs";
+import { ask, mint, scope, settled } from "./support/client.mjs";
 import { connectPacket, openWebSocket } from "./support/raw.mjs";
 import { ours, startAuth } from "./support/server.mjs";
 
@@ -121,11 +121,10 @@ describe("a packet that ends the connection", () => {
   for (const [name, messages] of Object.entries(fatal)) {
     test(`is one ${name}`, async (t) => {
       const watcher = await scope(t).watcher(servers.json);
-      const count = async () => {
-        const { reasons } = await ask(watcher, "counters");
-        return (reasons["forced close"] ?? 0) + (reasons["parse error"] ?? 0);
-      };
-      const before = await count();
+      const sum = ({ reasons }) =>
+        (reasons["forced close"] ?? 0) + (reasons["parse error"] ?? 0);
+      const count = async () => sum(await ask(watcher, "counters"));
+      const before = sum(await settled(watcher));
       const socket = await inOpen(t);
       socket.send(...messages);
       assert.equal(await socket.next(), "closed");
@@ -151,7 +150,7 @@ describe("a packet that ends the connection", () => {
     assert.match(await socket.next(), /^40\{"sid"/);
     const watcher = await scope(t).watcher(servers.json);
     const count = async () => (await ask(watcher, "counters")).disconnected;
-    const before = await count();
+    const before = (await settled(watcher)).disconnected;
     socket.send("4{");
     assert.equal(await socket.next(), "closed");
     await eventually(count, (now) => now === before + 2, "two sockets have ended");

@@ -266,7 +266,9 @@ impl Session {
             Poll::Ready(End::Eof) => machine.handle_transport_closed(None),
             Poll::Ready(End::Io) => machine.handle_transport_closed(Some(TransportFault::Io)),
             Poll::Ready(End::Invalid(error)) => {
-                connection.send(&Frame::close(Some(error.close_code())), false);
+                if let Some(goodbye) = websocket.goodbye(Some(error.close_code())) {
+                    connection.send(&goodbye, false);
+                }
                 machine.handle_transport_closed(Some(match error {
                     ReadError::TooBig => TransportFault::TooBig,
                     ReadError::InvalidUtf8 => TransportFault::InvalidUtf8,
@@ -475,9 +477,11 @@ impl Session {
         self.timer = None;
         self.registration = None;
         let transport = std::mem::replace(&mut self.transport, Transport::Ended(None));
-        if let Transport::WebSocket(websocket) = transport {
+        if let Transport::WebSocket(mut websocket) = transport {
             if !matches!(reason, CloseReason::TransportError(TransportFault::Io)) {
-                self.connection.send(&Frame::close(None), false);
+                if let Some(goodbye) = websocket.goodbye(None) {
+                    self.connection.send(&goodbye, false);
+                }
                 self.transport = Transport::Ended(Some(Box::new(websocket.into_closing())));
             }
         } else if let Transport::Polling(mut polling) = transport {

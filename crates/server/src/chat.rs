@@ -1,13 +1,13 @@
 //! The chat: rooms, who is in them, and what they say.
 //!
-//! | the client emits     | it is acked with    | the room gets                       |
-//! |----------------------|---------------------|-------------------------------------|
-//! | (connects)           | `welcome {name, room, members}` as an event | `presence {room, members}` |
-//! | `join {room}`        | `{room, members}`   | `presence {room, members}`          |
-//! | `leave {room}`       | `{room}`            | `presence {room, members}`          |
-//! | `say {room, text}`   | `{id, at}`          | `message {id, room, from, text, at}`|
-//! | `kick`               | –                   | (the server ends the connection)    |
-//! | (disconnects)        | –                   | `presence {room, members}`          |
+//! | the client         | it is answered                  | the room gets                        |
+//! |--------------------|---------------------------------|--------------------------------------|
+//! | connects           | `welcome {name, room, members}` | `presence {room, members}`           |
+//! | `join {room}`      | ack `{room, members}`           | `presence {room, members}`           |
+//! | `leave {room}`     | ack `{room}`                    | `presence {room, members}`           |
+//! | `say {room, text}` | ack `{id, at}`                  | `message {id, room, from, text, at}` |
+//! | `kick`             | by being disconnected           | `presence {room, members}`           |
+//! | disconnects        |                                 | `presence {room, members}`           |
 //!
 //! What cannot be done is acked with `{error, code}`.
 //!
@@ -51,8 +51,16 @@ const MAX_ROOM_BYTES: usize = 255;
 /// The gateway on `/`.
 #[derive(Debug, Default)]
 pub(crate) struct Chat {
-    presence: Mutex<Presence<SocketId>>,
+    lists: Mutex<Lists>,
     last_message: AtomicU64,
+}
+
+/// Who is where, and how they are told of it.
+#[derive(Debug, Default)]
+struct Lists {
+    presence: Presence<SocketId>,
+    /// Sockets in the lobby that are still connecting: broadcasts do not reach them yet.
+    newcomers: Vec<Socket>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,21 +150,23 @@ impl Gateway for Chat {
 
 impl Chat {
     /// Puts a socket that is connecting into the lobby.
-    ///
-    /// It is told who is there by itself: no broadcast reaches a socket before it is connected.
     fn welcome(&self, socket: &Socket, name: &str) -> Result<(), EmitError> {
-        let mut presence = self.presence.lock();
-        presence.join(LOBBY, socket.id(), name);
-        socket.join(delivery_room(LOBBY));
-        let members = presence.members(LOBBY);
+        let mut lists = self.lists.lock();
+        lists.presence.join(LOBBY, socket.id(), name);
         let welcome = Welcome {
             name,
             room: LOBBY,
-            members: &members,
+            members: &lists.presence.members(LOBBY),
         };
-        socket.emit("welcome", &welcome)?;
-        let announced = announce(socket, LOBBY, members);
-        socket.emit("presence", &announced)
+        if let Err(error) = socket.emit("welcome", &welcome) {
+            // It is refused then, and nobody will say that it has gone.
+            lists.presence.leave(LOBBY, socket.id());
+            return Err(error);
+        }
+        socket.join(delivery_room(LOBBY));
+        lists.newcomers.push(socket.clone());
+        lists.announce(socket, LOBBY);
+        Ok(())
     }
 
     fn join(
@@ -167,23 +177,22 @@ impl Chat {
     ) -> Result<RoomMembers, Fault> {
         let RoomRequest { room } = asked.0?;
         check_room(&room)?;
-        let mut presence = self.presence.lock();
+        let mut lists = self.lists.lock();
         socket.join(delivery_room(&room));
         if !socket.is_in(delivery_room(&room)) {
             return Err(Fault::new("TOO_MANY_ROOMS", "leave another room first"));
         }
-        presence.join(&room, socket.id(), name);
-        let members = presence.members(&room);
-        Ok(announce(socket, &room, members))
+        lists.presence.join(&room, socket.id(), name);
+        Ok(lists.announce(socket, &room))
     }
 
     fn leave(&self, socket: &Socket, asked: Request<RoomRequest>) -> Result<Left, Fault> {
         let RoomRequest { room } = asked.0?;
         check_room(&room)?;
-        let mut presence = self.presence.lock();
+        let mut lists = self.lists.lock();
         socket.leave(delivery_room(&room));
-        if presence.leave(&room, socket.id()) {
-            announce(socket, &room, presence.members(&room));
+        if lists.presence.leave(&room, socket.id()) {
+            lists.announce(socket, &room);
         }
         Ok(Left { room })
     }
@@ -215,26 +224,32 @@ impl Chat {
 
     /// Tells every room that a socket was in that it has gone.
     fn forget(&self, socket: &Socket) {
-        let mut presence = self.presence.lock();
-        for room in presence.leave_all(socket.id()) {
-            announce(socket, &room, presence.members(&room));
+        let mut lists = self.lists.lock();
+        for room in lists.presence.leave_all(socket.id()) {
+            lists.announce(socket, &room);
         }
     }
 }
 
-/// Tells a room who is in it. To be called with the list locked.
-fn announce(socket: &Socket, room: &str, members: Members) -> RoomMembers {
-    let announced = RoomMembers {
-        room: room.to_owned(),
-        members,
-    };
-    if let Err(error) = socket
-        .within(delivery_room(room))
-        .emit("presence", &announced)
-    {
-        tracing::warn!(%error, "presence was not announced");
+impl Lists {
+    /// Tells a room who is in it.
+    fn announce(&mut self, socket: &Socket, room: &str) -> RoomMembers {
+        let announced = RoomMembers {
+            room: room.to_owned(),
+            members: self.presence.members(room),
+        };
+        if room == LOBBY {
+            // To each of these by itself: that is held until it is connected, and not lost.
+            self.newcomers.retain(|newcomer| {
+                !newcomer.is_connected() && newcomer.emit("presence", &announced).is_ok()
+            });
+        }
+        let everyone = socket.within(delivery_room(room));
+        if let Err(error) = everyone.emit("presence", &announced) {
+            tracing::warn!(%error, "presence was not announced");
+        }
+        announced
     }
-    announced
 }
 
 /// The framework's room for a room of the chat.

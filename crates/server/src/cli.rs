@@ -1,8 +1,7 @@
 //! What a person types, and how it is told that something is wrong with it.
 //!
 //! ```text
-//!  portcullis                                    as `portcullis dev`
-//!  portcullis dev [--host 127.0.0.1] [--port 3000]
+//!  portcullis [dev] [--host 127.0.0.1] [--port 3000]
 //!  portcullis token --sub NAME [--secret S] [--ttl 1h] [--claim k=v]…
 //! ```
 //!
@@ -28,12 +27,22 @@ use serde_json::Value;
 #[command(
     name = "portcullis",
     version,
-    about = "An authenticated Socket.IO gateway"
+    about = "An authenticated Socket.IO gateway",
+    args_conflicts_with_subcommands = true
 )]
 pub(crate) struct Cli {
-    /// What to do; `dev` where nothing is said.
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    command: Option<Command>,
+    /// Where no command is given, the arguments are those of `dev`.
+    #[command(flatten)]
+    dev: DevArgs,
+}
+
+impl Cli {
+    /// What to do.
+    pub(crate) fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Dev(self.dev))
+    }
 }
 
 /// What to do.
@@ -54,15 +63,6 @@ pub(crate) struct DevArgs {
     /// The port to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 3000)]
     pub(crate) port: u16,
-}
-
-impl Default for DevArgs {
-    fn default() -> Self {
-        Self {
-            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 3000,
-        }
-    }
 }
 
 /// The arguments of `portcullis token`.
@@ -188,9 +188,9 @@ mod tests {
     }
 
     fn token_args(line: &str) -> TokenArgs {
-        match parse(line).unwrap().command {
-            Some(Command::Token(args)) => args,
-            other => panic!("not the token command: {other:?}"),
+        match parse(line).unwrap().into_command() {
+            Command::Token(args) => args,
+            Command::Dev(args) => panic!("not the token command: {args:?}"),
         }
     }
 
@@ -199,20 +199,25 @@ mod tests {
         <Cli as clap::CommandFactory>::command().debug_assert();
     }
 
-    #[test]
-    fn no_subcommand_is_no_command() {
-        assert!(parse("portcullis").unwrap().command.is_none());
+    fn dev_args(line: &str) -> DevArgs {
+        match parse(line).unwrap().into_command() {
+            Command::Dev(args) => args,
+            Command::Token(args) => panic!("not the dev command: {args:?}"),
+        }
     }
 
     #[test]
     fn dev_listens_on_loopback_and_port_3000_unless_told_otherwise() {
-        let Some(Command::Dev(said)) = parse("portcullis dev").unwrap().command else {
-            panic!("not the dev command");
-        };
-        let unsaid = DevArgs::default();
-        assert_eq!((said.host, said.port), (unsaid.host, unsaid.port));
-        assert!(said.host.is_loopback());
-        assert_eq!(said.port, 3000);
+        let args = dev_args("portcullis dev");
+        assert!(args.host.is_loopback());
+        assert_eq!(args.port, 3000);
+    }
+
+    #[test]
+    fn dev_need_not_be_said() {
+        assert_eq!(dev_args("portcullis").port, 3000);
+        assert_eq!(dev_args("portcullis --port 3001").port, 3001);
+        assert!(parse("portcullis --port 3001 token --sub a").is_err());
     }
 
     #[test]
@@ -247,7 +252,8 @@ mod tests {
     #[test]
     fn a_claim_is_json_where_it_can_be_and_text_elsewhere() {
         let args = token_args(
-            r#"portcullis token --sub a --claim name=Ann --claim level=3 --claim roles=["x"] --claim eq=a=b"#,
+            "portcullis token --sub a --claim name=Ann --claim level=3 \
+             --claim roles=[\"x\"] --claim eq=a=b",
         );
         let expected = [
             ("name", Value::from("Ann")),

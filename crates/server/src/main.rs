@@ -108,10 +108,9 @@ fn run() -> Result<(), Failure> {
         }
         Err(error) => return Err(Failure::Arguments(cli::in_one_line(&error))),
     };
-    match cli.command {
-        Some(Command::Token(args)) => print_token(args),
-        Some(Command::Dev(args)) => Ok(dev::run(&args)?),
-        None => Ok(dev::run(&cli::DevArgs::default())?),
+    match cli.into_command() {
+        Command::Token(args) => print_token(args),
+        Command::Dev(args) => Ok(dev::run(&args)?),
     }
 }
 

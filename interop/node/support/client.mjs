@@ -2,7 +2,7 @@
 import jsonwebtoken from "jsonwebtoken";
 import { io } from "socket.io-client";
 import msgpack from "socket.io-msgpack-parser";
-import { next, within } from "./bounded.mjs";
+import { next, quiet, within } from "./bounded.mjs";
 import { SECRET } from "./server.mjs";
 
 export const TRANSPORTS = {
@@ -64,6 +64,18 @@ export async function refused(socket) {
 /** Emits and waits for the ack. */
 export function ask(socket, event, ...args) {
   return within(socket.emitWithAck(event, ...args), 5_000, `the ack of ${event}`);
+}
+
+/** The server's counters, once the clients of earlier tests have been counted out. */
+export async function settled(watcher) {
+  let before;
+  let now = await ask(watcher, "counters");
+  do {
+    before = now;
+    await quiet(40);
+    now = await ask(watcher, "counters");
+  } while (now.disconnected !== before.disconnected || now.handled !== before.handled);
+  return now;
 }
 
 /** Clients that are gone when the test ends, and a watcher on `/open` for the counters. */

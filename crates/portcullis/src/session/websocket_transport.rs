@@ -34,6 +34,8 @@ pub(crate) struct WebSocketTransport {
     read_ahead: Bytes,
     /// The peer takes no binary frames.
     base64: bool,
+    /// A close frame has been queued: there must not be a second one (RFC 6455 section 5.5.1).
+    close_sent: bool,
 }
 
 /// How reading a WebSocket ended.
@@ -54,6 +56,7 @@ impl WebSocketTransport {
             reader: Reader::new(max_payload),
             read_ahead,
             base64,
+            close_sent: false,
         }
     }
 
@@ -76,6 +79,12 @@ impl WebSocketTransport {
         control: &mut Vec<u8>,
         mut each: impl FnMut(Incoming) -> ControlFlow<()>,
     ) -> Poll<End> {
+        let close_sent = &mut self.close_sent;
+        let mut each = |incoming| {
+            // The answer to a close is among the control frames.
+            *close_sent |= matches!(incoming, Incoming::Close);
+            each(incoming)
+        };
         if !self.read_ahead.is_empty() || self.reader.has_leftover() {
             let ahead = std::mem::take(&mut self.read_ahead);
             if let Err(error) = self.reader.feed(&ahead, control, &mut each) {
@@ -170,6 +179,12 @@ impl WebSocketTransport {
         }
     }
 
+    /// The frame with which to say goodbye, unless that has been said.
+    pub(crate) fn goodbye(&mut self, code: Option<u16>) -> Option<Frame> {
+        let first = !std::mem::replace(&mut self.close_sent, true);
+        first.then(|| Frame::close(code))
+    }
+
     /// Starts to go away; the close frame must be queued already.
     pub(crate) fn into_closing(self) -> Closing {
         Closing {
@@ -181,7 +196,9 @@ impl WebSocketTransport {
 
     /// Closes a WebSocket that does not carry a session.
     pub(crate) async fn go_away(mut self) {
-        if self.stream.queue(Frame::close(None).wire()).is_err() {
+        if let Some(goodbye) = self.goodbye(None)
+            && self.stream.queue(goodbye.wire()).is_err()
+        {
             return;
         }
         let gone = async {

@@ -92,7 +92,7 @@ fn bad_flags_are_refused_in_one_line() {
         &["dev", "--port", "70000"],
         &["dev", "--prot", "3000"],
         &["dev", "--host", "nowhere"],
-        &["--port", "3000"],
+        &["--prot", "3000"],
         &["serve"],
         &["token"],
         &["token", "--sub", ""],

@@ -1,0 +1,8 @@
+//! What this crate promises, tested through its public face and over real connections.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod support;
