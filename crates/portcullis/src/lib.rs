@@ -7,28 +7,27 @@
 //! ```no_run
 //! use portcullis::auth::jwt::Jwt;
 //! use portcullis::gateway::{Data, Reply, User};
-//! use portcullis::{Server, Socket};
+//! use portcullis::{Server, Socket, shutdown_signal};
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Claims {
 //!     sub: String,
 //! }
 //!
-//! # async fn run(secret: &str) -> Result<(), Box<dyn std::error::Error>> {
-//! Server::builder()
-//!     .authenticate(Jwt::<Claims>::hs256(secret))
-//!     .namespace("/chat", |r| {
-//!         r.on_connect(async |socket: Socket| socket.join("lobby"));
-//!         r.on("say", async |socket: Socket, user: User<Claims>, Data(text): Data<String>| {
-//!             Reply(socket.to("lobby").emit("said", &(&user.sub, text)).is_ok())
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let secret = std::env::var("PORTCULLIS_JWT_SECRET")?; // at least 32 bytes
+//!     let server = Server::builder()
+//!         .authenticate(Jwt::<Claims>::hs256(secret))
+//!         .namespace("/chat", |r| {
+//!             r.on_connect(async |socket: Socket| socket.join("lobby"));
+//!             r.on("say", async |socket: Socket, user: User<Claims>, Data(text): Data<String>| {
+//!                 Reply(socket.to("lobby").emit("said", &(&user.sub, text)).is_ok())
+//!             });
 //!         });
-//!     })
-//!     .build()
-//!     .await?
-//!     .serve("127.0.0.1:3000", portcullis::shutdown_signal())
-//!     .await?;
-//! # Ok(())
-//! # }
+//!     server.build().await?.serve("127.0.0.1:3000", shutdown_signal()).await?;
+//!     Ok(())
+//! }
 //! ```
 //!
 //! The modules follow a packet from the network to your code and back.
@@ -64,6 +63,10 @@ pub mod adapter;
 
 // 9. Engine.IO without Socket.IO, and WebSocket without either.
 pub mod engine;
+
+// What a user reads first.
+#[cfg(any(doc, doctest))]
+pub mod manual;
 
 pub use broadcast::{BroadcastOperator, Emitter};
 pub use listener::{ServeError, shutdown_signal};

@@ -5,4 +5,6 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod building;
+mod mounting;
 mod support;

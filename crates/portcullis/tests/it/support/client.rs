@@ -12,7 +12,7 @@ use super::{BoxIo, patiently};
 
 /// How long anything may take. Nothing takes as long unless it is broken; under a paused clock
 /// that jumps from timer to timer it lies beyond all others.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
 
 /// One client that has opened a session, and perhaps joined a namespace.
 pub(crate) struct Client {
@@ -32,14 +32,27 @@ impl Client {
 
     /// Opens a session over a connection of the test's own.
     pub(crate) async fn open_over(io: BoxIo, target: &str, headers: &[(&str, &str)]) -> Self {
+        let mut client = Self::over(io, target, headers).await;
+        let open = client.recv().await.unwrap();
+        assert!(open.starts_with(r#"0{"sid":""#), "{open}");
+        client
+    }
+
+    async fn over(io: BoxIo, target: &str, headers: &[(&str, &str)]) -> Self {
         let upgraded = patiently(WebSocket::upgrade(io, target, headers)).await;
-        let mut client = Self {
+        Self {
             websocket: upgraded.unwrap_or_else(|response| panic!("{response:?}")),
             prefix: String::new(),
             id: String::new(),
-        };
-        let open = client.recv().await.unwrap();
-        assert!(open.starts_with(r#"0{"sid":""#), "{open}");
+        }
+    }
+
+    /// Opens a WebSocket for a session that polls, as far as the answered probe; `5` is next.
+    pub(crate) async fn probe(address: SocketAddr, target: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut client = Self::over(Box::new(stream), target, &[]).await;
+        client.send("2probe").await;
+        assert_eq!(client.recv().await.as_deref(), Some("3probe"));
         client
     }
 

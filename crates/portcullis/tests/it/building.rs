@@ -1,0 +1,144 @@
+//! What a builder refuses to build, and that it says everything at once.
+
+use std::time::Duration;
+
+use portcullis::auth::jwt::Jwt;
+use portcullis::auth::source::TokenSource;
+use portcullis::engineio::Transports;
+use portcullis::gateway::Registrar;
+use portcullis::handshake::Cors;
+use portcullis::{BuildError, Server, ServerBuilder};
+use serde_json::Value;
+
+use crate::support::bus::Bus;
+
+const SECRET: &str = "a secret for tests, long enough for HS256";
+
+async fn problems(builder: ServerBuilder) -> Vec<String> {
+    match builder.build().await {
+        Err(BuildError::Invalid { problems }) => problems,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn open(r: &mut Registrar) {
+    r.public();
+}
+
+#[tokio::test]
+async fn a_guarded_namespace_needs_an_authenticator() {
+    for builder in [
+        Server::builder().namespace("/a", |_| {}),
+        Server::builder().namespace_pattern("/a-{id}", |_| {}),
+        Server::builder().namespace_if(async |_, _| true, |_| {}),
+    ] {
+        let problems = problems(builder).await;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("is guarded, and there is no authenticator"));
+    }
+    let guarded = Server::builder()
+        .namespace("/a", |_| {})
+        .authenticate(Jwt::<Value>::hs256(SECRET));
+    assert!(guarded.build().await.is_ok());
+}
+
+#[tokio::test]
+async fn what_does_not_make_a_server_is_named() {
+    let public = || Server::builder().namespace("/", open);
+    let jwt = || Jwt::<Value>::hs256(SECRET);
+    let cookie = || jwt().sources([TokenSource::Cookie("token".into())]);
+    for (builder, expected) in [
+        (Server::builder(), "no namespace is declared"),
+        (
+            public().authenticate(Jwt::<Value>::hs256("short")),
+            "5 bytes",
+        ),
+        (
+            public().namespace("/a", |r| {
+                r.public().on("x", async || {}).on("x", async || {});
+            }),
+            "/a: two handlers for the event \"x\"",
+        ),
+        (public().namespace("/", open), "/ is declared twice"),
+        (public().namespace("", open), "/ is declared twice"),
+        (public().namespace("/a,b", open), "namespace \"/a,b\""),
+        (
+            public().namespace_pattern("/{a", open),
+            "pattern \"/{a\": unbalanced or empty braces",
+        ),
+        (
+            public().cors(Cors::any().credentials(true)),
+            "CORS cannot allow any origin together with credentials",
+        ),
+        (
+            public().authenticate(cookie()),
+            "tokens from cookies need an allow-list of origins",
+        ),
+        (
+            public().ping_interval(Duration::ZERO),
+            "ping_interval must be between",
+        ),
+        (
+            public().ping_timeout(Duration::MAX),
+            "ping_timeout must be between",
+        ),
+        (
+            public().transports(Transports {
+                polling: false,
+                websocket: false,
+            }),
+            "no transport is offered",
+        ),
+        (public().path("socket.io"), "must begin with a slash"),
+    ] {
+        let problems = problems(builder).await;
+        assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
+        assert!(problems[0].contains(expected), "{expected}: {problems:?}");
+    }
+    let checked = public().authenticate(cookie()).origins_are_checked();
+    assert!(checked.build().await.is_ok());
+}
+
+#[tokio::test]
+async fn all_problems_are_reported_together() {
+    let builder = Server::builder()
+        .namespace_pattern("/{}", open)
+        .namespace("/a", |r| {
+            r.public().on("x", async || {}).on("x", async || {});
+        })
+        .namespace("/a", open)
+        .authenticate(Jwt::<Value>::hs256("short").sources([TokenSource::Cookie("t".into())]))
+        .cors(Cors::any().credentials(true))
+        .ping_timeout(Duration::ZERO);
+    let problems = problems(builder).await;
+    assert_eq!(problems.len(), 7, "{problems:?}");
+
+    let error = Server::builder().path("x").build().await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("no namespace is declared; the path must"), "{text}");
+}
+
+#[tokio::test]
+async fn the_secret_is_not_in_the_message() {
+    let builder = Server::builder()
+        .namespace("/", open)
+        .authenticate(Jwt::<Value>::hs256("short but secret"));
+    let error = builder.build().await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("but secret"));
+}
+
+#[tokio::test]
+async fn a_cluster_that_cannot_be_joined_is_an_error_with_its_cause() {
+    let (adapter, station) = Bus::default().node();
+    station.cut_off();
+    let builder = Server::builder().namespace("/", open).cluster(adapter);
+    let error = builder.build().await.unwrap_err();
+    assert!(matches!(error, BuildError::Adapter(_)), "{error:?}");
+    let mut text = String::new();
+    let mut source: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(cause) = source {
+        text.push_str(&format!("{cause}: "));
+        source = cause.source();
+    }
+    assert!(text.contains("nobody is there"), "{text}");
+}

@@ -1,0 +1,278 @@
+//! The engine inside other servers: an axum router, hyper over memory, or beside a fallback.
+
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use portcullis::gateway::{Data, Registrar, Reply};
+use portcullis::handshake::RemoteAddress;
+use portcullis::{Emitter, Server, Socket, SocketService};
+use tokio::io::DuplexStream;
+use tokio::task::JoinSet;
+use tower_service::Service as _;
+
+use crate::support::http::{POLLING, WEBSOCKET};
+use crate::support::{Client, Http, Journal, TestServer, public};
+
+fn echo(r: &mut Registrar) {
+    r.on("echo", async |Data(text): Data<String>| Reply(text));
+}
+
+async fn in_axum(server: Server) -> TestServer {
+    let router = Router::new()
+        .route("/health", get(async || "fine"))
+        .route_service("/socket.io/", server.service());
+    TestServer::run(server, |listener, stopped| async {
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stopped)
+            .await
+            .unwrap();
+    })
+    .await
+}
+
+/// Both transports work, and so does the way from one to the other.
+async fn speaks_socket_io(address: SocketAddr) {
+    let mut client = Client::connect(address, "/").await;
+    assert_eq!(client.ask(r#"["echo","websocket"]"#).await, r#"["websocket"]"#);
+
+    let mut http = Http::open(address).await;
+    let session = http.join().await;
+    let posted = http.post(&session, r#"421["echo","polling"]"#).await;
+    assert_eq!(posted.text(), "ok");
+    assert_eq!(http.get(&session).await.text(), r#"431["polling"]"#);
+
+    let target = session.replace(POLLING, WEBSOCKET);
+    let mut upgraded = Client::probe(address, &target).await;
+    upgraded.send("5").await;
+    assert_eq!(upgraded.ask(r#"["echo","upgraded"]"#).await, r#"["upgraded"]"#);
+}
+
+/// Whether bytes have arrived by the time the emitter returns; no task of the server can run
+/// meanwhile, because this thread is the only one and does not let go.
+async fn is_written_by_the_emitter(address: SocketAddr, emitter: &Emitter) -> bool {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let watched = stream.try_clone().unwrap();
+    let stream = tokio::net::TcpStream::from_std(stream).unwrap();
+    let mut client = Client::open_over(Box::new(stream), WEBSOCKET, &[]).await;
+    client.join("/").await;
+    assert!(client.sync().await.is_empty());
+
+    emitter.emit("news", &1).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let arrived = loop {
+        match watched.peek(&mut [0]) {
+            Ok(count) => break count > 0,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("{error}"),
+        }
+        if Instant::now() > deadline {
+            break false;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(client.event().await, r#"["news",1]"#);
+    arrived
+}
+
+#[tokio::test]
+async fn an_axum_router_carries_both_transports_beside_its_own_routes() {
+    let server = public(echo).build().await.unwrap();
+    let server = in_axum(server).await;
+    speaks_socket_io(server.address).await;
+    let mut http = server.http().await;
+    assert_eq!(http.get("/health").await.text(), "fine");
+    assert_eq!(http.get("/elsewhere").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_emitter_writes_to_a_tcp_stream_itself_whatever_server_accepted_it() {
+    let server = TestServer::start(public(|_| {})).await;
+    let emitter = server.server.emitter("/").unwrap();
+    assert!(is_written_by_the_emitter(server.address, &emitter).await);
+
+    let mounted = in_axum(public(|_| {}).build().await.unwrap()).await;
+    let emitter = mounted.server.emitter("/").unwrap();
+    assert!(is_written_by_the_emitter(mounted.address, &emitter).await);
+}
+
+#[tokio::test]
+async fn the_peers_address_is_the_one_that_the_application_says() {
+    let journal = Journal::default();
+    let seen = journal.clone();
+    let builder = public(move |r| {
+        r.on_connect(move |socket: Socket| {
+            seen.note(format!("{:?}", socket.handshake().address()));
+            std::future::ready(())
+        });
+    });
+    let server = builder.build().await.unwrap();
+    let said: SocketAddr = "192.0.2.7:4711".parse().unwrap();
+    let router = Router::new()
+        .route_service("/socket.io/", server.service())
+        .layer(from_fn(move |mut request: Request, next: Next| {
+            request.extensions_mut().insert(RemoteAddress(said));
+            next.run(request)
+        }));
+    let mounted = TestServer::run(server.clone(), |listener, _| async {
+        axum::serve(listener, router).await.unwrap();
+    })
+    .await;
+    mounted.client().await;
+    let own = TestServer::run(server.clone(), |listener, stopped| {
+        server.serve_on(listener, stopped)
+    })
+    .await;
+    let stream = tokio::net::TcpStream::connect(own.address).await.unwrap();
+    let local = stream.local_addr().unwrap();
+    let mut client = Client::open_over(Box::new(stream), WEBSOCKET, &[]).await;
+    client.join("/").await;
+
+    assert_eq!(
+        journal.lines(),
+        [format!("{:?}", Some(said)), format!("{:?}", Some(local))]
+    );
+}
+
+#[tokio::test]
+async fn a_fallback_answers_what_is_not_below_the_engines_path() {
+    let router = Router::new().route("/health", get(async || "fine"));
+    let server = public(echo).build().await.unwrap();
+    let served = server.clone();
+    let server = TestServer::run(server, |listener, stopped| {
+        served.serve_with(router, listener, stopped)
+    })
+    .await;
+    speaks_socket_io(server.address).await;
+    let mut http = server.http().await;
+    assert_eq!(http.get("/health").await.text(), "fine");
+    assert_eq!(http.get("/socket.io-admin/").await.status, 404);
+    assert_eq!(http.get("/elsewhere").await.status, 404);
+    assert_eq!(http.get("/socket.io/nothing").await.status, 400);
+}
+
+#[tokio::test]
+async fn without_a_fallback_other_paths_are_not_found() {
+    let server = TestServer::start(public(|_| {})).await;
+    let mut http = server.http().await;
+    for path in ["/", "/socket.io", "/socket.io-admin/", "/other/?EIO=4&transport=polling"] {
+        assert_eq!(http.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_path_can_be_another_with_or_without_its_slash() {
+    let server = TestServer::start(public(|_| {}).path("/ws").add_trailing_slash(false)).await;
+    let mut http = server.http().await;
+    let query = "?EIO=4&transport=polling";
+    assert_eq!(http.get(&format!("/ws{query}")).await.status, 200);
+    assert_eq!(http.get(&format!("/ws/{query}")).await.status, 200);
+    assert_eq!(http.get(&format!("/wss{query}")).await.status, 404);
+    assert_eq!(http.get(POLLING).await.status, 404);
+}
+
+/// A server over memory; the tasks that serve it end with the set.
+struct InMemory {
+    service: SocketService,
+    tasks: JoinSet<()>,
+}
+
+impl InMemory {
+    fn new(server: &Server) -> Self {
+        Self {
+            service: server.service(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// A new connection that holds `capacity` bytes in each direction.
+    fn connect(&mut self, capacity: usize) -> Box<DuplexStream> {
+        let (near, far) = tokio::io::duplex(capacity);
+        let service = self.service.clone();
+        let service = service_fn(move |request| {
+            let mut service = service.clone();
+            async move { Ok::<_, Infallible>(service.call(request).await.unwrap()) }
+        });
+        let connection = http1::Builder::new()
+            .serve_connection(TokioIo::new(far), service)
+            .with_upgrades();
+        self.tasks.spawn(async {
+            connection.await.unwrap();
+        });
+        Box::new(near)
+    }
+
+    async fn client(&mut self, capacity: usize) -> Client {
+        let mut client = Client::open_over(self.connect(capacity), WEBSOCKET, &[]).await;
+        client.join("/").await;
+        client
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_tcp_carries_the_same() {
+    let server = public(echo).build().await.unwrap();
+    let mut memory = InMemory::new(&server);
+    let mut client = memory.client(64).await;
+    let long = "x".repeat(100_000);
+    assert_eq!(
+        client.ask(&format!(r#"["echo","{long}"]"#)).await,
+        format!(r#"["{long}"]"#)
+    );
+
+    let mut http = Http::over(memory.connect(1024));
+    let session = http.join().await;
+    http.post(&session, r#"421["echo","polling"]"#).await;
+    assert_eq!(http.get(&session).await.text(), r#"431["polling"]"#);
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_a_generic_stream_gets_everything_in_order() {
+    let server = public(|_| {}).build().await.unwrap();
+    let mut memory = InMemory::new(&server);
+    let mut slow = memory.client(16).await;
+    let mut quick = memory.client(1024 * 1024).await;
+    let emitter = server.emitter("/").unwrap();
+    for number in 0..1000 {
+        emitter.emit("n", &number).unwrap();
+        if number % 100 == 0 {
+            assert_eq!(quick.sync().await.last(), Some(&format!(r#"42["n",{number}]"#)));
+        }
+    }
+    for number in 0..1000 {
+        assert_eq!(slow.event().await, format!(r#"["n",{number}]"#));
+    }
+}
+
+#[tokio::test]
+async fn a_generic_stream_that_nobody_reads_ends_as_too_slow() {
+    let journal = Journal::default();
+    let reasons = journal.clone();
+    let builder = public(move |r| {
+        r.on_disconnect(move |reason: portcullis::DisconnectReason| {
+            reasons.note(reason.as_str());
+            std::future::ready(())
+        });
+    });
+    let server = builder.max_outbox(10_000, 100).build().await.unwrap();
+    let mut memory = InMemory::new(&server);
+    let mut stuck = memory.client(16).await;
+    let mut other = memory.client(16).await;
+    let emitter = server.emitter("/").unwrap();
+    while journal.lines().is_empty() {
+        emitter.emit("n", &"x".repeat(100)).unwrap();
+        other.event().await;
+    }
+    assert_eq!(journal.lines(), ["slow consumer"]);
+    assert!(other.sync().await.is_empty());
+    assert!(stuck.rest().await.len() < 200);
+}
