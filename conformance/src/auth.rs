@@ -145,7 +145,7 @@ fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
         builder = builder.max_connections(count);
     }
     if options.origin.is_empty() {
-        return builder.cors(Cors::any());
+        return builder;
     }
     let allowed = Arc::new(options.origin.clone());
     builder

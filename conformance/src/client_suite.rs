@@ -67,10 +67,10 @@ pub(crate) async fn run(port: Port) -> Result<(), Failure> {
 fn texts(r: &mut Registrar) {
     r.on("hi", async |socket: Socket| emit(&socket, "hi", &()));
     r.on("false", async |socket: Socket| {
-        emit(&socket, "false", &false)
+        emit(&socket, "false", &false);
     });
     r.on("getDate", async |socket: Socket| {
-        emit(&socket, "takeDate", &iso_date())
+        emit(&socket, "takeDate", &iso_date());
     });
     r.on("getDateObj", async |socket: Socket| {
         let date = Value::Map(vec![("date".to_owned(), Value::from(iso_date().as_str()))]);
@@ -92,7 +92,7 @@ fn texts(r: &mut Registrar) {
 fn binaries(r: &mut Registrar) {
     r.on("doge", async |socket: Socket| emit(&socket, "doge", &ASDF));
     r.on("getbin", async |socket: Socket| {
-        emit(&socket, "takebin", &ASDF)
+        emit(&socket, "takebin", &ASDF);
     });
     r.on("blob", async |socket: Socket| emit(&socket, "back", &ASDF));
     r.on("buffa", async |socket: Socket, args: Args| {

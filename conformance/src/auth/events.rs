@@ -129,7 +129,7 @@ fn rooms(r: &mut Registrar) {
         },
     );
     r.on("rooms", async |socket: Socket, ack: Ack| {
-        answer(&ack, &(room_names(&socket),))
+        answer(&ack, &(room_names(&socket),));
     });
     r.on("say", async |socket: Socket, args: Args, ack: Ack| {
         let (room, text) = args.parse::<(String, String)>().unwrap_or_default();

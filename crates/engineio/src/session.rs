@@ -27,8 +27,8 @@
 //! | `Polling` | POST given up, octet stream  | waiting poll gets `1`               | `Closed`  |
 //! | `Polling` | `2`, or not a packet         | waiting poll gets `1`               | `Closed`  |
 //! | `Polling` | `1` from the client          | waiting poll gets `6`               | `Closed`  |
-//! | `Polling` | close, poll waiting          | it gets what is queued, then `1`    | `Closed`  |
-//! | `Polling` | close, none waiting          | –                                   | `Closing` |
+//! | `Polling` | close, poll waiting, nothing queued | it gets `1`                  | `Closed`  |
+//! | `Polling` | close, none waiting, or something queued | –                       | `Closing` |
 //! | `Closing` | poll, something queued       | –, it gets what is queued           | `Closing` |
 //! | `Closing` | poll, nothing queued         | it gets `6`, then `1`               | `Closed`  |
 //! | `Closing` | `1` from the client          | –                                   | `Closed`  |
@@ -111,10 +111,8 @@ pub enum PollAnswer {
     Noop,
     /// `1`, whatever is queued.
     Close,
-    /// What is queued, then `1`.
-    LastFrames,
-    /// What is queued, or `6` if nothing is, then `1`.
-    LastFramesOrNoop,
+    /// `6`, then `1`.
+    NoopThenClose,
 }
 
 /// What the driver must do, in this order.
@@ -286,7 +284,7 @@ impl Session {
             return;
         }
         if let Some(closing) = polling.closing {
-            self.answer_waiting(PollAnswer::LastFramesOrNoop);
+            self.answer_waiting(PollAnswer::NoopThenClose);
             self.close(closing.reason);
         }
     }
@@ -402,9 +400,10 @@ impl Session {
         self.close(reason);
     }
 
-    /// The layer above ends the session. What is queued is still to be delivered, so a polling
-    /// session without a waiting poll lives on until the next one, at most 30 seconds.
-    pub fn handle_close(&mut self, reason: CloseReason, now: Instant) {
+    /// The layer above ends the session. What is queued is still to be delivered, and never shares
+    /// a payload with the close packet, behind which stock clients do not look: a polling session
+    /// lives on until the poll after that, at most 30 seconds.
+    pub fn handle_close(&mut self, reason: CloseReason, nothing_queued: bool, now: Instant) {
         let State::Polling(polling) = &mut self.state else {
             self.close(reason);
             return;
@@ -412,8 +411,8 @@ impl Session {
         if polling.closing.is_some() {
             return;
         }
-        if polling.poll == Poll::Waiting {
-            self.answer_waiting(PollAnswer::LastFrames);
+        if polling.poll == Poll::Waiting && nothing_queued {
+            self.answer_waiting(PollAnswer::Close);
             self.close(reason);
             return;
         }
@@ -451,7 +450,7 @@ impl Session {
         if let Some(closing) = closing
             && closing.deadline <= now
         {
-            self.answer_waiting(PollAnswer::LastFramesOrNoop);
+            self.answer_waiting(PollAnswer::NoopThenClose);
             self.close(closing.reason);
         }
     }

@@ -45,7 +45,7 @@ pub use strict_json::JsonProblem;
 pub use token_error::{Claim, TokenError};
 
 use crate::handshake::{Handshake, Headers, RequestFacts};
-use jwt::Jwt;
+use jwt::{Jwt, JwtProblem};
 use source::{Credentials, HeaderLookup, TokenSource};
 
 /// Decides who a client is.
@@ -117,6 +117,10 @@ impl Attempt {
     #[must_use]
     pub fn auth_json(&self) -> Option<&str> {
         self.auth.as_json()
+    }
+
+    pub(crate) const fn raw_auth(&self) -> &Auth {
+        &self.auth
     }
 
     /// The `auth` payload as a value; null if there is none.
@@ -231,13 +235,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
         attempt: &'a Attempt,
     ) -> BoxFuture<'a, Result<Identity, RefusalCode>> {
         // Verified in place: handing an HMAC to another thread costs more than the HMAC.
-        let verified = match attempt.auth {
-            Auth::TooLarge => Err(TokenError::TooLarge),
-            Auth::TooDeep => Err(TokenError::SourceMalformed),
-            Auth::Absent | Auth::Object(_) => {
-                Self::authenticate(self, &attempt.credentials(), SystemTime::now())
-            }
-        };
+        let verified = Self::authenticate(self, &attempt.credentials(), SystemTime::now());
         let result = match verified {
             Ok(verified) => Ok(Identity::with(
                 verified.claims,
@@ -259,7 +257,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
             .err()
             .unwrap_or_default()
             .iter()
-            .map(ToString::to_string)
+            .map(one_line)
             .collect()
     }
 
@@ -290,6 +288,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
         self.token_sources()
             .iter()
             .any(|source| matches!(source, TokenSource::Cookie(_)))
+    }
+}
+
+/// A problem with its cause, which says what to change.
+fn one_line(problem: &JwtProblem) -> String {
+    match std::error::Error::source(problem) {
+        Some(cause) => format!("{problem}: {cause}"),
+        None => problem.to_string(),
     }
 }
 

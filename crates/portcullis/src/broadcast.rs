@@ -53,7 +53,6 @@ impl Emitter {
     }
 
     /// Addresses the whole namespace.
-    #[must_use]
     pub fn all(&self) -> BroadcastOperator {
         BroadcastOperator {
             slot: Arc::clone(&self.slot),
@@ -66,19 +65,16 @@ impl Emitter {
     }
 
     /// Addresses the members of a room; a socket's id is a room too.
-    #[must_use]
     pub fn to(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.all().to(room)
     }
 
     /// The same as [`Self::to`].
-    #[must_use]
     pub fn within(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.to(room)
     }
 
     /// Addresses everyone but the members of a room.
-    #[must_use]
     pub fn except(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.all().except(room)
     }

@@ -307,9 +307,9 @@ impl ClientTask {
                 self.seats.remove(index);
                 false
             }
-            Step::Left(namespace) => {
+            Step::Left(namespace, next) => {
                 self.machine.handle_left(&namespace, Instant::now());
-                true
+                self.step(index, *next, cx)
             }
             Step::Refused(namespace, refusal) => {
                 self.seats.remove(index);
@@ -403,8 +403,8 @@ enum Step {
     Stay,
     Admitted(NamespacePath),
     Refused(NamespacePath, Refused),
-    /// The server made the socket leave.
-    Left(NamespacePath),
+    /// The server made the socket leave; its farewell has come this far.
+    Left(NamespacePath, Box<Self>),
     Done,
 }
 
@@ -443,10 +443,10 @@ impl Seat {
                 };
                 // Polled again at once: most farewells need no waiting.
                 let step = self.poll(cx);
-                match step {
-                    Step::Stay if by_server => Step::Left(namespace),
-                    step => step,
+                if by_server {
+                    return Step::Left(namespace, Box::new(step));
                 }
+                step
             }
             Self::Leaving {
                 admitted,

@@ -40,7 +40,7 @@ use portcullis_socketio::packet::EventName;
 use portcullis_socketio::payload::Payload;
 
 pub use extract::{Ack, Data, EventContext, FromEvent, FromSocket, User};
-pub use handler::{ConnectHandler, DisconnectHandler, EventHandler, FromDisconnect};
+pub use handler::{ConnectHandler, DisconnectHandler, EventHandler, FromDisconnect, IntoVerdict};
 pub use reply::{EventError, IntoReply, Outcome, Reply};
 pub(crate) use router::Router;
 

@@ -48,7 +48,7 @@ pub use pattern::{Params, Pattern, PatternError};
 pub(crate) use rooms::Rooms;
 pub use socket::{AckError, DisconnectReason, Emission, EmitError, Socket};
 pub(crate) use socket::{DEFAULT_ACK_TIMEOUT, SocketInner, SocketParts};
-pub(crate) use table::{Kind, Namespaces, Opened, Predicate};
+pub(crate) use table::{Kind, Namespaces, Opened};
 
 use crate::adapter::Target;
 use crate::auth::Refusal;

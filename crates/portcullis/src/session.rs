@@ -137,8 +137,8 @@ pub(crate) struct Session {
     handler: Box<dyn SessionHandler>,
     transport: Transport,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The machine knows of the ending that somebody asked for.
-    is_ending: bool,
+    /// The ending that the machine has been told of.
+    ending: Option<Ending>,
 }
 
 enum Transport {
@@ -165,8 +165,8 @@ impl Session {
         let ending = self.connection.begin_turn(cx.waker());
         if !matches!(self.transport, Transport::Ended(_)) {
             match ending {
-                Some(ending) if !self.is_ending => {
-                    self.is_ending = true;
+                Some(ending) if self.ending != Some(ending) => {
+                    self.ending = Some(ending);
                     self.end(ending, now);
                 }
                 // A closing session still answers the poll that tells its client.
@@ -202,11 +202,12 @@ impl Session {
             Ending::SlowConsumer => machine.handle_discard(CloseReason::SlowConsumer),
             Ending::Shutdown => machine.handle_discard(CloseReason::ServerShuttingDown),
             Ending::WriteFailed => {
-                machine.handle_discard(CloseReason::TransportError(TransportFault::Io))
+                machine.handle_discard(CloseReason::TransportError(TransportFault::Io));
             }
             Ending::Unjoined | Ending::Requested => {
                 self.handler.handle_close_requested();
-                machine.handle_close(CloseReason::ForcedClose, now);
+                let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
+                machine.handle_close(CloseReason::ForcedClose, nothing_queued, now);
             }
         }
     }
@@ -410,14 +411,17 @@ impl Session {
 
     /// Asks the machine what the time has brought, and sets the timer for the next time.
     fn machine_timeout(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if self
+            .machine
+            .deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.machine.handle_timeout(now);
+        }
         let Some(deadline) = self.machine.deadline() else {
             self.timer = None;
             return;
         };
-        if deadline <= now {
-            self.machine.handle_timeout(now);
-            return;
-        }
         let deadline = deadline.into();
         let timer = self
             .timer
@@ -438,7 +442,7 @@ impl Session {
                 Output::Closed(reason) => self.close(reason),
                 other => {
                     if let Transport::Polling(polling) = &mut self.transport {
-                        obey(&self.core, &self.connection, polling, other, cx);
+                        obey(&self.core, polling, other, cx);
                     }
                 }
             }
@@ -522,28 +526,11 @@ impl Drop for Session {
 }
 
 /// Does one thing that concerns polling.
-fn obey(
-    core: &Core,
-    connection: &Connection,
-    polling: &mut PollingTransport,
-    output: Output,
-    cx: &mut Context<'_>,
-) {
+fn obey(core: &Core, polling: &mut PollingTransport, output: Output, cx: &mut Context<'_>) {
     match output {
         Output::AnswerPoll(PollAnswer::Noop) => polling.answer(&[Frame::noop()], &[]),
         Output::AnswerPoll(PollAnswer::Close) => polling.answer(&[], &["1"]),
-        Output::AnswerPoll(PollAnswer::LastFrames) => {
-            polling.answer(&connection.take_frames(), &["1"]);
-        }
-        Output::AnswerPoll(PollAnswer::LastFramesOrNoop) => {
-            let frames = connection.take_frames();
-            let last: &[&str] = if frames.is_empty() {
-                &["6", "1"]
-            } else {
-                &["1"]
-            };
-            polling.answer(&frames, last);
-        }
+        Output::AnswerPoll(PollAnswer::NoopThenClose) => polling.answer(&[], &["6", "1"]),
         Output::RejectPoll => polling.reject_poll(),
         Output::RejectPost => polling.reject_post(),
         Output::AbortPost => polling.end_post(Verdict::Cut),

@@ -7,7 +7,7 @@ use CloseReason::{
 use Output::{
     AbortPost, AnswerPoll, AnswerProbe, CloseProbe, Closed, RejectPoll, RejectPost, Upgraded,
 };
-use PollAnswer::{Close, LastFrames, LastFramesOrNoop, Noop};
+use PollAnswer::{Close, Noop, NoopThenClose};
 
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -103,7 +103,12 @@ impl Play {
 
     fn close(&mut self, seconds: u64) -> Vec<Output> {
         let now = self.at(seconds);
-        self.after(|session| session.handle_close(ForcedClose, now))
+        self.after(|session| session.handle_close(ForcedClose, true, now))
+    }
+
+    fn close_queued(&mut self, seconds: u64) -> Vec<Output> {
+        let now = self.at(seconds);
+        self.after(|session| session.handle_close(ForcedClose, false, now))
     }
 
     fn timeout(&mut self, seconds: u64) -> Vec<Output> {
@@ -219,7 +224,19 @@ fn polling_and_a_close_from_the_client_releases_the_poll_and_ends_the_session() 
 #[test]
 fn polling_and_close_with_a_poll_waiting_tells_it_and_ends_the_session() {
     let mut play = Play::waiting();
-    assert_eq!(play.close(1), [AnswerPoll(LastFrames), Closed(ForcedClose)]);
+    assert_eq!(play.close(1), [AnswerPoll(Close), Closed(ForcedClose)]);
+}
+
+#[test]
+fn polling_and_close_with_something_queued_tells_of_the_end_with_the_next_poll() {
+    let mut play = Play::waiting();
+    assert_eq!(play.close_queued(1), []);
+    assert!(play.session.has_waiting_poll());
+    play.session.handle_poll_answered();
+    assert_eq!(
+        play.poll(),
+        [AnswerPoll(NoopThenClose), Closed(ForcedClose)]
+    );
 }
 
 #[test]
@@ -238,7 +255,7 @@ fn closing_and_a_poll_with_something_queued_gets_that_first() {
     play.session.handle_poll_answered();
     assert_eq!(
         play.poll(),
-        [AnswerPoll(LastFramesOrNoop), Closed(ForcedClose)]
+        [AnswerPoll(NoopThenClose), Closed(ForcedClose)]
     );
 }
 
@@ -247,7 +264,7 @@ fn closing_and_a_poll_with_nothing_queued_is_told_and_ends_the_session() {
     let mut play = Play::closing();
     assert_eq!(
         play.poll(),
-        [AnswerPoll(LastFramesOrNoop), Closed(ForcedClose)]
+        [AnswerPoll(NoopThenClose), Closed(ForcedClose)]
     );
     assert_eq!(play.session.deadline(), None);
 }
@@ -425,7 +442,7 @@ fn opened_and_close_gives_the_probe_up() {
     assert_eq!(play.session.deadline(), Some(play.at(31)));
     assert_eq!(
         play.poll(),
-        [AnswerPoll(LastFramesOrNoop), Closed(ForcedClose)]
+        [AnswerPoll(NoopThenClose), Closed(ForcedClose)]
     );
 }
 
@@ -568,7 +585,7 @@ fn the_end_of_a_session_closes_its_probe_before() {
 
     let mut play = Play::probed();
     assert_eq!(play.poll_queued(), []);
-    let outputs = [AnswerPoll(LastFrames), CloseProbe, Closed(ForcedClose)];
+    let outputs = [AnswerPoll(Close), CloseProbe, Closed(ForcedClose)];
     assert_eq!(play.close(1), outputs);
 }
 
@@ -577,7 +594,7 @@ fn the_first_reason_to_close_is_the_one_that_counts() {
     let mut play = Play::closing();
     let later = play.at(1);
     assert_eq!(
-        play.after(|session| session.handle_close(ServerShuttingDown, later)),
+        play.after(|session| session.handle_close(ServerShuttingDown, true, later)),
         []
     );
     assert_eq!(play.session.deadline(), Some(play.at(30)));
@@ -594,7 +611,7 @@ fn closing_again_does_not_take_a_poll_that_is_about_to_be_filled() {
     // If nobody fills it, it is answered with the end.
     assert_eq!(
         play.timeout(30),
-        [AnswerPoll(LastFramesOrNoop), Closed(ForcedClose)]
+        [AnswerPoll(NoopThenClose), Closed(ForcedClose)]
     );
 }
 
@@ -684,7 +701,7 @@ mod any_order {
                     session.handle_probe_lost();
                 }
                 10 => session.handle_timeout(now),
-                11 => session.handle_close(ForcedClose, now),
+                11 => session.handle_close(ForcedClose, true, now),
                 12 => drop(session.handle_packet(Packet::Message("x"))),
                 13 => drop(session.handle_packet(Packet::Close)),
                 14 if self.poll_waits => {

@@ -155,6 +155,10 @@ impl Gate {
         if opened.namespace().dispatch().is_public() {
             return Ok(None);
         }
+        if matches!(attempt.raw_auth(), Auth::TooLarge | Auth::TooDeep) {
+            // Refused without a look: the authenticator is not for hire.
+            return Err(RefusalCode::TokenInvalid);
+        }
         // The builder does not build a server with a guarded namespace and no authenticator.
         let authenticator = self
             .authenticator

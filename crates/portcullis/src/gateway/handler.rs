@@ -95,8 +95,11 @@ impl<E: Into<Refusal>> IntoVerdict for Result<(), E> {
 
 macro_rules! impl_handlers {
     ($($T:ident)*) => {
-        #[expect(non_snake_case, reason = "parameters are named as their types")]
-        #[allow(unused_variables, reason = "a function without parameters uses none")]
+        #[allow(
+            non_snake_case,
+            unused_variables,
+            reason = "parameters are named as their types; one expansion has none"
+        )]
         const _: () = {
             impl<F, Fut, R, $($T,)*> EventHandler<($($T,)*)> for F
             where

@@ -63,11 +63,6 @@ impl Router {
         };
         self.routes.insert(event.into(), route).is_none()
     }
-
-    /// The events that have handlers, for the lines that a server prints at start.
-    pub(crate) fn events(&self) -> impl Iterator<Item = &str> {
-        self.routes.keys().map(|event| &**event)
-    }
 }
 
 impl fmt::Debug for Router {

@@ -332,6 +332,6 @@ impl Excluded {
 fn id_of(room: &Room) -> Option<SocketId> {
     match room {
         Room::Text(text) => SocketId::parse(text).ok(),
-        _ => None,
+        Room::Number(_) => None,
     }
 }

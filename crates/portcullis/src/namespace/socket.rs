@@ -241,7 +241,6 @@ impl Socket {
     }
 
     /// The next emit is dropped if it cannot leave at once.
-    #[must_use]
     pub fn volatile(&self) -> Emission<'_> {
         Emission {
             volatile: true,
@@ -250,7 +249,6 @@ impl Socket {
     }
 
     /// Whether a polling response that carries the next emit may be compressed.
-    #[must_use]
     pub fn compress(&self, allowed: bool) -> Emission<'_> {
         Emission {
             compress: allowed,
@@ -259,7 +257,6 @@ impl Socket {
     }
 
     /// How long the next `emit_with_ack` waits.
-    #[must_use]
     pub fn timeout(&self, timeout: Duration) -> Emission<'_> {
         Emission {
             timeout,
@@ -491,10 +488,6 @@ impl SocketInner {
 
     pub(crate) const fn connection(&self) -> &Arc<Connection> {
         &self.connection
-    }
-
-    pub(crate) const fn handshake(&self) -> &Handshake {
-        &self.handshake
     }
 
     pub(crate) const fn memberships(&self) -> &Memberships {

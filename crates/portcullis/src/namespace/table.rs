@@ -106,16 +106,6 @@ impl Namespaces {
             .collect()
     }
 
-    /// Whether a namespace of this name exists, or could: one of the kinds that need no asking.
-    pub(crate) fn is_declared(&self, path: &NamespacePath) -> bool {
-        self.get(path).is_some()
-            || self.parents.iter().any(|(kind, _)| match kind {
-                Kind::Pattern(pattern) => pattern.matches(path).is_some(),
-                Kind::Predicate(_) => true,
-                Kind::Static(_) => false,
-            })
-    }
-
     /// Finds the namespace for a client, or makes it if a pattern or a predicate says so.
     pub(crate) async fn open(
         self: &Arc<Self>,

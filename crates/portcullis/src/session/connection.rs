@@ -15,7 +15,7 @@
 //! # Invariants
 //!
 //! - One lock, a leaf: nothing else is locked while it is held, and no system call made.
-//! - The first ending wins; later ones are forgotten.
+//! - The first ending wins, unless the server stops; others are forgotten.
 
 use std::fmt;
 use std::sync::Arc;
@@ -142,10 +142,6 @@ impl Connection {
     /// Wakes the session's task, for instance because a socket of its client left.
     pub(crate) fn wake(&self) {
         self.state.lock().outbox.wake();
-    }
-
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        self.state.lock().ending
     }
 
     /// What the session's task does first in every turn: say whom to wake, hear whether to end.
@@ -282,7 +278,8 @@ impl Connection {
 
 impl State {
     fn end(&mut self, ending: Ending) {
-        if self.ending.is_none() {
+        // A server that stops does not wait for the poll that a closing session waits for.
+        if self.ending.is_none() || ending == Ending::Shutdown {
             self.ending = Some(ending);
             if matches!(ending, Ending::Shutdown | Ending::SlowConsumer) {
                 self.outbox.discard();

@@ -187,7 +187,7 @@ impl Core {
             handler,
             transport,
             timer: None,
-            is_ending: false,
+            ending: None,
         });
     }
 
@@ -222,6 +222,6 @@ async fn beat(shard: Arc<Shard>, tick: Duration) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        turn::turn(|| shard.tick(Instant::now()));
+        turn(|| shard.tick(Instant::now()));
     }
 }

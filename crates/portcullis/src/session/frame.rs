@@ -60,7 +60,7 @@ impl Frame {
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::build(text.len(), |buffer| {
-            buffer.extend_from_slice(text.as_bytes())
+            buffer.extend_from_slice(text.as_bytes());
         })
         .finish()
     }
@@ -94,14 +94,8 @@ impl Frame {
 
     /// A close frame, without a status code where `code` is `None`, as Engine.IO ends sessions.
     pub(crate) fn close(code: Option<u16>) -> Self {
-        let mut payload = [0; 2];
-        let payload: &[u8] = match code {
-            Some(code) => {
-                payload = code.to_be_bytes();
-                &payload
-            }
-            None => &[],
-        };
+        let code = code.map(u16::to_be_bytes);
+        let payload = code.as_ref().map_or(&[][..], |code| code);
         let mut buffer = Vec::with_capacity(4);
         push_header(&mut buffer, CLOSE, payload.len());
         buffer.extend_from_slice(payload);

@@ -176,11 +176,6 @@ impl Outbox {
         self.queue.is_empty() && self.state != State::Flushing
     }
 
-    /// Whether a flush by the session's own task would find work.
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.state == State::Dirty
-    }
-
     pub(crate) fn is_blocked(&self) -> bool {
         self.state == State::Blocked
     }

@@ -129,9 +129,12 @@ impl Shard {
     }
 }
 
+/// What one shard is handed.
+type Bucket = (Arc<Shard>, Vec<Arc<Connection>>);
+
 /// Gives every connection to the flusher of its shard, each of which is woken once.
 pub(crate) fn hand_over(connections: &mut Vec<Arc<Connection>>) {
-    let mut buckets: SmallVec<[(Arc<Shard>, Vec<Arc<Connection>>); 8]> = SmallVec::new();
+    let mut buckets: SmallVec<[Bucket; 8]> = SmallVec::new();
     let share = connections.len() / 2;
     for connection in connections.drain(..) {
         let shard = connection.shard();

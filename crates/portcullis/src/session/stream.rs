@@ -60,12 +60,12 @@ impl Stream {
     /// the HTTP server had read ahead.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Bytes) {
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Self::tcp(parts.io.into_inner()), detach(parts.read_buf)),
+            Ok(parts) => return (Self::tcp(parts.io.into_inner()), detach(&parts.read_buf)),
             Err(upgraded) => upgraded,
         };
         // hyper-util's auto server, which axum uses too, wraps the stream in a type of its own.
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => (Self::tcp(parts.io.into_inner()), detach(parts.read_buf)),
+            Ok(parts) => (Self::tcp(parts.io.into_inner()), detach(&parts.read_buf)),
             Err(upgraded) => (Self::other(TokioIo::new(upgraded)), Bytes::new()),
         }
     }
@@ -163,8 +163,8 @@ impl std::fmt::Debug for Stream {
 }
 
 /// Copies what was read ahead: even an empty slice would keep the HTTP server's whole buffer.
-fn detach(read_ahead: Bytes) -> Bytes {
-    Bytes::copy_from_slice(&read_ahead)
+fn detach(read_ahead: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(read_ahead)
 }
 
 fn poll_read_tcp(

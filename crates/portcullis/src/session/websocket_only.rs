@@ -110,7 +110,9 @@ fn converse(
                 return Poll::Pending;
             }
             // A ping between two fragments is answered before the message that they make.
-            let answers = [control.as_slice()].into_iter().chain(out.iter().map(Frame::wire));
+            let answers = [control.as_slice()]
+                .into_iter()
+                .chain(out.iter().map(Frame::wire));
             for answer in answers {
                 if websocket.queue(answer).is_err() {
                     return Poll::Ready(());

@@ -51,7 +51,7 @@ async fn what_does_not_make_a_server_is_named() {
         (Server::builder(), "no namespace is declared"),
         (
             public().authenticate(Jwt::<Value>::hs256("short")),
-            "5 bytes",
+            "the HS256 key is not usable: the secret has 5 bytes and must have at least 32",
         ),
         (
             public().namespace("/a", |r| {
@@ -115,7 +115,10 @@ async fn all_problems_are_reported_together() {
 
     let error = Server::builder().path("x").build().await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("no namespace is declared; the path must"), "{text}");
+    assert!(
+        text.contains("no namespace is declared; the path must"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

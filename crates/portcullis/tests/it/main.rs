@@ -6,5 +6,6 @@
 )]
 
 mod building;
+mod cluster;
 mod mounting;
 mod support;

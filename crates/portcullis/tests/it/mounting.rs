@@ -42,7 +42,10 @@ async fn in_axum(server: Server) -> TestServer {
 /// Both transports work, and so does the way from one to the other.
 async fn speaks_socket_io(address: SocketAddr) {
     let mut client = Client::connect(address, "/").await;
-    assert_eq!(client.ask(r#"["echo","websocket"]"#).await, r#"["websocket"]"#);
+    assert_eq!(
+        client.ask(r#"["echo","websocket"]"#).await,
+        r#"["websocket"]"#
+    );
 
     let mut http = Http::open(address).await;
     let session = http.join().await;
@@ -53,7 +56,10 @@ async fn speaks_socket_io(address: SocketAddr) {
     let target = session.replace(POLLING, WEBSOCKET);
     let mut upgraded = Client::probe(address, &target).await;
     upgraded.send("5").await;
-    assert_eq!(upgraded.ask(r#"["echo","upgraded"]"#).await, r#"["upgraded"]"#);
+    assert_eq!(
+        upgraded.ask(r#"["echo","upgraded"]"#).await,
+        r#"["upgraded"]"#
+    );
 }
 
 /// Whether bytes have arrived by the time the emitter returns; no task of the server can run
@@ -164,7 +170,12 @@ async fn a_fallback_answers_what_is_not_below_the_engines_path() {
 async fn without_a_fallback_other_paths_are_not_found() {
     let server = TestServer::start(public(|_| {})).await;
     let mut http = server.http().await;
-    for path in ["/", "/socket.io", "/socket.io-admin/", "/other/?EIO=4&transport=polling"] {
+    for path in [
+        "/",
+        "/socket.io",
+        "/socket.io-admin/",
+        "/other/?EIO=4&transport=polling",
+    ] {
         assert_eq!(http.get(path).await.status, 404, "{path}");
     }
 }
@@ -245,7 +256,10 @@ async fn a_slow_reader_of_a_generic_stream_gets_everything_in_order() {
     for number in 0..1000 {
         emitter.emit("n", &number).unwrap();
         if number % 100 == 0 {
-            assert_eq!(quick.sync().await.last(), Some(&format!(r#"42["n",{number}]"#)));
+            assert_eq!(
+                quick.sync().await.last(),
+                Some(&format!(r#"42["n",{number}]"#))
+            );
         }
     }
     for number in 0..1000 {

@@ -96,10 +96,7 @@ impl TestServer {
 
     /// Ready when serving has ended.
     pub(crate) async fn stopped(&mut self) {
-        patiently(self.serving.join_next())
-            .await
-            .unwrap()
-            .unwrap();
+        patiently(self.serving.join_next()).await.unwrap().unwrap();
     }
 }
 

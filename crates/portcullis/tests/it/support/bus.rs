@@ -97,8 +97,10 @@ impl BusAdapter {
     }
 
     fn tell(&self, what: &str, namespace: &NamespacePath, room: Option<&Room>) {
-        let room = room.map(|room| format!(" {room:?}")).unwrap_or_default();
-        self.own.journal.note(format!("{what} {namespace}{room}"));
+        let room = room.map(|room| serde_json::to_string(room).unwrap());
+        let room = room.unwrap_or_default();
+        let line = format!("{what} {namespace} {room}");
+        self.own.journal.note(line.trim_end());
     }
 }
 
@@ -155,8 +157,7 @@ impl Adapter for BusAdapter {
         namespace: &NamespacePath,
     ) -> BoxFuture<'_, Result<usize, AdapterError>> {
         let stations = self.bus.0.lock();
-        let has_namespace =
-            |station: &&Arc<Station>| station.namespaces.lock().contains(namespace);
+        let has_namespace = |station: &&Arc<Station>| station.namespaces.lock().contains(namespace);
         let count = stations.iter().filter(has_namespace).count();
         std::future::ready(Ok(count)).boxed()
     }
@@ -178,9 +179,9 @@ impl Adapter for BusAdapter {
             let sender = sender.clone();
             let answer = move |args| sender.try_send(args).expect("there is room");
             let answer = Box::new(answer);
-            expected += station.node().broadcast_with_ack(
-                namespace, &payload, &target, timeout, answer,
-            );
+            expected += station
+                .node()
+                .broadcast_with_ack(namespace, &payload, &target, timeout, answer);
         }
         async move {
             let mut items = Vec::new();

@@ -30,7 +30,12 @@ impl Journal {
 
     /// How often `line` is there.
     pub(crate) fn count(&self, line: &str) -> usize {
-        self.0.lines.lock().iter().filter(|have| *have == line).count()
+        self.0
+            .lines
+            .lock()
+            .iter()
+            .filter(|have| *have == line)
+            .count()
     }
 
     /// Waits until `line` is there.
