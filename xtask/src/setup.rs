@@ -4,9 +4,10 @@
 //! |--------------|--------------------------------------|---------------------------------------|
 //! | Node         | `node --version` 20 or newer, `npm`  | said                                  |
 //! | Node's peers | `interop/node`, as its lock file says| `npm ci`                              |
-//! | Python       | `python3 --version` 3.9 or newer     | said                                  |
+//! | Python       | `python3 --version` 3.11 or newer    | said                                  |
 //! | Python peers | `interop/python/.venv`               | made, filled from `requirements.txt`  |
 //! | Chromium     | `CHROMIUM_BIN`, then the search path | apt-get as root; else its line is said|
+//! | OpenSSL      | `pkg-config --exists openssl`        | apt-get as root; else its line is said|
 //!
 //! # Invariants
 //!
@@ -37,13 +38,15 @@ pub(crate) enum Need {
     Python,
     /// A browser that runs without a screen.
     Chromium,
+    /// The headers of OpenSSL, which `rust_socketio` insists on.
+    OpenSsl,
 }
 
 /// Everything that any step needs.
-pub(crate) const ALL: &[Need] = &[Need::Chromium, Need::Node, Need::Python];
+pub(crate) const ALL: &[Need] = &[Need::Chromium, Need::Node, Need::Python, Need::OpenSsl];
 
 const NODE_AT_LEAST: (u32, u32) = (20, 0);
-const PYTHON_AT_LEAST: (u32, u32) = (3, 9);
+const PYTHON_AT_LEAST: (u32, u32) = (3, 11);
 
 /// One download or installation; registries can be slow.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -93,6 +96,12 @@ pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
             name: "python3-venv",
             purpose: "the Python peers live in a virtual environment",
         });
+    }
+    if needs.contains(&Need::OpenSsl) && !has_openssl_headers() {
+        let purpose = "the client in interop/rust_socketio links to OpenSSL";
+        for name in ["libssl-dev", "pkg-config"] {
+            packages.push(Package { name, purpose });
+        }
     }
     install(workspace.root(), &packages)?;
     if needs.contains(&Need::Chromium) && browser().is_none() {
@@ -167,6 +176,10 @@ fn version(text: &str) -> Option<(u32, u32)> {
 fn python_can_make_environments(workspace: &Workspace) -> bool {
     workspace.venv_python().is_file()
         || answer(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
+}
+
+fn has_openssl_headers() -> bool {
+    answer(Command::new("pkg-config").args(["--exists", "openssl"])).is_ok()
 }
 
 /// Installs packages of the distribution, or says how.

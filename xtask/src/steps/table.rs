@@ -231,7 +231,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "rust",
         about: "a stock client in Rust",
-        needs: &[],
+        needs: &[Need::OpenSsl],
         after: &["build"],
         minutes: 20,
         tasks: &[Task {

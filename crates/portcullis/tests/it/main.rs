@@ -7,5 +7,7 @@
 
 mod building;
 mod cluster;
+mod lifecycle;
 mod mounting;
+mod panics;
 mod support;

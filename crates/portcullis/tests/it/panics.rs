@@ -1,0 +1,225 @@
+//! A panic in somebody's code costs its own event or its own connect, and nobody anything else.
+
+use std::future::ready;
+
+use futures_util::FutureExt as _;
+use portcullis::auth::Identity;
+use portcullis::gateway::{Data, Registrar};
+use portcullis::{DisconnectReason, Server, Socket};
+use serde::{Deserialize, Deserializer};
+
+use crate::support::{Client, Journal, TestServer};
+
+const INTERNAL: &str = r#"{"status":"error","code":"INTERNAL","message":"Internal server error"}"#;
+
+/// A payload whose deserialisation panics.
+struct Explosive;
+
+impl<'de> Deserialize<'de> for Explosive {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("on purpose")
+    }
+}
+
+fn explode_if(condition: bool) {
+    assert!(!condition, "on purpose");
+}
+
+/// One namespace for each place where the application's code may panic.
+fn explosives(journal: &Journal) -> portcullis::ServerBuilder {
+    let namespace =
+        |builder: portcullis::ServerBuilder, name: &'static str, register: fn(&mut Registrar)| {
+            let notes = journal.clone();
+            builder.namespace(name, move |r| {
+                r.public().on("sync", async || {}).on("x", async || {});
+                register(r);
+                r.on_disconnect(move |reason: DisconnectReason| {
+                    notes.note(format!("{name} {reason}"));
+                    ready(())
+                });
+            })
+        };
+    let mut builder = Server::builder()
+        .authenticate_with(|attempt| {
+            explode_if(attempt.namespace().as_str() == "/call");
+            async move {
+                explode_if(attempt.namespace().as_str() == "/future");
+                Ok(Identity::new(()))
+            }
+        })
+        .namespace("/call", |_| {})
+        .namespace("/future", |_| {})
+        .namespace_if(
+            |path, _| {
+                explode_if(path.as_str() == "/predicate-call");
+                async move {
+                    explode_if(path.as_str() == "/predicate-future");
+                    false
+                }
+            },
+            |_| {},
+        );
+    builder = namespace(builder, "/", |_| {});
+    builder = namespace(builder, "/handler", |r| {
+        r.on("panic", async || explode_if(true));
+        r.on("panic in the call", || {
+            explode_if(true);
+            ready(())
+        });
+        r.on("panic later", async || {
+            tokio::task::yield_now().await;
+            explode_if(true);
+        });
+        r.on("panic in extraction", async |Data(_): Data<Explosive>| {});
+    });
+    builder = namespace(builder, "/on-connect", |r| {
+        r.on_connect(async || explode_if(true));
+    });
+    builder = namespace(builder, "/middleware", |r| {
+        r.middleware(|| {
+            explode_if(true);
+            ready(())
+        });
+    });
+    builder = namespace(builder, "/event-middleware", |r| {
+        r.event_middleware(|_, event, _| {
+            explode_if(event.as_str() == "panic");
+            ready(Ok(()))
+        });
+        r.on("panic", async || {});
+    });
+    builder = namespace(builder, "/on-disconnect", |r| {
+        r.on_disconnect(async || explode_if(true));
+    });
+    builder = namespace(builder, "/on-any", |r| {
+        r.on_any(|_, event, _| explode_if(event.as_str() == "panic"));
+        r.on("panic", async || {});
+    });
+    namespace(builder, "/on-any-outgoing", |r| {
+        r.on_any_outgoing(|_, _| explode_if(true));
+        r.on("panic", async |socket: Socket| {
+            let _ = socket.emit("out", &());
+        });
+    })
+}
+
+/// Joins `namespace` on a connection that is in `/` as well, and does `what` with it; then both
+/// are still there, as far as they got in, and leave properly.
+async fn only_costs_itself(namespace: &str, lets_in: bool, what: impl AsyncFnOnce(&mut Client)) {
+    let journal = Journal::default();
+    let server = TestServer::start(explosives(&journal)).await;
+    let mut witness = server.client().await;
+    let mut client = server.client().await;
+    if lets_in {
+        client.join(namespace).await;
+    }
+    what(&mut client).await;
+    if lets_in {
+        assert!(client.sync().await.is_empty(), "{namespace}");
+    }
+    client.send(r#"427["sync"]"#).await;
+    assert_eq!(client.recv().await.as_deref(), Some("437[]"), "{namespace}");
+    assert!(witness.sync().await.is_empty());
+    drop(client);
+    journal.wait_for("/ transport close").await;
+    server.server.close().await;
+    let farewells = usize::from(lets_in);
+    assert_eq!(
+        journal.count(&format!("{namespace} transport close")),
+        farewells
+    );
+    assert_eq!(journal.count("/ server shutting down"), 1);
+}
+
+#[tokio::test]
+async fn a_panicking_handler_answers_with_an_internal_error() {
+    for event in [
+        "panic",
+        "panic in the call",
+        "panic later",
+        "panic in extraction",
+    ] {
+        only_costs_itself("/handler", true, async |client| {
+            let answer = client.ask(&format!("[\"{event}\"]")).await;
+            assert_eq!(answer, format!("[{INTERNAL}]"), "{event}");
+            client.emit(&format!("[\"{event}\"]")).await;
+            let exception = format!("[\"exception\",{INTERNAL}]");
+            assert_eq!(client.event().await, exception, "{event}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_panicking_event_middleware_takes_the_handlers_place() {
+    only_costs_itself("/event-middleware", true, async |client| {
+        assert_eq!(client.ask(r#"["panic"]"#).await, format!("[{INTERNAL}]"));
+        assert_eq!(client.ask(r#"["x"]"#).await, "[]");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_panicking_on_disconnect_does_not_keep_the_others_from_running() {
+    only_costs_itself("/on-disconnect", true, async |_| {}).await;
+}
+
+#[tokio::test]
+async fn a_panicking_on_connect_or_middleware_refuses() {
+    for namespace in ["/on-connect", "/middleware"] {
+        only_costs_itself(namespace, false, async |client| {
+            let refusal = client.try_join(namespace, "").await;
+            let body = r#"{"message":"Internal server error","data":{"code":"INTERNAL"}}"#;
+            assert_eq!(refusal, format!("44{namespace},{body}"));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_panicking_authenticator_refuses() {
+    for namespace in ["/call", "/future"] {
+        only_costs_itself(namespace, false, async |client| {
+            let refusal = client.try_join(namespace, "").await;
+            let body = r#"{"message":"Unauthorized","data":{"code":"AUTH_UNAVAILABLE"}}"#;
+            assert_eq!(refusal, format!("44{namespace},{body}"));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_panicking_predicate_is_a_no() {
+    for namespace in ["/predicate-call", "/predicate-future"] {
+        only_costs_itself(namespace, false, async |client| {
+            let refusal = client.try_join(namespace, "").await;
+            let body = r#"{"message":"Invalid namespace"}"#;
+            assert_eq!(refusal, format!("44{namespace},{body}"));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_panicking_watcher_of_events_costs_nobody_the_event() {
+    only_costs_itself("/on-any", true, async |client| {
+        assert_eq!(client.ask(r#"["panic"]"#).await, "[]");
+    })
+    .await;
+    only_costs_itself("/on-any-outgoing", true, async |client| {
+        client.emit(r#"["panic"]"#).await;
+        assert_eq!(client.event().await, r#"["out"]"#);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_emitter_survives_a_watcher_that_panics() {
+    let journal = Journal::default();
+    let server = TestServer::start(explosives(&journal)).await;
+    let mut client = Client::connect(server.address, "/on-any-outgoing").await;
+    let emitter = server.server.emitter("/on-any-outgoing").unwrap();
+    let emitted = std::panic::AssertUnwindSafe(async { emitter.emit("news", &1) });
+    assert!(emitted.catch_unwind().await.is_ok());
+    assert_eq!(client.event().await, r#"["news",1]"#);
+}
