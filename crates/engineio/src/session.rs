@@ -27,8 +27,8 @@
 //! | `Polling` | POST given up, octet stream  | waiting poll gets `1`               | `Closed`  |
 //! | `Polling` | `2`, or not a packet         | waiting poll gets `1`               | `Closed`  |
 //! | `Polling` | `1` from the client          | waiting poll gets `6`               | `Closed`  |
-//! | `Polling` | close, poll waiting, nothing queued | it gets `1`                  | `Closed`  |
-//! | `Polling` | close, none waiting, or something queued | –                       | `Closing` |
+//! | `Polling` | close, poll waiting, all sent | it gets `1`                        | `Closed`  |
+//! | `Polling` | close, otherwise             | –                                   | `Closing` |
 //! | `Closing` | poll, something queued       | –, it gets what is queued           | `Closing` |
 //! | `Closing` | poll, nothing queued         | it gets `6`, then `1`               | `Closed`  |
 //! | `Closing` | `1` from the client          | –                                   | `Closed`  |

@@ -20,6 +20,7 @@ mod operations;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use portcullis_socketio::ids::{NamespacePath, Room};
@@ -184,7 +185,10 @@ impl BroadcastOperator {
     }
 
     fn cluster(&self) -> Result<&Cluster, EmitError> {
-        self.slot.get().ok_or(EmitError::NotServing)
+        self.slot
+            .get()
+            .filter(|cluster| !cluster.is_stopped.load(Ordering::Relaxed))
+            .ok_or(EmitError::NotServing)
     }
 }
 

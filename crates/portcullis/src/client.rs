@@ -39,7 +39,7 @@ use tokio::time::Sleep;
 
 use gate::{Admitted, Refused};
 pub(crate) use gate::{Gate, GateOptions};
-use lane::{Flood, Lane};
+use lane::{Flood, HANDLER_TIMEOUT, Lane};
 
 use crate::auth::Refusal;
 use crate::handshake::{Accept, RequestFacts};
@@ -51,6 +51,10 @@ const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// So many refusals a connection may collect before it is closed with the next.
 const MAX_REFUSALS: u8 = 3;
+
+/// So many sockets of a connection may have ended while their handlers have not. Who joins and
+/// leaves in a loop would otherwise start handlers without a bound.
+const MAX_LEAVING: usize = 16;
 
 /// Puts a client on top of every session.
 #[derive(Debug)]
@@ -175,6 +179,9 @@ impl ClientTask {
         packet: Result<Option<Packet>, DecodeError>,
         cx: &mut Context<'_>,
     ) -> ControlFlow<()> {
+        // A socket that has ended makes room before the packet is judged, which may well be for
+        // the next socket in its namespace.
+        self.see_off(cx);
         if self.state != State::Open {
             return ControlFlow::Break(());
         }
@@ -201,6 +208,16 @@ impl ClientTask {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
+        }
+    }
+
+    /// Begins the farewells of sockets that have ended since the last look.
+    fn see_off(&mut self, cx: &mut Context<'_>) {
+        while let Some(index) = self.seats.iter().position(Seat::has_ended) {
+            if let Some(seat) = self.seats.get_mut(index) {
+                let step = seat.poll(cx);
+                self.step(index, step, cx);
+            }
         }
     }
 
@@ -251,6 +268,11 @@ impl ClientTask {
     }
 
     fn connect(&mut self, namespace: NamespacePath, auth: Auth, cx: &mut Context<'_>) {
+        let is_leaving = |seat: &&Seat| matches!(seat, Seat::Leaving { .. });
+        if self.seats.iter().filter(is_leaving).count() >= MAX_LEAVING {
+            self.violate("too_many_leaving");
+            return;
+        }
         let verdict = Arc::clone(&self.gate).admit(
             Arc::clone(&self.connection),
             Arc::clone(&self.request),
@@ -289,12 +311,21 @@ impl ClientTask {
     fn leave(&mut self, namespace: &NamespacePath) {
         match self.seat(namespace) {
             Some(Seat::Connected { admitted, .. }) => {
-                admitted.socket().end(DisconnectReason::ClientNamespaceDisconnect);
-                // The farewell begins with the next poll of the seats, in this same turn.
+                admitted
+                    .socket()
+                    .end(DisconnectReason::ClientNamespaceDisconnect);
+                // The farewell begins before the next packet, or later in this same turn.
             }
-            Some(Seat::Connecting { .. }) => self.seats.retain(|seat| {
-                !matches!(seat, Seat::Connecting { namespace: waiting, .. } if waiting == namespace)
-            }),
+            Some(Seat::Connecting { .. }) => {
+                self.seats.retain(|seat| {
+                    !matches!(seat, Seat::Connecting { namespace: waiting, .. } if waiting == namespace)
+                });
+                // It cost a verification as a refusal does: giving up must not be a way around
+                // the limit.
+                if !self.has_joined() {
+                    self.count_refusal();
+                }
+            }
             Some(Seat::Leaving { .. }) | None => {}
         }
     }
@@ -409,6 +440,11 @@ enum Step {
 }
 
 impl Seat {
+    /// Whether its socket has ended without a farewell having begun.
+    fn has_ended(&self) -> bool {
+        matches!(self, Self::Connected { admitted, .. } if admitted.socket().is_disconnected())
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Step {
         match self {
             Self::Connecting { namespace, verdict } => match verdict.as_mut().poll(cx) {
@@ -477,6 +513,16 @@ fn say_farewell(socket: &Arc<SocketInner>) -> BoxFuture<'static, ()> {
         .increment(1);
     let socket = Arc::clone(socket).into();
     let namespace = crate::namespace::Socket::inner(&socket).namespace();
-    let farewell = namespace.dispatch().disconnect(&socket, reason);
-    farewell.unwrap_or_else(|| Box::pin(std::future::ready(())))
+    let Some(farewell) = namespace.dispatch().disconnect(&socket, reason) else {
+        return Box::pin(std::future::ready(()));
+    };
+    Box::pin(async move {
+        if tokio::time::timeout(HANDLER_TIMEOUT, farewell)
+            .await
+            .is_err()
+        {
+            tracing::warn!("an on_disconnect did not end in time and was dropped");
+            metrics::counter!("portcullis_handler_timeouts_total").increment(1);
+        }
+    })
 }

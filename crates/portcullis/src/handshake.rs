@@ -35,7 +35,7 @@ pub use facts::{Handshake, RemoteAddress, RequestFacts};
 pub use gate::{GateRefusal, IdError, RequestHead};
 pub use headers::{HeaderPolicy, Headers};
 pub(crate) use options::HttpOptions;
-pub(crate) use respond::{Body, switching};
+pub(crate) use respond::Body;
 pub(crate) use service::Door;
 
 use crate::session::{SessionHandle, SessionHandler};

@@ -32,7 +32,6 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::handshake::{Body, Door, RemoteAddress};
-use crate::server::Server;
 use crate::tasks::Tasks;
 
 /// The time within which the head of a request must have arrived.
@@ -41,6 +40,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest head of a request, in bytes, and the most headers in it.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
+
+/// How long a peer may leave unacknowledged what it was sent, be it silent or not reading.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long accepting pauses when the system has no more descriptors.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -89,9 +92,11 @@ impl Service<Request<Incoming>> for NotFound {
     }
 }
 
-/// Serves until `shutdown` is ready, then ends everything in good order.
+/// Serves until `shutdown` is ready, then ends everything in good order: `close` ends the sessions
+/// and what stands behind them.
 pub(crate) async fn serve<S, B>(
-    server: Server,
+    door: Arc<Door>,
+    close: impl Future<Output = ()>,
     listener: TcpListener,
     fallback: S,
     shutdown: impl Future<Output = ()>,
@@ -114,7 +119,7 @@ pub(crate) async fn serve<S, B>(
         };
         match accepted {
             Ok((stream, address)) => {
-                let (door, fallback) = (Arc::clone(server.door()), fallback.clone());
+                let (door, fallback) = (Arc::clone(&door), fallback.clone());
                 let stopping = stopping.clone();
                 connections.spawn(connection(door, fallback, stream, address, stopping));
             }
@@ -129,9 +134,11 @@ pub(crate) async fn serve<S, B>(
     }
     drop(listener);
     tracing::info!("shutting down");
+    // Requests in flight are answered, polls by the end of their session; after that a client must
+    // connect anew, which leads it elsewhere.
+    stopping.cancel();
     let end = async {
-        server.close().await;
-        stopping.cancel();
+        close.await;
         connections.finished().await;
     };
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, end).await.is_err() {
@@ -156,6 +163,9 @@ async fn connection<S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let _ = stream.set_nodelay(true);
+    // HTTP has no deadline for writing, and a peer with a full buffer acknowledges for ever.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(RemoteAddress(address));
         let (door, mut fallback) = (Arc::clone(&door), fallback.clone());

@@ -22,8 +22,10 @@
 
 mod acks;
 mod cluster;
+mod emission;
 pub(crate) mod frames;
 mod pattern;
+mod reason;
 mod rooms;
 mod socket;
 mod table;
@@ -44,10 +46,13 @@ use portcullis_socketio::payload::Payload;
 
 pub(crate) use acks::AckTable;
 pub(crate) use cluster::{Cluster, ClusterSlot};
+pub(crate) use emission::DEFAULT_ACK_TIMEOUT;
+pub use emission::{AckError, Emission, EmitError};
 pub use pattern::{Params, Pattern, PatternError};
+pub use reason::DisconnectReason;
 pub(crate) use rooms::Rooms;
-pub use socket::{AckError, DisconnectReason, Emission, EmitError, Socket};
-pub(crate) use socket::{DEFAULT_ACK_TIMEOUT, SocketInner, SocketParts};
+pub use socket::Socket;
+pub(crate) use socket::{SocketInner, SocketParts};
 pub(crate) use table::{Kind, Namespaces, Opened};
 
 use crate::adapter::Target;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -77,7 +78,7 @@ impl Server {
 
     /// As [`Self::serve`], on a listener that exists already.
     pub async fn serve_on(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        listener::serve(self, listener, NotFound, shutdown).await;
+        self.serve_with(NotFound, listener, shutdown).await;
     }
 
     /// As [`Self::serve_on`]; requests for other paths go to `fallback`, such as an axum router.
@@ -95,7 +96,8 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        listener::serve(self, listener, fallback, shutdown).await;
+        let (door, close) = (Arc::clone(&self.0.door), self.close());
+        listener::serve(door, close, listener, fallback, shutdown).await;
     }
 
     /// The server as a tower service, to be mounted at its path into an application's own router.
@@ -137,12 +139,11 @@ impl Server {
     pub async fn close(&self) {
         self.0.door.core.shut_down();
         self.0.tasks.finished().await;
+        if let Some(cluster) = self.0.slot.get() {
+            cluster.is_stopped.store(true, Ordering::Relaxed);
+        }
         self.0.adapter.close().await;
         self.0.tasks.stop_services();
-    }
-
-    pub(crate) fn door(&self) -> &Arc<Door> {
-        &self.0.door
     }
 }
 

@@ -14,7 +14,7 @@
 //!
 //! # Invariants
 //!
-//! - The session belongs to its task; the one thing shared is its [`Connection`].
+//! - The session belongs to its task; the one thing shared is its `Connection`.
 //! - The handler hears of the end once, and may take as long as it likes to finish.
 //!
 //! # Not here
@@ -30,6 +30,7 @@ mod polling;
 mod registry;
 mod shard;
 mod stream;
+mod switching;
 mod turn;
 mod websocket;
 pub(crate) mod websocket_only;
@@ -57,6 +58,7 @@ pub(crate) use frame::FrameBuilder;
 pub(crate) use outbox::{OutboxLimits, Pushed};
 pub(crate) use polling::{Body, PollReply, Post, Request, Verdict};
 pub(crate) use stream::Stream;
+pub(crate) use switching::switching;
 pub(crate) use turn::turn;
 
 use engine::Registration;
@@ -164,14 +166,14 @@ impl Session {
         let now = Instant::now();
         let ending = self.connection.begin_turn(cx.waker());
         if !matches!(self.transport, Transport::Ended(_)) {
-            match ending {
-                Some(ending) if self.ending != Some(ending) => {
-                    self.ending = Some(ending);
-                    self.end(ending, now);
-                }
-                // A closing session still answers the poll that tells its client.
-                _ => self.receive(now, cx),
+            if ending.is_some() && self.ending != ending {
+                self.ending = ending;
+                self.end(now);
+                self.drain(cx);
             }
+            // A closing session still answers the poll that tells its client, and that may be what
+            // woke the task.
+            self.receive(now, cx);
             self.machine_timeout(now, cx);
             self.drain(cx);
         }
@@ -195,7 +197,10 @@ impl Session {
     }
 
     /// Somebody outside asked for the end.
-    fn end(&mut self, ending: Ending, now: Instant) {
+    fn end(&mut self, now: Instant) {
+        let Some(ending) = self.ending else {
+            return;
+        };
         let machine = &mut self.machine;
         match ending {
             Ending::PingTimeout => machine.handle_discard(CloseReason::PingTimeout),

@@ -133,15 +133,23 @@ impl Args {
     /// How much memory the arguments keep, attachments included, for bounds.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
+        // Of many arguments, where each one is can take far more room than the text.
+        let places = |spans: &Spans| match spans.spilled() {
+            true => spans.capacity().saturating_mul(size_of::<Range<usize>>()),
+            false => 0,
+        };
         match self.0.as_deref() {
             None => 0,
             Some(Repr::Json {
-                text, attachments, ..
+                text,
+                spans,
+                attachments,
             }) => attachments
                 .iter()
                 .map(Bytes::len)
-                .fold(text.len(), usize::saturating_add),
-            Some(Repr::Msgpack { bytes, .. }) => bytes.len(),
+                .fold(text.len(), usize::saturating_add)
+                .saturating_add(places(spans)),
+            Some(Repr::Msgpack { bytes, spans }) => bytes.len().saturating_add(places(spans)),
             Some(Repr::Values(values)) => values
                 .iter()
                 .map(Value::size_bytes)

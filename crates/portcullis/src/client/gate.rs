@@ -70,6 +70,10 @@ impl From<RefusalCode> for Refused {
     }
 }
 
+fn timed_out() -> Refusal {
+    Refusal::new("Connection timed out")
+}
+
 pub(super) fn invalid_namespace() -> Refusal {
     Refusal::new("Invalid namespace")
 }
@@ -113,10 +117,11 @@ impl Gate {
     ) -> BoxFuture<'static, Result<Admitted, Refused>> {
         async move {
             let attempt = Attempt::new(request, namespace, auth);
-            let opened = self
-                .namespaces
-                .open(attempt.namespace(), &attempt.handshake())
+            let handshake = attempt.handshake();
+            let opening = self.namespaces.open(attempt.namespace(), &handshake);
+            let opened = tokio::time::timeout(self.options.handler_timeout, opening)
                 .await
+                .map_err(|_| timed_out())?
                 .ok_or_else(invalid_namespace)?;
             let identity = self.identify(&opened, &attempt).await?;
             let kept_secrets: &[String] = &self.secret_fields;
@@ -140,7 +145,7 @@ impl Gate {
             let connecting = dispatch.connect(Arc::clone(admitted.socket()).into());
             match tokio::time::timeout(self.options.handler_timeout, connecting).await {
                 Ok(result) => result?,
-                Err(_) => return Err(Refusal::new("Connection timed out").into()),
+                Err(_) => return Err(timed_out().into()),
             }
             Ok(admitted)
         }

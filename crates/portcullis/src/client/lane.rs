@@ -30,7 +30,7 @@ const MAX_QUEUED: usize = 64;
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
 /// What ends a handler that hangs.
-const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// More events than may wait.
 #[derive(Debug)]

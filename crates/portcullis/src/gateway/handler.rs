@@ -199,3 +199,11 @@ pub(super) async fn contain<T>(place: &'static str, code: impl Future<Output = T
     }
     result.ok()
 }
+
+/// Runs a watcher; a panic in it is logged and counted, and keeps nothing from going on.
+pub(super) fn contain_watch(place: &'static str, watch: impl FnOnce()) {
+    if std::panic::catch_unwind(AssertUnwindSafe(watch)).is_err() {
+        tracing::error!(place, "a watcher panicked");
+        metrics::counter!("portcullis_panics_total", "place" => place).increment(1);
+    }
+}

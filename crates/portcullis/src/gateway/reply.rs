@@ -1,11 +1,13 @@
 //! What a handler returns, and what becomes of it.
 //!
-//! | returned                     | the client asked for an ack      | it did not                  |
-//! |------------------------------|----------------------------------|-----------------------------|
-//! | `()`                         | an ack without arguments         | nothing                     |
-//! | [`Reply(value)`](Reply)      | an ack with `value`              | nothing                     |
-//! | `Err(error)`, a panic        | `{status: "error", code, message}` | the same as `exception` event |
-//! | anything, after [`Ack`](super::Ack) was taken | what the handler sent by hand | nothing        |
+//! | returned               | the client asked for an ack        | it did not                |
+//! |------------------------|------------------------------------|---------------------------|
+//! | `()`                   | an ack without arguments           | nothing                   |
+//! | [`Reply(value)`](Reply)| an ack with `value`                | nothing                   |
+//! | `Err(error)`, a panic  | `{status: "error", code, message}` | the same, as `exception`  |
+//! | anything, with [`Ack`] | what the handler sent by hand      | nothing                   |
+//!
+//! [`Ack`]: super::Ack
 
 use std::borrow::Cow;
 

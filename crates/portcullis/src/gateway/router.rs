@@ -15,7 +15,7 @@ use portcullis_socketio::payload::Payload;
 
 use super::extract::{EventContext, send_ack};
 use super::handler::{ErasedConnect, ErasedDisconnect, ErasedEvent, EventHandler};
-use super::handler::{contain, erase_event};
+use super::handler::{contain, contain_watch, erase_event};
 use super::reply::{EventError, Outcome};
 use crate::auth::Refusal;
 use crate::namespace::{DisconnectReason, Dispatch, Incoming, Socket};
@@ -107,7 +107,7 @@ impl Dispatch for Router {
 
     fn event(&self, socket: &Socket, incoming: Incoming) -> Option<BoxFuture<'static, ()>> {
         for watch in &self.on_any {
-            watch(socket, &incoming.event, &incoming.args);
+            contain_watch("on_any", || watch(socket, &incoming.event, &incoming.args));
         }
         let Some(route) = self.routes.get(incoming.event.as_str()) else {
             metrics::counter!("portcullis_events_unhandled_total").increment(1);
@@ -144,7 +144,7 @@ impl Dispatch for Router {
 
     fn outgoing(&self, socket: &Socket, payload: &Payload) {
         for watch in &self.on_any_outgoing {
-            watch(socket, payload);
+            contain_watch("on_any_outgoing", || watch(socket, payload));
         }
     }
 

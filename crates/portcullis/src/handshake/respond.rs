@@ -1,11 +1,10 @@
 //! The responses of an engine, and nothing that decides which.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use portcullis_engineio::Rejection;
-use tungstenite::handshake::derive_accept_key;
 
 /// The body of every response that an engine makes.
 pub(crate) type Body = Full<Bytes>;
@@ -57,18 +56,6 @@ pub(crate) fn rejection(rejection: &Rejection, is_upgrade: bool) -> Response<Bod
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-/// The switch to WebSocket (RFC 6455 section 4.2.2).
-pub(crate) fn switching(key: &[u8]) -> Response<Body> {
-    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key)) {
-        headers.insert(http::header::SEC_WEBSOCKET_ACCEPT, accept);
     }
     response
 }

@@ -222,7 +222,12 @@ impl Door {
             return;
         };
         let open = self.open_packet(&id, TransportName::WebSocket);
-        let upgraded = Stream::from_upgraded(upgraded);
+        let upgraded = if base64 {
+            // Only the session's task can write what must be translated first.
+            Stream::from_upgraded_unshared(upgraded)
+        } else {
+            Stream::from_upgraded(upgraded)
+        };
         let opened = self
             .core
             .open_websocket(id, upgraded, base64, &open, |session| {
@@ -379,6 +384,9 @@ impl Door {
     }
 
     async fn pass_gate(&self, exchange: &Exchange) -> Result<(), Failure> {
+        if self.core.is_stopping() {
+            return Err(Failure::Status(StatusCode::SERVICE_UNAVAILABLE));
+        }
         if self
             .options
             .max_connections
@@ -427,11 +435,18 @@ impl Door {
     }
 
     fn facts(&self, parts: &Parts) -> RequestFacts {
+        // A target in absolute form (RFC 9112 section 3.2.2) names a scheme and a host, which in
+        // HTTP/1 are nothing but what the client says.
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        let is_https = parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         RequestFacts {
-            url: parts.uri.to_string().into_boxed_str(),
+            url: target.into(),
             headers: Headers::keep(&parts.headers, &self.options.header_policy),
             address: address(parts),
-            secure: parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS),
+            secure: is_https && parts.version >= http::Version::HTTP_2,
             issued: SystemTime::now(),
         }
     }
@@ -464,7 +479,7 @@ fn prepare_upgrade(parts: &mut Parts) -> Result<(OnUpgrade, Response<Body>), Fai
         .get(SEC_WEBSOCKET_KEY)
         .filter(|key| key.len() == 24);
     let key = key.ok_or(RejectionCode::BadRequest)?;
-    let response = respond::switching(key.as_bytes());
+    let response = session::switching(key.as_bytes());
     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     // Without it the server in front cannot switch protocols.
     let on_upgrade = on_upgrade.ok_or(Failure::Status(StatusCode::INTERNAL_SERVER_ERROR))?;

@@ -7,6 +7,7 @@
 //!
 //! - Only a socket that was asked can answer, and only once.
 //! - Dropping the waiting future removes the entry.
+//! - The table is not locked while somebody else's code runs.
 
 use std::fmt;
 use std::pin::Pin;
@@ -44,8 +45,10 @@ enum Entry {
 /// Where the answers to a broadcast go.
 enum Sink {
     Keep(Vec<Args>),
-    Call(Box<dyn FnMut(Args) + Send>),
+    Call(Arc<Mutex<Callback>>),
 }
+
+type Callback = Box<dyn FnMut(Args) + Send>;
 
 impl fmt::Debug for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,11 +108,11 @@ impl AckTable {
         &self,
         id: AckId,
         sockets: impl IntoIterator<Item = SocketId>,
-        answer: Box<dyn FnMut(Args) + Send>,
+        answer: Callback,
     ) {
         let entry = Entry::Many {
             missing: sockets.into_iter().collect(),
-            answers: Sink::Call(answer),
+            answers: Sink::Call(Arc::new(Mutex::new(answer))),
             done: None,
         };
         self.0.lock().insert(id, entry);
@@ -123,6 +126,7 @@ impl AckTable {
     /// Takes the answer of `socket`; one that nobody waits for is ignored.
     pub(crate) fn resolve(&self, id: AckId, socket: &SocketId, args: Args) {
         let mut entries = self.0.lock();
+        let mut called = None;
         match entries.get_mut(&id) {
             Some(Entry::One { socket: asked, .. }) if asked == socket => {
                 if let Some(Entry::One { answer, .. }) = entries.remove(&id) {
@@ -137,7 +141,7 @@ impl AckTable {
                 if missing.remove(socket) {
                     match answers {
                         Sink::Keep(answers) => answers.push(args),
-                        Sink::Call(answer) => answer(args),
+                        Sink::Call(answer) => called = Some((Arc::clone(answer), args)),
                     }
                 }
                 if missing.is_empty() {
@@ -145,6 +149,10 @@ impl AckTable {
                 }
             }
             _ => metrics::counter!("portcullis_unexpected_acks_total").increment(1),
+        }
+        drop(entries);
+        if let Some((answer, args)) = called {
+            (*answer.lock())(args);
         }
     }
 

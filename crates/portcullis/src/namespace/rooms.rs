@@ -293,8 +293,11 @@ impl Memberships {
             .any(|place| place.members.room.as_ref() == Some(room))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.lock().len()
+    /// How many rooms, without the namespace itself.
+    pub(crate) fn room_count(&self) -> usize {
+        let places = self.0.lock();
+        let rooms = places.iter().filter(|place| place.members.room.is_some());
+        rooms.count()
     }
 
     fn contains_any(&self, rooms: &[Arc<Members>]) -> bool {

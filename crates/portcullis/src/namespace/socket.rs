@@ -20,108 +20,22 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use portcullis_socketio::args::Args;
-use portcullis_socketio::ids::{AckId, NamespacePath, Room, SocketId};
-use portcullis_socketio::payload::{EncodeError, Payload};
+use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
+use portcullis_socketio::payload::EncodeError;
 use portcullis_socketio::value::{Value, ValueError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::emission::{AckError, DEFAULT_ACK_TIMEOUT, Emission, EmitError};
+use super::reason::DisconnectReason;
 use super::rooms::{Change, Memberships};
 use super::{MAX_ROOM_BYTES, Namespace, Params, frames};
 use crate::auth::Identity;
 use crate::handshake::Handshake;
 use crate::session::{Connection, Ending, Frame};
 
-/// How long an ack is waited for unless told otherwise.
-pub(crate) const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why a socket left its namespace, in the words of Socket.IO.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DisconnectReason {
-    /// The client left the namespace.
-    ClientNamespaceDisconnect,
-    /// The server made it leave.
-    ServerNamespaceDisconnect,
-    /// The server is going away.
-    ServerShuttingDown,
-    /// No pong arrived in time.
-    PingTimeout,
-    /// The connection was closed by the peer.
-    TransportClose,
-    /// The connection broke, or the peer misused the transport.
-    TransportError,
-    /// The peer sent something that is not Engine.IO.
-    ParseError,
-    /// The peer broke the rules of Socket.IO.
-    ForcedClose,
-    /// As [`Self::ForcedClose`], on a transport that could not close at once; also a connection
-    /// that never joined a namespace.
-    ForcedServerClose,
-    /// The peer took too long to read what it was sent.
-    SlowConsumer,
-}
-
-impl DisconnectReason {
-    /// The words that Socket.IO uses, which are also the label of the metric.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientNamespaceDisconnect => "client namespace disconnect",
-            Self::ServerNamespaceDisconnect => "server namespace disconnect",
-            Self::ServerShuttingDown => "server shutting down",
-            Self::PingTimeout => "ping timeout",
-            Self::TransportClose => "transport close",
-            Self::TransportError => "transport error",
-            Self::ParseError => "parse error",
-            Self::ForcedClose => "forced close",
-            Self::ForcedServerClose => "forced server close",
-            Self::SlowConsumer => "slow consumer",
-        }
-    }
-}
-
-impl fmt::Display for DisconnectReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why something could not be emitted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EmitError {
-    /// The event's name is reserved, or the arguments cannot be serialised.
-    #[error("cannot encode the event")]
-    Encode(#[from] EncodeError),
-    /// The socket has left its namespace.
-    #[error("the socket is disconnected")]
-    Disconnected,
-    /// The emitter's server is not running yet, or has stopped.
-    #[error("the server is not running")]
-    NotServing,
-}
-
-/// Why an ack did not come.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AckError {
-    /// The event could not be emitted.
-    #[error("the event could not be emitted")]
-    Emit(#[from] EmitError),
-    /// Nobody, or not everybody, answered in time.
-    #[error("operation has timed out")]
-    Timeout {
-        /// The answers that did come, of a broadcast; at most one per socket.
-        responses: Vec<Args>,
-    },
-    /// The socket disconnected before it answered.
-    #[error("the socket disconnected before it answered")]
-    Disconnected,
-    /// Too many acks of this socket are outstanding.
-    #[error("too many acks are outstanding")]
-    TooMany,
-}
+/// So many frames may wait for a socket to be accepted.
+const MAX_HELD_FRAMES: usize = 4096;
 
 const CONNECTING: u8 = 0;
 const CONNECTED: u8 = 1;
@@ -379,87 +293,6 @@ impl fmt::Debug for SocketInner {
     }
 }
 
-/// One emit to one socket, with its modifiers.
-#[derive(Debug, Clone)]
-#[must_use = "an emission does nothing until something is emitted"]
-pub struct Emission<'a> {
-    socket: &'a Socket,
-    volatile: bool,
-    compress: bool,
-    timeout: Duration,
-}
-
-impl Emission<'_> {
-    /// The emit is dropped if it cannot leave at once.
-    pub const fn volatile(mut self) -> Self {
-        self.volatile = true;
-        self
-    }
-
-    /// Whether a polling response that carries the emit may be compressed.
-    pub const fn compress(mut self, allowed: bool) -> Self {
-        self.compress = allowed;
-        self
-    }
-
-    /// How long `emit_with_ack` waits.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// See [`Socket::emit`].
-    ///
-    /// # Errors
-    ///
-    /// If the event cannot be encoded or the socket has left.
-    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        self.send(&Payload::event(event, args)?, None)
-    }
-
-    /// See [`Socket::emit_with_ack`].
-    ///
-    /// # Errors
-    ///
-    /// See [`AckError`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future forgets the ack; the event has been sent.
-    pub async fn emit_with_ack<T: Serialize + ?Sized + Sync>(
-        &self,
-        event: &str,
-        args: &T,
-    ) -> Result<Args, AckError> {
-        let payload = Payload::event(event, args).map_err(EmitError::from)?;
-        let socket = self.socket.inner();
-        let namespace = &socket.namespace;
-        if !socket.reserve_ack() {
-            return Err(AckError::TooMany);
-        }
-        let id = namespace.next_ack();
-        let answer = namespace.acks().expect_one(id, socket);
-        self.send(&payload, Some(id))?;
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(Some(args)) => Ok(args),
-            Ok(None) => Err(AckError::Disconnected),
-            Err(_) => Err(AckError::Timeout {
-                responses: Vec::new(),
-            }),
-        }
-    }
-
-    fn send(&self, payload: &Payload, ack: Option<AckId>) -> Result<(), EmitError> {
-        let socket = self.socket.inner();
-        let dispatch = socket.namespace.dispatch();
-        if dispatch.watches_outgoing() {
-            dispatch.outgoing(self.socket, payload);
-        }
-        let frame = frames::event(&socket.namespace, payload, ack).compress(self.compress);
-        socket.send(&frame.finish(), self.volatile)
-    }
-}
-
 impl SocketInner {
     pub(crate) fn new(parts: SocketParts) -> Self {
         Self {
@@ -527,12 +360,20 @@ impl SocketInner {
             return Ok(());
         }
         match &mut *self.gate.lock() {
-            Gate::Held { frames, .. } => frames.push(frame.clone()),
-            Gate::Open => {
-                self.connection.send(frame, volatile);
+            Gate::Held { frames, .. } if frames.len() < MAX_HELD_FRAMES => {
+                frames.push(frame.clone());
+                return Ok(());
             }
+            Gate::Held { .. } => {
+                metrics::counter!("portcullis_slow_consumers_total").increment(1);
+                self.connection.end(Ending::SlowConsumer);
+                return Err(EmitError::Disconnected);
+            }
+            Gate::Open => {}
             Gate::Shut(_) => return Err(EmitError::Disconnected),
         }
+        // It was let in just now. Sent without the lock, because sending may write.
+        self.connection.send(frame, volatile);
         Ok(())
     }
 
@@ -613,7 +454,7 @@ impl SocketInner {
 
     pub(crate) fn join(self: &Arc<Self>, room: &Room) {
         let limit = self.namespace.limits().rooms_per_socket;
-        if room.len_bytes() > MAX_ROOM_BYTES || self.memberships.len() > limit {
+        if room.len_bytes() > MAX_ROOM_BYTES || self.memberships.room_count() >= limit {
             metrics::counter!("portcullis_joins_refused_total").increment(1);
             return;
         }
@@ -648,7 +489,7 @@ impl SocketInner {
     }
 
     /// Counts one more outstanding ack; `false` at the limit.
-    fn reserve_ack(&self) -> bool {
+    pub(super) fn reserve_ack(&self) -> bool {
         let acks = &self.extras().acks;
         if acks.fetch_add(1, Ordering::Relaxed) < self.namespace.limits().acks_per_socket {
             return true;

@@ -7,11 +7,13 @@
 //!   namespace never is.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 
 use foldhash::fast::RandomState;
 use futures_core::future::BoxFuture;
+use futures_util::FutureExt as _;
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use portcullis_socketio::codec::Codec;
@@ -119,9 +121,7 @@ impl Namespaces {
             let params = match kind {
                 Kind::Static(_) => None,
                 Kind::Pattern(pattern) => pattern.matches(path),
-                Kind::Predicate(allows) => allows(path.clone(), handshake.clone())
-                    .await
-                    .then(Params::default),
+                Kind::Predicate(allows) => ask(allows, path, handshake).await.then(Params::default),
             };
             if let Some(params) = params {
                 return Some(self.open_child(path, dispatch, params));
@@ -187,6 +187,17 @@ impl Namespaces {
             self.watcher.namespace_closed(namespace.path());
         }
     }
+}
+
+/// Asks a predicate; a panic in it is a no.
+async fn ask(allows: &Predicate, path: &NamespacePath, handshake: &Handshake) -> bool {
+    // The call itself may panic as well as the future that it returns.
+    let answer = AssertUnwindSafe(async { allows(path.clone(), handshake.clone()).await });
+    answer.catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a namespace's predicate panicked");
+        metrics::counter!("portcullis_panics_total", "place" => "predicate").increment(1);
+        false
+    })
 }
 
 impl fmt::Debug for Namespaces {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -453,6 +454,7 @@ impl ServerBuilder {
         let _ = self.slot.set(Cluster {
             namespaces,
             adapter: Arc::clone(&self.adapter),
+            is_stopped: AtomicBool::new(false),
         });
         Ok(Server(Arc::new(Shared {
             door,
@@ -512,6 +514,11 @@ impl ServerBuilder {
         for (name, duration) in [
             ("ping_interval", self.core.timing.ping_interval),
             ("ping_timeout", self.core.timing.ping_timeout),
+            ("upgrade_timeout", self.core.upgrade_timeout),
+            (
+                "auth_timeout",
+                self.core.join_timeout.unwrap_or(Duration::from_secs(1)),
+            ),
         ] {
             // A day is far beyond any use, and safely within what a clock can add.
             let bounds = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);

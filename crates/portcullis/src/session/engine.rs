@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -43,6 +43,7 @@ pub(crate) struct Core {
     registry: Registry,
     shards: Box<[Arc<Shard>]>,
     next_shard: AtomicUsize,
+    stopping: AtomicBool,
     tasks: Tasks,
 }
 
@@ -74,6 +75,7 @@ impl Core {
             registry: Registry::new(),
             shards,
             next_shard: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
             tasks,
         })
     }
@@ -162,6 +164,10 @@ impl Core {
         let visit = connection
             .shard()
             .insert(&connection, connection.first_visit());
+        // Looked at after the session can be found: `shut_down` either sees it or was seen here.
+        if self.is_stopping() {
+            connection.end(Ending::Shutdown);
+        }
         Some(Registration {
             core: Arc::clone(self),
             connection,
@@ -191,8 +197,14 @@ impl Core {
         });
     }
 
-    /// Ends every session at once.
+    /// Whether the engine has been told to stop: what opens now ends at once.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends every session at once, and those that are still on their way in.
     pub(crate) fn shut_down(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
         for shard in &self.shards {
             for connection in shard.connections() {
                 connection.end(Ending::Shutdown);

@@ -133,6 +133,11 @@ impl Frame {
         self.wire().first() == Some(&(FIN | PONG))
     }
 
+    /// Whether this says goodbye, and nothing else.
+    pub(crate) fn is_close(&self) -> bool {
+        self.wire().first() == Some(&(FIN | CLOSE))
+    }
+
     /// Whether the emitter allows a polling response that carries this to be compressed.
     pub(crate) fn may_compress(&self) -> bool {
         self.0.compress

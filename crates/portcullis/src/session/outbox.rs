@@ -104,6 +104,8 @@ pub(crate) struct Outbox {
     head_offset: usize,
     state: State,
     sink: Sink,
+    /// Something was thrown away: a peer that got what comes later would see a gap in the order.
+    discarded: bool,
     waker: Option<Waker>,
 }
 
@@ -115,13 +117,14 @@ impl Outbox {
             head_offset: 0,
             state: State::Idle,
             sink: Sink::Task { writable: false },
+            discarded: false,
             waker: None,
         }
     }
 
     /// Queues `frame`; wakes the session's task if it is the one to write.
     pub(crate) fn push(&mut self, frame: &Frame, volatile: bool, limits: &OutboxLimits) -> Pushed {
-        if matches!(self.sink, Sink::Gone) {
+        if matches!(self.sink, Sink::Gone) || (self.discarded && !frame.is_close()) {
             return Pushed::Gone;
         }
         if volatile && !self.is_writable() {
@@ -204,15 +207,21 @@ impl Outbox {
 
     /// Ends the queue: what waits is dropped, and whatever comes later too.
     pub(crate) fn close(&mut self) {
+        self.lose();
+        self.waker = None;
+    }
+
+    fn lose(&mut self) {
         self.sink = Sink::Gone;
         self.state = State::Idle;
         self.queue = SmallVec::new();
         self.bytes = 0;
-        self.waker = None;
+        self.head_offset = 0;
     }
 
-    /// Drops what waits, so that what comes next leaves at once.
+    /// Drops what waits, so that the goodbye, which is all that may follow, leaves at once.
     pub(crate) fn discard(&mut self) {
+        self.discarded = true;
         if self.state == State::Flushing || self.head_offset > 0 {
             // Half a frame is on the wire: the rest of it must follow.
             self.queue.truncate(1);
@@ -286,7 +295,9 @@ impl Outbox {
                 Flushed::Blocked
             }
             Err(_) => {
-                self.state = State::Blocked;
+                // Nothing leaves any more. Were the frames kept, a session that is about to end
+                // would try them again and again, for a broken stream always counts as writable.
+                self.lose();
                 Flushed::Failed
             }
             Ok(()) if self.queue.is_empty() => {
@@ -421,6 +432,39 @@ mod tests {
             assert_eq!(outbox.push(&pong, false, &LIMITS), Pushed::Queued);
         }
         assert_eq!(outbox.take_all().len(), 2);
+    }
+
+    #[test]
+    fn nothing_but_a_goodbye_follows_what_was_thrown_away() {
+        let mut outbox = Outbox::new();
+        push(&mut outbox, "4a");
+        outbox.discard();
+        assert_eq!(push(&mut outbox, "4b"), Pushed::Gone);
+        let goodbye = Frame::close(None);
+        assert_eq!(outbox.push(&goodbye, false, &LIMITS), Pushed::Queued);
+        assert_eq!(outbox.take_all().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_broken_stream_leaves_nothing_to_be_tried_again() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        // Closed with a lingering time of zero, a connection is reset.
+        socket2::SockRef::from(&peer)
+            .set_linger(Some(std::time::Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        stream.readable().await.unwrap();
+        let mut outbox = Outbox::new();
+        outbox.set_sink(Sink::Raw(Arc::new(stream)));
+        assert_eq!(push(&mut outbox, "4a"), Pushed::MustFlush);
+        let mut batch = outbox.begin_flush().unwrap();
+        let result = batch.write();
+        assert_eq!(outbox.end_flush(batch, result), Flushed::Failed);
+        assert!(outbox.is_empty() && !outbox.is_blocked());
+        assert_eq!(push(&mut outbox, "4b"), Pushed::Gone);
     }
 
     #[test]

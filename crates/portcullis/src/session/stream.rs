@@ -70,7 +70,7 @@ impl Stream {
         }
     }
 
-    /// The stream as it is, for those who write it themselves.
+    /// The stream as it is, for a task that writes it itself.
     pub(crate) fn from_upgraded_unshared(upgraded: Upgraded) -> (Self, Bytes) {
         (Self::other(TokioIo::new(upgraded)), Bytes::new())
     }

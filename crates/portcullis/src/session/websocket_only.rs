@@ -62,7 +62,7 @@ impl WebSocketService {
             *response.status_mut() = StatusCode::BAD_REQUEST;
             return response;
         };
-        let response = crate::handshake::switching(key.as_bytes());
+        let response = super::switching(key.as_bytes());
         let (handler, max_message) = (Arc::clone(&self.handler), self.max_message);
         self.tasks.spawn(async move {
             if let Ok(upgraded) = on_upgrade.await {

@@ -32,7 +32,7 @@ pub(crate) struct WebSocketTransport {
     reader: Reader,
     /// Read by the HTTP server behind the upgrade request.
     read_ahead: Bytes,
-    /// The peer takes no binary frames.
+    /// The peer takes no binary frames; its stream is not a shared one.
     base64: bool,
     /// A close frame has been queued: there must not be a second one (RFC 6455 section 5.5.1).
     close_sent: bool,
@@ -60,11 +60,11 @@ impl WebSocketTransport {
         }
     }
 
-    /// The sink that goes with the stream. A peer that takes only text is written by the task.
+    /// The sink that goes with the stream.
     pub(crate) fn sink(&self) -> Sink {
         match &self.stream {
-            Stream::Tcp(stream) if !self.base64 => Sink::Raw(Arc::clone(stream)),
-            _ => Sink::Task { writable: true },
+            Stream::Tcp(stream) => Sink::Raw(Arc::clone(stream)),
+            Stream::Other(_) => Sink::Task { writable: true },
         }
     }
 
@@ -133,14 +133,11 @@ impl WebSocketTransport {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         if let Stream::Tcp(stream) = &self.stream {
-            if !self.base64 {
-                if connection.with_outbox(|outbox| outbox.is_blocked()) {
-                    ready!(stream.poll_write_ready(cx))?;
-                    connection.with_outbox(super::outbox::Outbox::unblock);
-                }
-                return Poll::Ready(Ok(()));
+            if connection.with_outbox(|outbox| outbox.is_blocked()) {
+                ready!(stream.poll_write_ready(cx))?;
+                connection.with_outbox(super::outbox::Outbox::unblock);
             }
-            ready!(stream.poll_write_ready(cx))?;
+            return Poll::Ready(Ok(()));
         }
         loop {
             let flushed = self.stream.poll_flush(cx)?;

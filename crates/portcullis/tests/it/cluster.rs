@@ -445,12 +445,10 @@ async fn a_closing_server_empties_its_rooms_before_it_leaves_the_cluster() {
     let far = Node::join(&bus, |_| {}).await;
     let mut client = near.client().await;
     enter(&mut client, &[r#""x""#]).await;
+    let id = client.id.clone();
     let mut witness = far.client().await;
-    near.server.server.close().await;
-    assert_eq!(
-        witness.sync().await,
-        [format!(r#"42["left","{}"]"#, client.id)]
-    );
+    near.server.close([client]).await;
+    assert_eq!(witness.sync().await, [format!(r#"42["left","{id}"]"#)]);
     assert_eq!(
         near.station.journal.lines(),
         [

@@ -9,7 +9,7 @@ use portcullis::socketio::value::Value;
 use portcullis::{DisconnectReason, Server, ServerBuilder, Socket};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Client, Http, Journal, TestServer, patiently, public};
+use crate::support::{Client, Http, Journal, MemoryServer, TestServer, patiently, public};
 
 /// Notes every farewell, with its reason.
 fn farewells(r: &mut Registrar, journal: &Journal) {
@@ -107,7 +107,7 @@ async fn an_error_of_on_connect_or_a_middleware_refuses_with_its_message_and_dat
     assert_eq!(refusal, r#"44{"message":"not today","data":{"why":7}}"#);
     let refusal = client.try_join("/middleware", "").await;
     assert_eq!(refusal, r#"44/middleware,{"message":"never"}"#);
-    server.server.close().await;
+    server.close([client]).await;
     assert_eq!(journal.lines(), [""; 0], "nobody left who never came");
 }
 
@@ -171,17 +171,17 @@ async fn every_accepted_socket_leaves_once_with_the_reason_of_its_end() {
         let is_silent = how == "silence";
         let builder = if is_silent { quick(builder) } else { builder };
         let server = TestServer::start(builder).await;
-        let mut client = server.client().await;
-        match how {
-            "drop" => drop(client),
-            "close" | "silence" => {}
-            packet => client.send(packet).await,
+        let mut client = Some(server.client().await);
+        match (how, &mut client) {
+            ("drop", client) => *client = None,
+            ("close" | "silence", _) | (_, None) => {}
+            (packet, Some(client)) => client.send(packet).await,
         }
         let left = format!("left: {expected}");
         if how != "close" {
             journal.wait_for(&left).await;
         }
-        server.server.close().await;
+        server.close(client).await;
         assert_eq!(journal.lines(), [left], "{how}");
     }
 }
@@ -256,10 +256,10 @@ async fn who_was_refused_or_went_away_while_connecting_has_no_farewell() {
     journal.wait_for_count("connecting", 2).await;
     leaver.send("41").await;
     leaver.send("1").await;
-    leaver.rest().await;
+    leaver.gone().await;
 
     gate.cancel();
-    server.server.close().await;
+    server.close([refused]).await;
     assert_eq!(journal.lines(), ["connecting"; 2]);
 }
 
@@ -313,9 +313,8 @@ async fn close_waits_for_a_slow_farewell() {
         });
     }))
     .await;
-    let _client = server.client().await;
-    let closed = server.server.clone();
-    let ((), ()) = tokio::join!(patiently(closed.close()), async {
+    let client = server.client().await;
+    let ((), ()) = tokio::join!(server.close([client]), async {
         journal.wait_for("leaving: server shutting down").await;
         gate.cancel();
     });
@@ -340,7 +339,7 @@ async fn a_kick_during_on_connect_is_told_behind_the_connect_reply() {
     let packets = client.rest().await;
     assert!(packets[0].starts_with("40{"), "{packets:?}");
     assert_eq!(packets[1..], [r#"42["sorry"]"#, "41"]);
-    server.server.close().await;
+    server.close([client]).await;
     assert_eq!(journal.lines(), ["left: server namespace disconnect"]);
 }
 
@@ -356,14 +355,15 @@ async fn a_polling_session_that_is_kicked_says_goodbye_too() {
     let mut http = Http::open(server.address).await;
     let session = http.join().await;
     http.post(&session, r#"42["kick"]"#).await;
-    assert_eq!(http.get(&session).await.text(), "41\u{1e}1");
+    assert_eq!(http.get(&session).await.text(), "41");
+    assert_eq!(http.get(&session).await.text(), "6\u{1e}1");
     journal.wait_for("left: server namespace disconnect").await;
     assert_eq!(http.get(&session).await.status, 400);
 }
 
 #[tokio::test(start_paused = true)]
 async fn on_connect_that_hangs_refuses_in_the_end() {
-    let server = TestServer::start(
+    let mut server = MemoryServer::start(
         public(|r| {
             r.on_connect(async || std::future::pending::<()>().await);
         })
@@ -373,7 +373,8 @@ async fn on_connect_that_hangs_refuses_in_the_end() {
     )
     .await;
     // The deadline for joining is another matter, so this one has joined elsewhere.
-    let mut client = Client::connect(server.address, "/other").await;
+    let mut client = server.open(1024).await;
+    client.join("/other").await;
     let refusal = client.try_join("/", "").await;
     assert_eq!(refusal, r#"44{"message":"Connection timed out"}"#);
 }

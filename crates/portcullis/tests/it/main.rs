@@ -5,9 +5,14 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod acks;
 mod building;
 mod cluster;
+mod dynamic;
+mod emitters;
+mod events;
 mod lifecycle;
 mod mounting;
 mod panics;
+mod slow;
 mod support;

@@ -1,6 +1,5 @@
 //! The engine inside other servers: an axum router, hyper over memory, or beside a fallback.
 
-use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -9,18 +8,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use portcullis::gateway::{Data, Registrar, Reply};
 use portcullis::handshake::RemoteAddress;
-use portcullis::{Emitter, Server, Socket, SocketService};
-use tokio::io::DuplexStream;
-use tokio::task::JoinSet;
-use tower_service::Service as _;
+use portcullis::{Emitter, Server, Socket};
 
 use crate::support::http::{POLLING, WEBSOCKET};
-use crate::support::{Client, Http, Journal, TestServer, public};
+use crate::support::{Client, Http, Journal, MemoryServer, TestServer, public};
 
 fn echo(r: &mut Registrar) {
     r.on("echo", async |Data(text): Data<String>| Reply(text));
@@ -191,56 +184,17 @@ async fn the_path_can_be_another_with_or_without_its_slash() {
     assert_eq!(http.get(POLLING).await.status, 404);
 }
 
-/// A server over memory; the tasks that serve it end with the set.
-struct InMemory {
-    service: SocketService,
-    tasks: JoinSet<()>,
-}
-
-impl InMemory {
-    fn new(server: &Server) -> Self {
-        Self {
-            service: server.service(),
-            tasks: JoinSet::new(),
-        }
-    }
-
-    /// A new connection that holds `capacity` bytes in each direction.
-    fn connect(&mut self, capacity: usize) -> Box<DuplexStream> {
-        let (near, far) = tokio::io::duplex(capacity);
-        let service = self.service.clone();
-        let service = service_fn(move |request| {
-            let mut service = service.clone();
-            async move { Ok::<_, Infallible>(service.call(request).await.unwrap()) }
-        });
-        let connection = http1::Builder::new()
-            .serve_connection(TokioIo::new(far), service)
-            .with_upgrades();
-        self.tasks.spawn(async {
-            connection.await.unwrap();
-        });
-        Box::new(near)
-    }
-
-    async fn client(&mut self, capacity: usize) -> Client {
-        let mut client = Client::open_over(self.connect(capacity), WEBSOCKET, &[]).await;
-        client.join("/").await;
-        client
-    }
-}
-
 #[tokio::test]
 async fn a_stream_that_is_not_tcp_carries_the_same() {
-    let server = public(echo).build().await.unwrap();
-    let mut memory = InMemory::new(&server);
-    let mut client = memory.client(64).await;
+    let mut memory = MemoryServer::start(public(echo)).await;
+    let mut client = memory.client_within(64).await;
     let long = "x".repeat(100_000);
     assert_eq!(
         client.ask(&format!(r#"["echo","{long}"]"#)).await,
         format!(r#"["{long}"]"#)
     );
 
-    let mut http = Http::over(memory.connect(1024));
+    let mut http = memory.http();
     let session = http.join().await;
     http.post(&session, r#"421["echo","polling"]"#).await;
     assert_eq!(http.get(&session).await.text(), r#"431["polling"]"#);
@@ -248,11 +202,10 @@ async fn a_stream_that_is_not_tcp_carries_the_same() {
 
 #[tokio::test]
 async fn a_slow_reader_of_a_generic_stream_gets_everything_in_order() {
-    let server = public(|_| {}).build().await.unwrap();
-    let mut memory = InMemory::new(&server);
-    let mut slow = memory.client(16).await;
-    let mut quick = memory.client(1024 * 1024).await;
-    let emitter = server.emitter("/").unwrap();
+    let mut memory = MemoryServer::start(public(|_| {})).await;
+    let mut slow = memory.client_within(16).await;
+    let mut quick = memory.client().await;
+    let emitter = memory.server.emitter("/").unwrap();
     for number in 0..1000 {
         emitter.emit("n", &number).unwrap();
         if number % 100 == 0 {
@@ -277,11 +230,10 @@ async fn a_generic_stream_that_nobody_reads_ends_as_too_slow() {
             std::future::ready(())
         });
     });
-    let server = builder.max_outbox(10_000, 100).build().await.unwrap();
-    let mut memory = InMemory::new(&server);
-    let mut stuck = memory.client(16).await;
-    let mut other = memory.client(16).await;
-    let emitter = server.emitter("/").unwrap();
+    let mut memory = MemoryServer::start(builder.max_outbox(10_000, 100)).await;
+    let mut stuck = memory.client_within(16).await;
+    let mut other = memory.client_within(16).await;
+    let emitter = memory.server.emitter("/").unwrap();
     while journal.lines().is_empty() {
         emitter.emit("n", &"x".repeat(100)).unwrap();
         other.event().await;

@@ -122,7 +122,7 @@ async fn only_costs_itself(namespace: &str, lets_in: bool, what: impl AsyncFnOnc
     assert!(witness.sync().await.is_empty());
     drop(client);
     journal.wait_for("/ transport close").await;
-    server.server.close().await;
+    server.close([witness]).await;
     let farewells = usize::from(lets_in);
     assert_eq!(
         journal.count(&format!("{namespace} transport close")),

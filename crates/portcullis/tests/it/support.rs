@@ -9,11 +9,13 @@ pub(crate) mod bus;
 pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod journal;
+pub(crate) mod memory;
 pub(crate) mod websocket;
 
 use std::future::Future;
 use std::net::SocketAddr;
 
+use futures_util::future::join_all;
 use portcullis::gateway::Registrar;
 use portcullis::{Server, ServerBuilder};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use client::Client;
 pub(crate) use http::Http;
 pub(crate) use journal::Journal;
+pub(crate) use memory::MemoryServer;
 
 /// A connection of any kind.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -87,6 +90,12 @@ impl TestServer {
     /// An HTTP connection.
     pub(crate) async fn http(&self) -> Http {
         Http::open(self.address).await
+    }
+
+    /// Closes the server, while its clients end their connections as they are told.
+    pub(crate) async fn close(&self, clients: impl IntoIterator<Item = Client>) {
+        let clients = clients.into_iter().map(Client::gone);
+        let ((), _) = tokio::join!(patiently(self.server.close()), join_all(clients));
     }
 
     /// Gives the signal to stop, and goes on.

@@ -213,6 +213,14 @@ fn the_size_covers_text_and_attachments() {
 }
 
 #[test]
+fn the_size_of_many_small_arguments_is_more_than_their_text() {
+    let many = vec!["1"; 1000].join(",");
+    for args in received(&many, &[]) {
+        assert!(args.size_bytes() >= 16 * 1000, "{}", args.size_bytes());
+    }
+}
+
+#[test]
 fn copies_share_their_memory() {
     let [args, _] = received(r#""text""#, &[]);
     assert_eq!(size_of_val(&args), size_of::<usize>());

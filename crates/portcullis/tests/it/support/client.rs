@@ -10,8 +10,8 @@ use super::http::WEBSOCKET;
 use super::websocket::{BINARY, CLOSE, TEXT, WebSocket};
 use super::{BoxIo, patiently};
 
-/// How long anything may take. Nothing takes as long unless it is broken; under a paused clock
-/// that jumps from timer to timer it lies beyond all others.
+/// How long anything may take. Nothing takes as long unless it is broken; where the clock is
+/// paused, it lies beyond every timer of the server.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
 
 /// One client that has opened a session, and perhaps joined a namespace.
@@ -150,6 +150,11 @@ impl Client {
             packets.push(packet);
         }
         packets
+    }
+
+    /// Reads until the server ends the connection, and ends it too.
+    pub(crate) async fn gone(mut self) {
+        self.rest().await;
     }
 }
 

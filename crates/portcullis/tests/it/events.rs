@@ -1,0 +1,311 @@
+//! The events of one socket: their order, how many at a time, and who sees them on their way.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::gateway::{Ack, Data, EventError, Registrar, Reply};
+use portcullis::socketio::args::Args;
+use portcullis::{DisconnectReason, Socket};
+use tokio::sync::Barrier;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Journal, MemoryServer, TestServer, public};
+
+/// A handler for `sleep` that waits so many milliseconds and then notes how many.
+fn sleeps(r: &mut Registrar, journal: &Journal) {
+    let journal = journal.clone();
+    r.on("sleep", move |Data(ms): Data<u64>| {
+        let journal = journal.clone();
+        async move {
+            journal.note(format!("starts {ms}"));
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            journal.note(format!("ends {ms}"));
+        }
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_of_one_socket_run_in_the_order_of_its_events_however_long_they_take() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let mut server = MemoryServer::start(public(move |r| sleeps(r, &notes))).await;
+    let mut client = server.client().await;
+    for ms in [300, 200, 100, 0] {
+        client.emit(&format!(r#"["sleep",{ms}]"#)).await;
+    }
+    assert!(client.sync().await.is_empty());
+    let expected = [300, 200, 100, 0].map(|ms| [format!("starts {ms}"), format!("ends {ms}")]);
+    assert_eq!(journal.lines(), expected.concat());
+}
+
+#[tokio::test]
+async fn a_parked_handler_holds_up_neither_other_namespaces_nor_other_sockets() {
+    let gate = CancellationToken::new();
+    let opened = gate.clone();
+    let builder = public(move |r| {
+        r.on("wait", move || {
+            let opened = opened.clone();
+            async move { opened.cancelled().await }
+        });
+    });
+    let builder = builder.namespace("/other", |r| {
+        r.public().on("sync", async || {});
+    });
+    let server = TestServer::start(builder).await;
+    let mut other = server.client().await;
+    let mut client = server.client().await;
+    client.send(r#"421["wait"]"#).await;
+    client.join("/other").await;
+    assert!(client.sync().await.is_empty());
+    assert!(other.sync().await.is_empty());
+    gate.cancel();
+    assert_eq!(client.recv().await.as_deref(), Some("431[]"));
+}
+
+#[tokio::test]
+async fn a_concurrent_event_overlaps_with_itself_up_to_its_limit() {
+    let both = Arc::new(Barrier::new(2));
+    let server = TestServer::start(public(move |r| {
+        r.on_concurrent("meet", 2, move |Data(name): Data<String>| {
+            let both = Arc::clone(&both);
+            async move {
+                both.wait().await;
+                Reply(name)
+            }
+        });
+    }))
+    .await;
+    let mut client = server.client().await;
+    // The third starts when one of the others has ended, and meets the fourth.
+    for number in 1..=4 {
+        client
+            .send(&format!(r#"42{number}["meet","{number}"]"#))
+            .await;
+    }
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.push(client.recv().await.unwrap());
+    }
+    answers.sort();
+    assert_eq!(
+        answers,
+        [r#"431["1"]"#, r#"432["2"]"#, r#"433["3"]"#, r#"434["4"]"#]
+    );
+}
+
+#[tokio::test]
+async fn a_handler_may_wait_for_an_ack_of_its_own_client() {
+    let server = TestServer::start(public(|r| {
+        r.on("ask me", async |socket: Socket| {
+            let answer = socket.emit_with_ack("what", &()).await;
+            answer.map_or_else(
+                |error| Err(EventError::new("NO", error.to_string())),
+                |args| Ok(Reply(args.get::<String>(0).unwrap())),
+            )
+        });
+    }))
+    .await;
+    let mut client = server.client().await;
+    client.send(r#"421["ask me"]"#).await;
+    assert_eq!(client.recv().await.as_deref(), Some(r#"420["what"]"#));
+    client.send(r#"430["this"]"#).await;
+    assert_eq!(client.recv().await.as_deref(), Some(r#"431["this"]"#));
+}
+
+#[tokio::test]
+async fn as_many_events_as_may_wait_are_handled_and_one_more_is_a_flood() {
+    for (behind, is_flood) in [(64, false), (65, true)] {
+        let (journal, gate) = (Journal::default(), CancellationToken::new());
+        let (notes, opened) = (journal.clone(), gate.clone());
+        let server = TestServer::start(public(move |r| {
+            let reasons = notes.clone();
+            r.on_disconnect(move |reason: DisconnectReason| {
+                reasons.note(format!("left: {reason}"));
+                ready(())
+            });
+            r.on("work", move || {
+                let (notes, opened) = (notes.clone(), opened.clone());
+                async move {
+                    opened.cancelled().await;
+                    notes.note("worked");
+                }
+            });
+        }))
+        .await;
+        let mut other = server.client().await;
+        let mut client = server.client().await;
+        for _ in 0..=behind {
+            client.emit(r#"["work"]"#).await;
+        }
+        if is_flood {
+            assert!(client.rest().await.is_empty());
+            assert!(other.sync().await.is_empty());
+            gate.cancel();
+            journal.wait_for("left: forced close").await;
+            assert_eq!(journal.lines(), ["worked", "left: forced close"]);
+        } else {
+            gate.cancel();
+            journal.wait_for_count("worked", behind + 1).await;
+            assert!(client.sync().await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_that_wait_are_bounded_in_bytes_too() {
+    let gate = CancellationToken::new();
+    let opened = gate.clone();
+    let server = TestServer::start(public(move |r| {
+        r.on("work", move || {
+            let opened = opened.clone();
+            async move { opened.cancelled().await }
+        });
+    }))
+    .await;
+    let mut client = server.client().await;
+    let event = format!(r#"["work","{}"]"#, "x".repeat(100_000));
+    for _ in 0..4 {
+        client.emit(&event).await;
+    }
+    assert!(client.rest().await.is_empty(), "the fourth is too much");
+    gate.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_is_dropped_in_the_end_and_the_next_event_is_handled() {
+    let mut server = MemoryServer::start(public(|r| {
+        r.on("hang", async || std::future::pending::<()>().await);
+    }))
+    .await;
+    let mut client = server.client().await;
+    client.emit(r#"["hang"]"#).await;
+    assert!(client.sync().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_event_passes_watchers_then_middlewares_then_its_handler() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let server = TestServer::start(public(move |r| {
+        let note = move |line: String| notes.note(line);
+        let (any, first, second, handler) = (note.clone(), note.clone(), note.clone(), note);
+        r.on("x", move |Data(number): Data<i64>| {
+            handler(format!("handler {number}"));
+            ready(())
+        });
+        r.event_middleware(move |_, event, args: Args| {
+            first(format!("first {} {}", event.as_str(), args.len()));
+            ready(Ok(()))
+        });
+        r.event_middleware(move |_, event, _| {
+            second(format!("second {}", event.as_str()));
+            ready(Ok(()))
+        });
+        r.on_any(move |_, event, args| any(format!("any {} {}", event.as_str(), args.len())));
+    }))
+    .await;
+    let mut client = server.client().await;
+    assert_eq!(client.ask(r#"["x",7]"#).await, "[]");
+    client.emit(r#"["nobody listens"]"#).await;
+    client.emit(r#"["x",8]"#).await;
+    assert!(client.sync().await.is_empty());
+    assert_eq!(
+        journal.lines(),
+        [
+            "any x 1",
+            "first x 1",
+            "second x",
+            "handler 7",
+            "any nobody listens 0",
+            "any x 1",
+            "first x 1",
+            "second x",
+            "handler 8",
+            "any sync 0",
+            "first sync 0",
+            "second sync",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_error_reaches_the_ack_or_else_the_exception_event() {
+    let server = TestServer::start(public(|r| {
+        let denied = || EventError::new("DENIED", "not you");
+        r.event_middleware(move |_, event, _| {
+            ready(match event.as_str() {
+                "denied" => Err(denied()),
+                _ => Ok(()),
+            })
+        });
+        r.on("denied", async || assert!(false, "is not reached"));
+        r.on("fails", async || Err::<(), _>(EventError::new("NO", "no")));
+        r.on("typed", async |Data(_): Data<u8>| {});
+        r.on("by hand", async |_: Ack| {
+            Err::<(), _>(EventError::new("NO", "no"))
+        });
+    }))
+    .await;
+    let mut client = server.client().await;
+    let error = |code: &str, message: &str| {
+        format!(r#"{{"status":"error","code":"{code}","message":"{message}"}}"#)
+    };
+    for (event, expected) in [
+        (r#"["denied"]"#, error("DENIED", "not you")),
+        (r#"["fails"]"#, error("NO", "no")),
+        (r#"["by hand"]"#, error("NO", "no")),
+    ] {
+        assert_eq!(client.ask(event).await, format!("[{expected}]"), "{event}");
+        client.emit(event).await;
+        assert_eq!(client.event().await, format!(r#"["exception",{expected}]"#));
+    }
+    let invalid = client.ask(r#"["typed",300]"#).await;
+    assert!(invalid.contains(r#""code":"VALIDATION""#), "{invalid}");
+}
+
+#[tokio::test]
+async fn an_ack_by_hand_is_sent_once_and_only_if_it_was_asked_for() {
+    let server = TestServer::start(public(|r| {
+        r.on("by hand", async |ack: Ack| {
+            ack.send(&(1, "two")).unwrap();
+            ack.send(&3).unwrap();
+            Reply(ack.is_requested())
+        });
+        r.on("never", async |_: Ack| Reply(1));
+    }))
+    .await;
+    let mut client = server.client().await;
+    assert_eq!(client.ask(r#"["by hand"]"#).await, r#"[1,"two"]"#);
+    client.emit(r#"["by hand"]"#).await;
+    client.send(r#"421["never"]"#).await;
+    assert!(client.sync().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_watcher_of_outgoing_events_sees_each_recipient_once_and_no_acks() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let server = TestServer::start(public(move |r| {
+        r.on_any_outgoing(move |socket, payload| {
+            let text = String::from_utf8(payload.json().to_vec()).unwrap();
+            notes.note(format!("{} {text}", socket.id()));
+        });
+        r.on("go", async |socket: Socket| {
+            socket.emit("own", &1).unwrap();
+            socket.broadcast().emit("others", &2).unwrap();
+        });
+    }))
+    .await;
+    let mut a = server.client().await;
+    let mut b = server.client().await;
+    a.emit(r#"["go"]"#).await;
+    a.event().await;
+    b.event().await;
+    assert!(a.sync().await.is_empty());
+    let expected = [
+        format!(r#"{} ["own",1]"#, a.id),
+        format!(r#"{} ["others",2]"#, b.id),
+    ];
+    assert_eq!(journal.lines(), expected);
+}

@@ -1,0 +1,147 @@
+//! Clients that do not read: what is volatile is dropped, and who stays too far behind goes.
+
+use std::future::ready;
+
+use portcullis::DisconnectReason;
+use tokio::net::TcpSocket;
+
+use crate::support::http::WEBSOCKET;
+use crate::support::{Client, Journal, MemoryServer, TestServer, public};
+
+/// A client whose kernel takes little on its behalf.
+async fn small_client(server: &TestServer) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(server.address).await.unwrap();
+    let mut client = Client::open_over(Box::new(stream), WEBSOCKET, &[]).await;
+    client.join("/").await;
+    client
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_disconnected_and_the_others_get_everything() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let builder = public(move |r| {
+        r.on_disconnect(move |reason: DisconnectReason| {
+            notes.note(reason.as_str());
+            ready(())
+        });
+    });
+    let server = TestServer::start(builder).await;
+    let stuck = small_client(&server).await;
+    let mut reader = server.client().await;
+    let emitter = server.server.emitter("/").unwrap();
+    let text = "x".repeat(200_000);
+    let mut count = 0;
+    while journal.lines().is_empty() {
+        emitter.emit("n", &(count, &text)).unwrap();
+        assert_eq!(reader.event().await, format!(r#"["n",{count},"{text}"]"#));
+        count += 1;
+    }
+    assert_eq!(journal.lines(), ["slow consumer"]);
+    assert!(reader.sync().await.is_empty());
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn a_polling_client_that_does_not_poll_is_disconnected_too() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let builder = public(move |r| {
+        r.on_disconnect(move |reason: DisconnectReason| {
+            notes.note(reason.as_str());
+            ready(())
+        });
+    });
+    let server = TestServer::start(builder.max_outbox(1_000_000, 10)).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    let emitter = server.server.emitter("/").unwrap();
+    for number in 0..10 {
+        emitter.emit("n", &number).unwrap();
+    }
+    let expected: Vec<_> = (0..10)
+        .map(|number| format!(r#"42["n",{number}]"#))
+        .collect();
+    assert_eq!(http.get(&session).await.text(), expected.join("\u{1e}"));
+    for number in 0..11 {
+        emitter.emit("n", &number).unwrap();
+    }
+    journal.wait_for("slow consumer").await;
+    assert_eq!(http.get(&session).await.status, 400);
+}
+
+#[tokio::test]
+async fn what_is_volatile_is_dropped_for_who_does_not_read_and_for_nobody_else() {
+    let server = TestServer::start(public(|_| {})).await;
+    let mut stuck = small_client(&server).await;
+    let mut reader = server.client().await;
+    let all = server.server.emitter("/").unwrap().all();
+    // One event of any size fits, and this one is more than a kernel buffers.
+    let large = "x".repeat(20_000_000);
+    all.emit("large", &large).unwrap();
+    reader.event().await;
+    all.clone().volatile().emit("now or never", &()).unwrap();
+    assert_eq!(reader.sync().await, [r#"42["now or never"]"#]);
+
+    stuck.event().await;
+    assert!(stuck.sync().await.is_empty());
+    all.volatile().emit("again", &()).unwrap();
+    assert_eq!(stuck.event().await, r#"["again"]"#);
+}
+
+#[tokio::test]
+async fn a_generic_stream_drops_what_is_volatile_while_it_is_full() {
+    let mut server = MemoryServer::start(public(|_| {})).await;
+    let mut stuck = server.client_within(16).await;
+    let mut reader = server.client().await;
+    let all = server.server.emitter("/").unwrap().all();
+    all.emit("large", &"x".repeat(1000)).unwrap();
+    reader.event().await;
+    all.clone().volatile().emit("now or never", &()).unwrap();
+    assert_eq!(reader.sync().await, [r#"42["now or never"]"#]);
+
+    stuck.event().await;
+    assert!(stuck.sync().await.is_empty());
+    all.volatile().emit("again", &()).unwrap();
+    assert_eq!(stuck.event().await, r#"["again"]"#);
+}
+
+#[tokio::test]
+async fn what_is_volatile_needs_a_poll_that_waits() {
+    let mut server = MemoryServer::start(public(|_| {})).await;
+    let (mut polling, mut posting) = (server.http(), server.http());
+    let session = polling.join().await;
+    let all = server.server.emitter("/").unwrap().all().volatile();
+    all.emit("nobody polls", &()).unwrap();
+    let (polled, ()) = tokio::join!(polling.get(&session), async {
+        // By the time the answer is here, the poll waits.
+        posting.post(&session, r#"42["nothing"]"#).await;
+        all.emit("somebody polls", &()).unwrap();
+    });
+    assert_eq!(polled.text(), r#"42["somebody polls"]"#);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_refused_until_one_has_gone() {
+    let mut server = MemoryServer::start(public(|_| {}).max_connections(2)).await;
+    let first = server.client().await;
+    let mut http = server.http();
+    let _session = http.open_session().await;
+    let refused = http.get(crate::support::http::POLLING).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(
+        refused.text(),
+        r#"{"code":4,"message":"Too many connections"}"#
+    );
+    let io = server.connect(1024);
+    let refused = crate::support::websocket::WebSocket::upgrade(io, WEBSOCKET, &[]).await;
+    assert_eq!(refused.err().map(|response| response.status), Some(503));
+
+    drop(first);
+    while server.server.sessions() > 1 {
+        tokio::task::yield_now().await;
+    }
+    server.client().await;
+}
