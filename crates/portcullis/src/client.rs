@@ -19,6 +19,7 @@
 
 mod gate;
 mod lane;
+mod seat;
 
 use std::future::Future as _;
 use std::ops::ControlFlow;
@@ -28,7 +29,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_core::future::BoxFuture;
 use portcullis_engineio::CloseReason;
 use portcullis_socketio::client::{Client, Output};
 use portcullis_socketio::codec::{Codec, DecodeError, Decoder};
@@ -37,13 +37,13 @@ use portcullis_socketio::packet::{Auth, Packet};
 use smallvec::SmallVec;
 use tokio::time::Sleep;
 
-use gate::{Admitted, Refused};
 pub(crate) use gate::{Gate, GateOptions};
-use lane::{Flood, HANDLER_TIMEOUT, Lane};
+use lane::{Flood, Lane};
+use seat::{Seat, Step};
 
 use crate::auth::Refusal;
 use crate::handshake::{Accept, RequestFacts};
-use crate::namespace::{DisconnectReason, Incoming, SocketInner, frames};
+use crate::namespace::{DisconnectReason, Incoming, frames};
 use crate::session::{Connection, Ending, SessionHandle, SessionHandler};
 
 /// How long the attachments of a packet may take to arrive.
@@ -99,25 +99,6 @@ enum State {
     /// The rules were broken, or the server wants an end: nothing more is read.
     Closing,
     Closed,
-}
-
-/// The client's place in one namespace.
-enum Seat {
-    Connecting {
-        namespace: NamespacePath,
-        verdict: BoxFuture<'static, Result<Admitted, Refused>>,
-    },
-    Connected {
-        admitted: Admitted,
-        /// Present while events are being handled or wait to be.
-        lane: Option<Box<Lane>>,
-    },
-    /// The socket has ended; handlers in flight come first, then `on_disconnect`.
-    Leaving {
-        admitted: Admitted,
-        lane: Option<Box<Lane>>,
-        farewell: Option<BoxFuture<'static, ()>>,
-    },
 }
 
 impl SessionHandler for ClientTask {
@@ -427,102 +408,4 @@ impl Drop for ClientTask {
     fn drop(&mut self) {
         self.end_all(DisconnectReason::ServerShuttingDown);
     }
-}
-
-/// What became of a seat.
-enum Step {
-    Stay,
-    Admitted(NamespacePath),
-    Refused(NamespacePath, Refused),
-    /// The server made the socket leave; its farewell has come this far.
-    Left(NamespacePath, Box<Self>),
-    Done,
-}
-
-impl Seat {
-    /// Whether its socket has ended without a farewell having begun.
-    fn has_ended(&self) -> bool {
-        matches!(self, Self::Connected { admitted, .. } if admitted.socket().is_disconnected())
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Step {
-        match self {
-            Self::Connecting { namespace, verdict } => match verdict.as_mut().poll(cx) {
-                Poll::Pending => Step::Stay,
-                Poll::Ready(Err(refused)) => Step::Refused(namespace.clone(), refused),
-                Poll::Ready(Ok(admitted)) => {
-                    let namespace = namespace.clone();
-                    admitted.enter();
-                    *self = Self::Connected {
-                        admitted,
-                        lane: None,
-                    };
-                    Step::Admitted(namespace)
-                }
-            },
-            Self::Connected { admitted, lane } => {
-                if !admitted.socket().is_disconnected() {
-                    Lane::poll(lane, admitted.socket(), cx);
-                    return Step::Stay;
-                }
-                let reason = admitted.socket().end_reason();
-                let by_server = reason == Some(DisconnectReason::ServerNamespaceDisconnect);
-                let namespace = admitted.socket().namespace().path().clone();
-                let (admitted, mut lane) = (admitted.clone(), lane.take());
-                if let Some(lane) = &mut lane {
-                    lane.forget_queue();
-                }
-                *self = Self::Leaving {
-                    admitted,
-                    lane,
-                    farewell: None,
-                };
-                // Polled again at once: most farewells need no waiting.
-                let step = self.poll(cx);
-                if by_server {
-                    return Step::Left(namespace, Box::new(step));
-                }
-                step
-            }
-            Self::Leaving {
-                admitted,
-                lane,
-                farewell,
-            } => {
-                Lane::poll(lane, admitted.socket(), cx);
-                if lane.is_some() {
-                    return Step::Stay;
-                }
-                let farewell = farewell.get_or_insert_with(|| say_farewell(admitted.socket()));
-                match farewell.as_mut().poll(cx) {
-                    Poll::Pending => Step::Stay,
-                    Poll::Ready(()) => Step::Done,
-                }
-            }
-        }
-    }
-}
-
-/// Counts the end of a socket, and runs `on_disconnect`.
-fn say_farewell(socket: &Arc<SocketInner>) -> BoxFuture<'static, ()> {
-    let reason = socket
-        .end_reason()
-        .unwrap_or(DisconnectReason::TransportClose);
-    tracing::debug!(reason = reason.as_str(), "socket disconnected");
-    metrics::counter!("portcullis_sockets_disconnected_total", "reason" => reason.as_str())
-        .increment(1);
-    let socket = Arc::clone(socket).into();
-    let namespace = crate::namespace::Socket::inner(&socket).namespace();
-    let Some(farewell) = namespace.dispatch().disconnect(&socket, reason) else {
-        return Box::pin(std::future::ready(()));
-    };
-    Box::pin(async move {
-        if tokio::time::timeout(HANDLER_TIMEOUT, farewell)
-            .await
-            .is_err()
-        {
-            tracing::warn!("an on_disconnect did not end in time and was dropped");
-            metrics::counter!("portcullis_handler_timeouts_total").increment(1);
-        }
-    })
 }

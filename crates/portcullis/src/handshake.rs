@@ -24,6 +24,7 @@ mod facts;
 mod gate;
 mod headers;
 mod options;
+mod polling;
 mod respond;
 mod service;
 

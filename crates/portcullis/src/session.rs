@@ -27,6 +27,7 @@ mod flusher;
 mod frame;
 mod outbox;
 mod polling;
+mod receive;
 mod registry;
 mod shard;
 mod stream;
@@ -46,9 +47,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use portcullis_engineio::{
-    CloseReason, Message, Output, Packet, PollAnswer, Received, TransportFault, decode_payload,
-};
+use portcullis_engineio::{CloseReason, Message, Output, PollAnswer, TransportFault};
 use tokio::time::Sleep;
 
 pub(crate) use connection::{Connection, Ending};
@@ -62,9 +61,8 @@ pub(crate) use switching::switching;
 pub(crate) use turn::turn;
 
 use engine::Registration;
-use polling::{Happened, PollingTransport};
-use websocket::{Incoming, ReadError};
-use websocket_transport::{Closing, End, WebSocketTransport};
+use polling::PollingTransport;
+use websocket_transport::{Closing, WebSocketTransport};
 
 /// What sits on top of a session: it gets the messages and decides what they mean.
 ///
@@ -217,203 +215,6 @@ impl Session {
         }
     }
 
-    fn receive(&mut self, now: Instant, cx: &mut Context<'_>) {
-        match self.transport {
-            Transport::Polling(_) => self.receive_requests(now, cx),
-            Transport::WebSocket(_) => self.receive_frames(now, cx),
-            Transport::Ended(_) => {}
-        }
-    }
-
-    fn receive_frames(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let Self {
-            connection,
-            machine,
-            handler,
-            transport: Transport::WebSocket(websocket),
-            ..
-        } = self
-        else {
-            return;
-        };
-        let mut control = Vec::new();
-        let mut heard = Heard::default();
-        // The waker is lent to both the stream and the handler.
-        let waker = cx.waker().clone();
-        let end = websocket.poll_messages(cx, &mut control, |incoming| {
-            let cx = &mut Context::from_waker(&waker);
-            match incoming {
-                Incoming::Text(text) => match Packet::decode(&text) {
-                    Ok(packet) => deliver(machine, &mut **handler, packet, &mut heard, cx)?,
-                    Err(_) => machine.handle_invalid_packet(),
-                },
-                Incoming::Binary(data) => {
-                    deliver(
-                        machine,
-                        &mut **handler,
-                        Packet::Binary(data),
-                        &mut heard,
-                        cx,
-                    )?;
-                }
-                Incoming::Close => machine.handle_transport_closed(None),
-            }
-            if machine.transport().is_none() {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        });
-        heard.tell(connection, now);
-        if !control.is_empty() {
-            connection.send(&Frame::from_wire(control), false);
-        }
-        match end {
-            Poll::Pending => {}
-            Poll::Ready(End::Eof) => machine.handle_transport_closed(None),
-            Poll::Ready(End::Io) => machine.handle_transport_closed(Some(TransportFault::Io)),
-            Poll::Ready(End::Invalid(error)) => {
-                if let Some(goodbye) = websocket.goodbye(Some(error.close_code())) {
-                    connection.send(&goodbye, false);
-                }
-                machine.handle_transport_closed(Some(match error {
-                    ReadError::TooBig => TransportFault::TooBig,
-                    ReadError::InvalidUtf8 => TransportFault::InvalidUtf8,
-                    ReadError::Protocol => TransportFault::WebSocket,
-                }));
-            }
-        }
-    }
-
-    fn receive_requests(&mut self, now: Instant, cx: &mut Context<'_>) {
-        while let Transport::Polling(polling) = &mut self.transport {
-            let Some(happened) = polling.poll_happened(cx) else {
-                break;
-            };
-            match happened {
-                Happened::PollAborted => self.machine.handle_poll_aborted(),
-                Happened::PostAborted => {
-                    polling.end_post(Verdict::Cut);
-                    self.machine.handle_post_aborted();
-                }
-                Happened::Body(Body::TooLarge) => {
-                    polling.end_post(Verdict::Ok);
-                    self.machine.handle_post_end();
-                }
-                Happened::Body(Body::Complete(body)) => self.receive_payload(&body, now, cx),
-                Happened::Request(request) => self.receive_request(request, now),
-            }
-            self.drain(cx);
-        }
-        self.receive_probe(now, cx);
-    }
-
-    fn receive_request(&mut self, request: Request, now: Instant) {
-        let Transport::Polling(polling) = &mut self.transport else {
-            return;
-        };
-        match request {
-            Request::Poll(reply) => {
-                let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
-                polling.poll_came(reply);
-                self.machine.handle_poll(nothing_queued);
-            }
-            Request::Post(post) => {
-                polling.post_came(post);
-                self.machine.handle_post();
-            }
-            Request::InvalidContent => self.machine.handle_invalid_content(),
-            Request::Upgrade(stream, read_ahead) => {
-                let max_payload = self.core.max_payload();
-                let probe = WebSocketTransport::new(stream, read_ahead, max_payload, false);
-                if self.machine.handle_probe_opened(now) {
-                    polling.probe = Some(probe);
-                } else {
-                    // The first WebSocket is not affected.
-                    self.core.spawn(probe.go_away());
-                }
-            }
-        }
-    }
-
-    /// The body of a POST: its packets, up to the first one that ends the session.
-    fn receive_payload(&mut self, body: &[u8], now: Instant, cx: &mut Context<'_>) {
-        let mut heard = Heard::default();
-        let max_packets = self.core.max_packets();
-        match std::str::from_utf8(body) {
-            Ok(text) => {
-                for packet in decode_payload(text, max_packets) {
-                    let Ok(packet) = packet else {
-                        self.machine.handle_invalid_packet();
-                        break;
-                    };
-                    let flow = deliver(
-                        &mut self.machine,
-                        &mut *self.handler,
-                        packet,
-                        &mut heard,
-                        cx,
-                    );
-                    if flow.is_break() || self.machine.transport().is_none() {
-                        break;
-                    }
-                }
-            }
-            Err(_) => self.machine.handle_invalid_packet(),
-        }
-        heard.tell(&self.connection, now);
-        self.machine.handle_post_end();
-        if let Transport::Polling(polling) = &mut self.transport {
-            polling.end_post(Verdict::Ok);
-        }
-    }
-
-    fn receive_probe(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let Self {
-            core,
-            machine,
-            transport: Transport::Polling(polling),
-            ..
-        } = self
-        else {
-            return;
-        };
-        let Some(mut probe) = polling.probe.take() else {
-            return;
-        };
-        let mut control = Vec::new();
-        let (mut decided, mut lost) = (false, false);
-        let end = probe.poll_messages(cx, &mut control, |incoming| {
-            match incoming {
-                Incoming::Text(text) => {
-                    let packet = Packet::decode(&text).ok();
-                    machine.handle_probe_packet(packet.as_ref(), now);
-                }
-                Incoming::Binary(_) => machine.handle_probe_packet(None, now),
-                Incoming::Close => {
-                    lost = true;
-                    return ControlFlow::Break(());
-                }
-            }
-            decided = !machine.is_probing();
-            if decided {
-                // What follows is for the session, or for nobody: it stays in the reader.
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        });
-        if !control.is_empty() {
-            lost |= probe.send_direct(&Frame::from_wire(control), cx).is_err();
-        }
-        lost |= matches!(end, Poll::Ready(_));
-        if lost && !decided {
-            machine.handle_probe_lost();
-            core.spawn(probe.go_away());
-        } else {
-            polling.probe = Some(probe);
-        }
-        self.drain(cx);
-    }
-
     /// Asks the machine what the time has brought, and sets the timer for the next time.
     fn machine_timeout(&mut self, now: Instant, cx: &mut Context<'_>) {
         if self
@@ -559,43 +360,4 @@ pub(crate) async fn close_stray(stream: Stream, read_ahead: Bytes) {
     WebSocketTransport::new(stream, read_ahead, 0, false)
         .go_away()
         .await;
-}
-
-/// What kinds of packets a read brought, for the heartbeat.
-#[derive(Debug, Default)]
-struct Heard {
-    pong: bool,
-    other: bool,
-}
-
-impl Heard {
-    fn tell(&self, connection: &Connection, now: Instant) {
-        if self.pong {
-            connection.handle_pong(now);
-        } else if self.other {
-            connection.handle_packet(now);
-        }
-    }
-}
-
-/// Lets the machine judge a packet, and hands a message to the handler.
-fn deliver(
-    machine: &mut portcullis_engineio::Session,
-    handler: &mut dyn SessionHandler,
-    packet: Packet<'_>,
-    heard: &mut Heard,
-    cx: &mut Context<'_>,
-) -> ControlFlow<()> {
-    match machine.handle_packet(packet) {
-        Received::Pong => heard.pong = true,
-        Received::Nothing => heard.other = true,
-        Received::Message(message) => {
-            heard.other = true;
-            return match message {
-                Message::Text(text) => handler.handle_text(text, cx),
-                Message::Binary(data) => handler.handle_binary(data, cx),
-            };
-        }
-    }
-    ControlFlow::Continue(())
 }

@@ -4,18 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_KEY};
-use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE, VARY};
+use http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_KEY};
+use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
 use portcullis_engineio as engineio;
 use portcullis_engineio::{
     Known, Open, Query, Rejection, RejectionCode, SessionId, TransportName, Verdict as Wants,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::compress::Coding;
 use super::facts::{RemoteAddress, RequestFacts};
@@ -23,7 +21,7 @@ use super::gate::RequestHead;
 use super::options::HttpOptions;
 use super::respond::{self, Body};
 use super::{Accept, Headers, bundle};
-use crate::session::{self, Core, PollReply, Post, Request as SessionRequest, Stream, Verdict};
+use crate::session::{self, Core, Request as SessionRequest, Stream};
 
 /// The way into an engine: it turns requests into sessions.
 pub(crate) struct Door {
@@ -33,15 +31,15 @@ pub(crate) struct Door {
 }
 
 /// What one request is about.
-struct Exchange {
+pub(super) struct Exchange {
     query: Query,
     is_upgrade: bool,
     head: Option<Arc<RequestHead>>,
-    coding: Option<Coding>,
+    pub(super) coding: Option<Coding>,
 }
 
 /// How a request failed to get what it wants.
-enum Failure {
+pub(super) enum Failure {
     Rejected(Rejection),
     Status(StatusCode),
     /// The session ended in the middle of the request: its connection ends too.
@@ -267,122 +265,6 @@ impl Door {
         Ok(response)
     }
 
-    async fn poll(
-        &self,
-        mailbox: mpsc::Sender<SessionRequest>,
-        exchange: &Exchange,
-    ) -> Result<Response<Body>, Failure> {
-        let (reply, answer) = oneshot::channel();
-        let sent = mailbox.send(SessionRequest::Poll(reply)).await;
-        drop(mailbox);
-        sent.map_err(|_| RejectionCode::SessionUnknown)?;
-        match answer.await {
-            Ok(PollReply::Payload { body, compress }) => {
-                Ok(self.payload(body, exchange.coding.filter(|_| compress)))
-            }
-            Ok(PollReply::Rejected) => Err(Failure::Status(StatusCode::BAD_REQUEST)),
-            Err(_) => Err(RejectionCode::SessionUnknown.into()),
-        }
-    }
-
-    fn payload(&self, body: Bytes, coding: Option<Coding>) -> Response<Body> {
-        let threshold = self.options.compression_threshold.unwrap_or(usize::MAX);
-        let coding = coding.filter(|_| body.len() >= threshold);
-        let compressed = coding.and_then(|coding| Some((coding, coding.compress(&body)?)));
-        let Some((coding, compressed)) = compressed else {
-            return respond::payload(body);
-        };
-        let mut response = respond::payload(compressed);
-        response
-            .headers_mut()
-            .insert(CONTENT_ENCODING, coding.header());
-        response
-            .headers_mut()
-            .append(VARY, HeaderValue::from_static("Accept-Encoding"));
-        response
-    }
-
-    async fn post<B>(
-        &self,
-        mailbox: mpsc::Sender<SessionRequest>,
-        parts: &Parts,
-        body: B,
-    ) -> Result<Response<Body>, Failure>
-    where
-        B: http_body::Body + Send,
-        B::Data: Send,
-    {
-        let gone = |_| Failure::from(RejectionCode::SessionUnknown);
-        if parts.headers.contains_key(CONTENT_ENCODING) {
-            return Err(Failure::Status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        }
-        if is_octet_stream(&parts.headers) {
-            mailbox
-                .send(SessionRequest::InvalidContent)
-                .await
-                .map_err(gone)?;
-            return Err(Failure::Status(StatusCode::BAD_REQUEST));
-        }
-        let (body_sender, body_receiver) = oneshot::channel();
-        let (verdict_sender, mut verdict) = oneshot::channel();
-        let post = Post {
-            body: body_receiver,
-            verdict: verdict_sender,
-        };
-        mailbox
-            .send(SessionRequest::Post(post))
-            .await
-            .map_err(gone)?;
-        drop(mailbox);
-        let received = tokio::select! {
-            received = self.receive(body) => received?,
-            // The session ended, or it is busy with another POST.
-            early = &mut verdict => return conclude(early.unwrap_or(Verdict::Cut)),
-        };
-        let too_large = matches!(received, session::Body::TooLarge);
-        let _ = body_sender.send(received);
-        let verdict = verdict.await.unwrap_or(Verdict::Ok);
-        if too_large {
-            return Err(Failure::Status(StatusCode::PAYLOAD_TOO_LARGE));
-        }
-        conclude(verdict)
-    }
-
-    /// Receives a body, counting as it comes.
-    async fn receive<B>(&self, body: B) -> Result<session::Body, Failure>
-    where
-        B: http_body::Body + Send,
-        B::Data: Send,
-    {
-        let limit = self.core.max_payload();
-        let receive = async {
-            let mut body = std::pin::pin!(body);
-            let mut received = BytesMut::new();
-            while let Some(frame) = body.frame().await {
-                let Ok(frame) = frame else {
-                    return Err(Failure::Cut);
-                };
-                if let Ok(mut data) = frame.into_data() {
-                    if received.len() + data.remaining() > limit {
-                        return Ok(session::Body::TooLarge);
-                    }
-                    while data.has_remaining() {
-                        let chunk = data.chunk();
-                        received.extend_from_slice(chunk);
-                        let taken = chunk.len();
-                        data.advance(taken);
-                    }
-                }
-            }
-            Ok(session::Body::Complete(received.freeze()))
-        };
-        let timeout = self.options.body_timeout;
-        match tokio::time::timeout(timeout, receive).await {
-            Ok(received) => received,
-            Err(_) => Err(Failure::Status(StatusCode::REQUEST_TIMEOUT)),
-        }
-    }
-
     async fn pass_gate(&self, exchange: &Exchange) -> Result<(), Failure> {
         if self.core.is_stopping() {
             return Err(Failure::Status(StatusCode::SERVICE_UNAVAILABLE));
@@ -460,14 +342,6 @@ impl fmt::Debug for Door {
     }
 }
 
-fn conclude(verdict: Verdict) -> Result<Response<Body>, Failure> {
-    match verdict {
-        Verdict::Ok => Ok(respond::ok()),
-        Verdict::Rejected => Err(Failure::Status(StatusCode::BAD_REQUEST)),
-        Verdict::Cut => Err(Failure::Cut),
-    }
-}
-
 /// Checks the request for a WebSocket (RFC 6455 section 4.2.1) and makes its response.
 fn prepare_upgrade(parts: &mut Parts) -> Result<(OnUpgrade, Response<Body>), Failure> {
     let version = parts.headers.get(SEC_WEBSOCKET_VERSION);
@@ -506,16 +380,6 @@ fn origin_is_valid(headers: &HeaderMap) -> bool {
             .iter()
             .all(|byte| *byte == b'\t' || *byte >= b' ')
     })
-}
-
-fn is_octet_stream(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or("");
-    kind.split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/octet-stream"))
 }
 
 fn address(parts: &Parts) -> Option<std::net::SocketAddr> {

@@ -15,7 +15,8 @@
 //! # Invariants
 //!
 //! - The thread's context is always at a message boundary when it is put back.
-//! - A declared length never allocates more than the message limit.
+//! - A declared length allocates nothing: a frame is collected as it arrives, and the decoder, which
+//!   makes room for all of a frame at once, sees it when it is whole.
 //!
 //! # Not here
 //!
@@ -82,8 +83,10 @@ pub(crate) struct Reader {
 struct Private {
     context: WebSocketContext,
     boundary: Boundary,
-    /// What was read from the stream and not yet given to the context.
+    /// Whole frames that were not yet given to the context.
     leftover: Vec<u8>,
+    /// Behind them, the frame that is arriving.
+    partial: Vec<u8>,
     /// A turn ended before all messages were handled, be they in `leftover` or in the context.
     unfinished: bool,
 }
@@ -127,6 +130,7 @@ impl Reader {
                 context: self.context(),
                 boundary: Boundary::default(),
                 leftover: Vec::new(),
+                partial: Vec::new(),
                 unfinished: false,
             };
             return self.feed_private(Box::new(private), input, control, each);
@@ -142,6 +146,7 @@ impl Reader {
                     context,
                     boundary,
                     leftover: rest.to_vec(),
+                    partial: Vec::new(),
                     unfinished: true,
                 }));
             }
@@ -156,18 +161,23 @@ impl Reader {
         control: &mut Vec<u8>,
         each: impl FnMut(Incoming) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        private.boundary.scan(input);
-        let joined;
-        let mut rest = if private.leftover.is_empty() {
-            input
-        } else {
-            let mut bytes = std::mem::take(&mut private.leftover);
-            bytes.extend_from_slice(input);
-            joined = bytes;
-            &joined
-        };
+        let whole_bytes = private.boundary.scan(input).whole_bytes();
+        let (whole, partial) = input.split_at_checked(whole_bytes).unwrap_or((input, &[]));
+        let mut joined = std::mem::take(&mut private.leftover);
+        let mut rest = whole;
+        if !whole.is_empty() {
+            joined.append(&mut std::mem::take(&mut private.partial));
+        }
+        if !joined.is_empty() {
+            joined.extend_from_slice(whole);
+            rest = &joined;
+        }
+        private.partial.extend_from_slice(partial);
         match read_messages(&mut private.context, &mut rest, control, each)? {
             Stop::Drained if private.boundary.is_whole() => {}
+            Stop::Drained if private.boundary.is_over(self.max_message_bytes) => {
+                return Err(ReadError::TooBig);
+            }
             Stop::Drained => {
                 private.unfinished = false;
                 self.private = Some(private);
@@ -359,6 +369,31 @@ mod tests {
     }
 
     #[test]
+    fn a_declared_length_makes_no_room() {
+        let mut reader = Reader::new(1_000_000);
+        let header = [
+            0x82, 0xff, 0, 0, 0, 0, 0, 0x0f, 0x42, 0x40, 0, 0, 0, 0, 1, 2,
+        ];
+        assert!(feed(&mut reader, &header).unwrap().0.is_empty());
+        let private = reader.private.as_ref().unwrap();
+        assert_eq!(private.partial, header, "the decoder has seen none of it");
+        assert!(private.partial.capacity() < 1000);
+    }
+
+    #[test]
+    fn what_arrives_before_a_frame_over_the_limit_still_counts() {
+        let mut reader = Reader::new(10);
+        let mut seen = 0;
+        let mut input = frame(0x81, b"a");
+        input.extend([0x82, 0xfe, 1, 0, 0, 0, 0, 0]);
+        let result = reader.feed(&input, &mut Vec::new(), |_| {
+            seen += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!((result, seen), (Err(ReadError::TooBig), 1));
+    }
+
+    #[test]
     fn text_that_is_not_utf8_is_refused() {
         let mut reader = Reader::new(1000);
         let result = feed(&mut reader, &frame(0x81, &[0xff, 0xfe]));
@@ -404,8 +439,13 @@ mod tests {
             cuts in prop::collection::vec(1_usize..200, 1..20),
         ) {
             let mut input: Vec<u8> = Vec::new();
-            for payload in &payloads {
-                input.extend(frame(0x81, payload.as_bytes()));
+            for (index, payload) in payloads.iter().enumerate() {
+                let (head, tail) = payload.split_at(payload.len() / 2);
+                match index % 3 {
+                    0 => input.extend(frame(0x81, payload.as_bytes())),
+                    1 => input.extend([frame(0x01, head.as_bytes()), frame(0x80, tail.as_bytes())].concat()),
+                    _ => input.extend([frame(0x89, b"p"), frame(0x81, payload.as_bytes())].concat()),
+                }
             }
             let mut reader = Reader::new(1000);
             let (mut seen, mut rest, mut cut) = (Vec::new(), input.as_slice(), cuts.iter().cycle());

@@ -10,6 +10,7 @@ const MASKED: u8 = 0x80;
 pub(super) struct Boundary {
     header: [u8; 14],
     header_len: u8,
+    payload_len: u64,
     payload_left: u64,
     in_fragments: bool,
 }
@@ -19,6 +20,7 @@ pub(super) struct Boundary {
 pub(super) struct Scanned {
     plain: bool,
     whole: bool,
+    whole_bytes: usize,
 }
 
 impl Scanned {
@@ -26,22 +28,34 @@ impl Scanned {
     pub(super) const fn only_whole_messages(self) -> bool {
         self.plain && self.whole
     }
+
+    /// How much of the piece belongs to frames that end in it; behind that a frame only begins or
+    /// goes on.
+    pub(super) const fn whole_bytes(self) -> usize {
+        self.whole_bytes
+    }
 }
 
 impl Boundary {
     /// Moves on over `input`.
     pub(super) fn scan(&mut self, mut input: &[u8]) -> Scanned {
         let mut plain = self.is_whole();
+        let len = input.len();
+        let mut whole_bytes = 0;
         loop {
             let skip = usize::try_from(self.payload_left)
                 .unwrap_or(usize::MAX)
                 .min(input.len());
             self.payload_left -= skip as u64;
             input = input.get(skip..).unwrap_or_default();
+            if self.header_len == 0 && self.payload_left == 0 {
+                whole_bytes = len - input.len();
+            }
             let Some((&byte, rest)) = input.split_first() else {
                 return Scanned {
                     plain,
                     whole: self.is_whole(),
+                    whole_bytes,
                 };
             };
             input = rest;
@@ -60,6 +74,11 @@ impl Boundary {
         self.header_len == 0 && self.payload_left == 0 && !self.in_fragments
     }
 
+    /// Whether the frame that is arriving says that it holds more than `max` bytes.
+    pub(super) const fn is_over(&self, max: usize) -> bool {
+        self.payload_left > 0 && self.payload_len > max as u64
+    }
+
     const fn header_needed(&self) -> usize {
         if self.header_len < 2 {
             return 2;
@@ -76,11 +95,12 @@ impl Boundary {
     /// Starts the payload; says whether the frame is a whole data message.
     fn end_header(&mut self) -> bool {
         let [first, second, b0, b1, b2, b3, b4, b5, b6, b7, ..] = self.header;
-        self.payload_left = match second & 0x7f {
+        self.payload_len = match second & 0x7f {
             126 => u64::from(u16::from_be_bytes([b0, b1])),
             127 => u64::from_be_bytes([b0, b1, b2, b3, b4, b5, b6, b7]),
             len => u64::from(len),
         };
+        self.payload_left = self.payload_len;
         self.header_len = 0;
         let (opcode, fin) = (first & 0xf, first & FIN != 0);
         if opcode < 8 {

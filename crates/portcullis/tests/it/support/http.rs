@@ -113,6 +113,24 @@ impl Response {
     }
 }
 
+/// The head of the answer to a handshake by WebSocket.
+pub(crate) async fn upgrade_head(mut io: BoxIo, target: &str) -> Response {
+    io.write_all(&upgrade_request(target, &[])).await.unwrap();
+    read_head(&mut io, &mut BytesMut::new()).await.unwrap()
+}
+
+/// A request for a WebSocket, with the sample key of RFC 6455 section 1.2.
+pub(super) fn upgrade_request(target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut all = vec![
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    all.extend_from_slice(headers);
+    request("GET", target, &all, b"")
+}
+
 /// The bytes of one request.
 pub(crate) fn request(
     method: &str,

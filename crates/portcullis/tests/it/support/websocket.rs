@@ -4,7 +4,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::BoxIo;
-use super::http::{Response, read_head, request};
+use super::http::{Response, read_head, upgrade_request};
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
@@ -25,15 +25,9 @@ impl WebSocket {
         target: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Response> {
-        let mut all = vec![
-            ("Connection", "Upgrade"),
-            ("Upgrade", "websocket"),
-            ("Sec-WebSocket-Version", "13"),
-            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ];
-        all.extend_from_slice(headers);
-        let head = request("GET", target, &all, b"");
-        io.write_all(&head).await.unwrap();
+        io.write_all(&upgrade_request(target, headers))
+            .await
+            .unwrap();
         let mut buffer = BytesMut::new();
         let mut response = read_head(&mut io, &mut buffer).await.unwrap();
         if response.status == 101 {

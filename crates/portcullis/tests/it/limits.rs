@@ -1,0 +1,99 @@
+//! What a port of one's own takes from strangers: heads and bodies within bounds and within time.
+
+use std::time::Duration;
+
+use portcullis::Server;
+
+use crate::support::http::{POLLING, request};
+use crate::support::{MemoryServer, TestServer, public};
+
+#[tokio::test]
+async fn a_head_that_is_too_large_or_no_head_at_all_is_refused() {
+    let server = TestServer::start(public(|_| {})).await;
+    let long = "x".repeat(20_000);
+    let large_header = request("GET", POLLING, &[("X-Large", &long)], b"");
+    let long_target = request("GET", &format!("{POLLING}&x={long}"), &[], b"");
+    let names: Vec<String> = (0..70).map(|number| format!("X-{number}")).collect();
+    let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    let many_headers = request("GET", POLLING, &headers, b"");
+    for (what, bytes, statuses) in [
+        ("a large header", &large_header[..], &[431][..]),
+        ("a long target", &long_target, &[414, 431]),
+        ("many headers", &many_headers, &[431]),
+        ("no HTTP", b"\x16\x03\x01 hello\r\n\r\n", &[400]),
+    ] {
+        let response = server.http().await.exchange(bytes).await;
+        assert!(statuses.contains(&response.status), "{what}: {response:?}");
+    }
+    let just_fits = "x".repeat(10_000);
+    let response = server
+        .http()
+        .await
+        .get_with(POLLING, &[("X-Large", &just_fits)])
+        .await;
+    assert_eq!(response.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_dawdles_ends_its_connection_after_ten_seconds() {
+    let server = TestServer::start(public(|_| {})).await;
+    let start = tokio::time::Instant::now();
+    let mut http = server.http().await;
+    http.send(b"GET / HTTP/1.1\r\nHost: loc").await;
+    let answer = http.rest().await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+        "{answer}"
+    );
+    assert!(
+        start.elapsed() >= Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_dawdles_is_refused_and_ends_its_session() {
+    let mut server = MemoryServer::start(public(|_| {})).await;
+    let mut http = server.http();
+    let session = http.join().await;
+    let head = format!("POST {session} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n40");
+    let start = tokio::time::Instant::now();
+    let refused = http.exchange(head.as_bytes()).await;
+    assert_eq!(refused.status, 408);
+    assert_eq!(start.elapsed().as_secs(), 15);
+    let mut http = server.http();
+    assert_eq!(http.get(&session).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_body_or_a_message_beyond_the_limit_is_refused() {
+    let builder = public(|_| {}).max_payload(1000);
+    let mut server = MemoryServer::start(builder).await;
+    let (mut polling, mut posting) = (server.http(), server.http());
+    let session = polling.join().await;
+    let event = |len: usize| format!(r#"420["{}"]"#, "x".repeat(len - 7));
+    assert_eq!(posting.post(&session, &event(1000)).await.status, 200);
+    assert_eq!(posting.post(&session, &event(1001)).await.status, 413);
+
+    let mut client = server.client().await;
+    client.send(&event(1000)).await;
+    assert!(client.sync().await.is_empty());
+    // The end may come while the message is still being sent.
+    let _ = client.try_send(&event(1001)).await;
+    assert!(client.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_that_names_it() {
+    let listener = Server::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let error = Server::bind(address).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on {address}"));
+    assert!(std::error::Error::source(&error).is_some());
+}

@@ -1,0 +1,135 @@
+//! The end of a server: told to everyone, waited for, and leaving nothing behind.
+
+use std::future::ready;
+
+use portcullis::DisconnectReason;
+use portcullis::gateway::Registrar;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::http::{POLLING, WEBSOCKET};
+use crate::support::{Client, Journal, TestServer, patiently, public};
+
+fn farewells(r: &mut Registrar, journal: &Journal) {
+    let journal = journal.clone();
+    r.on_disconnect(move |reason: DisconnectReason| {
+        journal.note(reason.as_str());
+        ready(())
+    });
+}
+
+#[tokio::test]
+async fn the_signal_ends_every_session_and_frees_the_port() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let mut server = TestServer::start(public(move |r| farewells(r, &notes))).await;
+    let client = server.client().await;
+    let (mut polling, idle) = (server.http().await, server.http().await);
+    let session = polling.join().await;
+    server.stop();
+    let ((), (), answer) = tokio::join!(server.stopped(), client.gone(), polling.get(&session));
+    assert!(
+        answer.text() == "1" || answer.status == 400,
+        "the waiting poll is answered: {answer:?}"
+    );
+    assert_eq!(journal.lines(), ["server shutting down"; 2]);
+    assert_eq!(server.server.sessions(), 0);
+    TcpListener::bind(server.address).await.unwrap();
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_client_is_not_told_to_stay_away() {
+    let server = TestServer::start(public(|_| {})).await;
+    let mut client = server.client().await;
+    let (packets, ()) = tokio::join!(
+        async {
+            let packets = client.rest().await;
+            drop(client);
+            packets
+        },
+        patiently(server.server.close())
+    );
+    assert!(packets.is_empty(), "no disconnect packet: {packets:?}");
+}
+
+#[tokio::test]
+async fn no_session_opens_once_the_end_has_begun() {
+    let (journal, gate) = (Journal::default(), CancellationToken::new());
+    let (notes, opened) = (journal.clone(), gate.clone());
+    let server = TestServer::start(public(move |r| {
+        r.on_disconnect(move |_: DisconnectReason| {
+            notes.note("leaving");
+            let opened = opened.clone();
+            async move { opened.cancelled().await }
+        });
+    }))
+    .await;
+    let client = server.client().await;
+    let mut http = server.http().await;
+    assert_eq!(
+        http.get("/socket.io/").await.status,
+        400,
+        "it is kept alive"
+    );
+    let ((), ()) = tokio::join!(server.close([client]), async {
+        journal.wait_for("leaving").await;
+        assert_eq!(http.get(POLLING).await.status, 503);
+        let head = crate::support::http::upgrade_head(
+            Box::new(
+                tokio::net::TcpStream::connect(server.address)
+                    .await
+                    .unwrap(),
+            ),
+            WEBSOCKET,
+        );
+        assert_eq!(head.await.status, 503);
+        gate.cancel();
+    });
+    assert_eq!(http.get(POLLING).await.status, 503);
+    assert_eq!(server.server.sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_server_may_be_closed_twice_and_by_several() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let server = TestServer::start(public(move |r| farewells(r, &notes))).await;
+    let client = server.client().await;
+    let other = server.server.clone();
+    let ((), ()) = tokio::join!(server.close([client]), patiently(other.close()));
+    patiently(server.server.close()).await;
+    assert_eq!(journal.lines(), ["server shutting down"]);
+}
+
+#[tokio::test]
+async fn a_connection_without_a_session_does_not_hold_up_the_end() {
+    let mut server = TestServer::start(public(|_| {})).await;
+    let _silent = server.http().await;
+    let mut half = server.http().await;
+    half.send(b"GET / HT").await;
+    let mut kept_alive = server.http().await;
+    assert_eq!(kept_alive.get("/").await.status, 404);
+    server.stop();
+    server.stopped().await;
+    assert!(kept_alive.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_is_connecting_is_let_go_without_a_farewell() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let server = TestServer::start(public(move |r| {
+        farewells(r, &notes);
+        r.on_connect(move || {
+            notes.note("connecting");
+            std::future::pending::<()>()
+        });
+    }))
+    .await;
+    let mut client = Client::open(server.address).await;
+    client.send("40").await;
+    journal.wait_for("connecting").await;
+    server.close([client]).await;
+    assert_eq!(journal.lines(), ["connecting"]);
+}
