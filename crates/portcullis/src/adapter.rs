@@ -217,6 +217,10 @@ impl AdapterError {
 ///
 /// One adapter serves all namespaces of a server. Guarantee asked of it: at most once, in order
 /// per node and namespace, nothing across namespaces. Methods without a future must not block.
+///
+/// For every opening of a room or a namespace there is one closing. Where they follow each other
+/// closely, on several threads, they may be heard in another order than they happened in: count
+/// them, or ask [`LocalNode::has_room`].
 pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     /// Joins the cluster. What comes from other nodes is applied to `node` from now on.
     fn start(&self, node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>>;

@@ -19,8 +19,7 @@ mod local_node;
 mod operations;
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use portcullis_socketio::ids::{NamespacePath, Room};
@@ -184,10 +183,10 @@ impl BroadcastOperator {
         Ok(())
     }
 
-    fn cluster(&self) -> Result<&Cluster, EmitError> {
+    fn cluster(&self) -> Result<Arc<Cluster>, EmitError> {
         self.slot
             .get()
-            .filter(|cluster| !cluster.is_stopped.load(Ordering::Relaxed))
+            .and_then(Weak::upgrade)
             .ok_or(EmitError::NotServing)
     }
 }

@@ -17,6 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -166,7 +167,10 @@ async fn connection<S, B>(
     // HTTP has no deadline for writing, and a peer with a full buffer acknowledges for ever.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begun = Arc::clone(&has_begun);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        begun.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(RemoteAddress(address));
         let (door, mut fallback) = (Arc::clone(&door), fallback.clone());
         async move {
@@ -189,6 +193,10 @@ async fn connection<S, B>(
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = stopping.cancelled() => {
+            if !has_begun.load(Ordering::Relaxed) {
+                // hyper would wait for a first request, which browsers connect ahead of.
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }

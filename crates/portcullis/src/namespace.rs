@@ -31,8 +31,8 @@ mod socket;
 mod table;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
 
 use foldhash::fast::RandomState;
 use futures_core::future::BoxFuture;
@@ -110,7 +110,7 @@ pub(crate) struct Namespace {
     next_ack: AtomicU64,
     limits: NamespaceLimits,
     watcher: Arc<dyn Watcher>,
-    cluster: Weak<OnceLock<Cluster>>,
+    cluster: ClusterSlot,
     /// Clients in it or asking for it, if it was made on demand.
     users: AtomicUsize,
 }
@@ -143,7 +143,7 @@ impl Namespace {
         params: Params,
         limits: NamespaceLimits,
         watcher: Arc<dyn Watcher>,
-        cluster: Weak<OnceLock<Cluster>>,
+        cluster: ClusterSlot,
     ) -> Self {
         Self {
             path,
@@ -195,7 +195,7 @@ impl Namespace {
 
     /// The server that the namespace belongs to; empty once the server is gone.
     pub(crate) fn cluster(&self) -> ClusterSlot {
-        self.cluster.upgrade().unwrap_or_default()
+        Arc::clone(&self.cluster)
     }
 
     pub(crate) fn has_room(&self, room: &Room) -> bool {

@@ -8,13 +8,13 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tower_service::Service;
@@ -25,7 +25,7 @@ use crate::adapter::Adapter;
 use crate::broadcast::Emitter;
 use crate::handshake::Door;
 use crate::listener::{self, NotFound, ServeError};
-use crate::namespace::ClusterSlot;
+use crate::namespace::{Cluster, ClusterSlot};
 use crate::tasks::Tasks;
 
 /// A Socket.IO server. Cheap to clone; clones are the same server.
@@ -35,6 +35,8 @@ pub struct Server(Arc<Shared>);
 struct Shared {
     door: Arc<Door>,
     slot: ClusterSlot,
+    /// Lent to emitters until the server has closed.
+    cluster: Mutex<Option<Arc<Cluster>>>,
     adapter: Arc<dyn Adapter>,
     tasks: Tasks,
 }
@@ -108,7 +110,10 @@ impl Server {
     /// [`RemoteAddress`](crate::handshake::RemoteAddress) into its requests.
     #[must_use]
     pub fn service(&self) -> SocketService {
-        SocketService(Arc::clone(&self.0.door))
+        SocketService {
+            door: Arc::clone(&self.0.door),
+            server: Some(self.clone()),
+        }
     }
 
     /// The way to the sockets of a namespace.
@@ -139,9 +144,7 @@ impl Server {
     pub async fn close(&self) {
         self.0.door.core.shut_down();
         self.0.tasks.finished().await;
-        if let Some(cluster) = self.0.slot.get() {
-            cluster.is_stopped.store(true, Ordering::Relaxed);
-        }
+        drop(self.0.cluster.lock().take());
         self.0.adapter.close().await;
         self.0.tasks.stop_services();
     }
@@ -163,11 +166,16 @@ impl fmt::Debug for Server {
 
 /// A server as a tower service. See [`Server::service`].
 #[derive(Debug, Clone)]
-pub struct SocketService(Arc<Door>);
+pub struct SocketService {
+    door: Arc<Door>,
+    /// Whose tasks flush and ping: they must run for as long as this is mounted.
+    #[expect(dead_code, reason = "held for its drop")]
+    server: Option<Server>,
+}
 
 impl SocketService {
     pub(crate) const fn new(door: Arc<Door>) -> Self {
-        Self(door)
+        Self { door, server: None }
     }
 }
 
@@ -185,7 +193,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let door = Arc::clone(&self.0);
+        let door = Arc::clone(&self.door);
         Box::pin(async move { Ok(door.handle(request).await) })
     }
 }

@@ -273,7 +273,7 @@ impl Session {
         self.connection.set_mailbox(None);
         self.connection
             .with_outbox(|outbox| outbox.set_sink(probe.sink()));
-        self.transport = Transport::WebSocket(probe);
+        self.transport = Transport::WebSocket(probe.carry());
         metrics::counter!("portcullis_upgrades_total").increment(1);
         // Frames that came behind the upgrade are still to be read.
         self.connection.wake();

@@ -241,8 +241,9 @@ impl Emitter {
     ) -> Result<ServerSideAnswers, EmitError> {
         let payload = Arc::new(server_side_payload(event, args)?);
         let operator = self.all();
-        let adapter = &operator.cluster()?.adapter;
-        Ok(adapter
+        let cluster = operator.cluster()?;
+        Ok(cluster
+            .adapter
             .server_side_emit_with_ack(&self.namespace, payload, timeout)
             .await)
     }

@@ -1,7 +1,7 @@
 //! The responses of an engine, and nothing that decides which.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use portcullis_engineio::Rejection;
@@ -37,6 +37,16 @@ pub(crate) fn payload(body: Bytes) -> Response<Body> {
 /// The answer to a POST.
 pub(crate) fn ok() -> Response<Body> {
     text("text/html", "ok")
+}
+
+/// The answer to another version of WebSocket (RFC 6455 section 4.4, RFC 9110 section 15.5.22).
+pub(crate) fn upgrade_required() -> Response<Body> {
+    let mut response = empty(StatusCode::UPGRADE_REQUIRED);
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
 }
 
 /// A refused request, in the form that its transport expects.

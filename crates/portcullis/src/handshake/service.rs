@@ -86,6 +86,7 @@ impl Door {
                     .insert(CONNECTION, HeaderValue::from_static("close"));
                 response
             }
+            Err(Failure::Status(StatusCode::UPGRADE_REQUIRED)) => respond::upgrade_required(),
             Err(Failure::Status(status)) => respond::empty(status),
             Err(Failure::Rejected(rejection)) => {
                 let code = rejection.code();

@@ -265,6 +265,16 @@ mod tests {
         assert_eq!(table.len(), 0);
     }
 
+    #[test]
+    fn whoever_is_called_with_an_answer_may_use_the_table() {
+        let table = Arc::new(AckTable::default());
+        let inner = Arc::clone(&table);
+        let answer = Box::new(move |_| inner.forget(AckId::from(7)));
+        table.expect_each(AckId::from(7), [id(1), id(2)], answer);
+        table.resolve(AckId::from(7), &id(1), Args::empty());
+        assert_eq!(table.len(), 0);
+    }
+
     #[tokio::test]
     async fn nobody_to_ask_is_an_empty_answer_at_once() {
         let table = AckTable::default();

@@ -1,7 +1,6 @@
 //! What a running server lends to those who address its sockets.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::Namespaces;
 use crate::adapter::Adapter;
@@ -11,9 +10,8 @@ use crate::adapter::Adapter;
 pub(crate) struct Cluster {
     pub(crate) namespaces: Arc<Namespaces>,
     pub(crate) adapter: Arc<dyn Adapter>,
-    /// The server has closed: nobody can be reached any more.
-    pub(crate) is_stopped: AtomicBool,
 }
 
-/// Filled when the server is built; emitters may be older.
-pub(crate) type ClusterSlot = Arc<OnceLock<Cluster>>;
+/// Filled when the server is built; emitters may be older. The server owns what is in it until it
+/// closes: gateways keep emitters, and would keep themselves alive with them.
+pub(crate) type ClusterSlot = Arc<OnceLock<Weak<Cluster>>>;

@@ -8,8 +8,8 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock, Weak};
 
 use foldhash::fast::RandomState;
 use futures_core::future::BoxFuture;
@@ -20,7 +20,7 @@ use portcullis_socketio::codec::Codec;
 use portcullis_socketio::ids::NamespacePath;
 
 use super::pattern::{Params, Pattern};
-use super::{Cluster, ClusterSlot, Dispatch, Namespace, NamespaceLimits, Watcher};
+use super::{ClusterSlot, Dispatch, Namespace, NamespaceLimits, Watcher};
 use crate::handshake::Handshake;
 
 /// Decides whether a namespace may come into being.
@@ -40,7 +40,7 @@ pub(crate) struct Namespaces {
     codec: Codec,
     limits: NamespaceLimits,
     watcher: Arc<dyn Watcher>,
-    cluster: Weak<OnceLock<Cluster>>,
+    cluster: ClusterSlot,
     cleanup: bool,
     parents: Vec<(Kind, Arc<dyn Dispatch>)>,
     open: RwLock<HashMap<NamespacePath, Entry, RandomState>>,
@@ -71,7 +71,7 @@ impl Namespaces {
             codec,
             limits,
             watcher,
-            cluster: Arc::downgrade(cluster),
+            cluster: Arc::clone(cluster),
             cleanup,
             parents: Vec::new(),
             open: RwLock::default(),
@@ -169,7 +169,7 @@ impl Namespaces {
         dispatch: Arc<dyn Dispatch>,
         params: Params,
     ) -> Arc<Namespace> {
-        let (watcher, cluster) = (Arc::clone(&self.watcher), self.cluster.clone());
+        let (watcher, cluster) = (Arc::clone(&self.watcher), Arc::clone(&self.cluster));
         let (codec, limits) = (self.codec, self.limits);
         Arc::new(Namespace::new(
             path, codec, dispatch, params, limits, watcher, cluster,

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::HeaderMap;
+use parking_lot::Mutex;
 use portcullis_engineio::{SessionId, Timing, Transports};
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
@@ -450,15 +450,16 @@ impl ServerBuilder {
             options: self.http,
             accept: Box::new(Clients(Arc::new(gate))),
         });
-        // The slot is this builder's own, and a builder builds once.
-        let _ = self.slot.set(Cluster {
+        let cluster = Arc::new(Cluster {
             namespaces,
             adapter: Arc::clone(&self.adapter),
-            is_stopped: AtomicBool::new(false),
         });
+        // The slot is this builder's own, and a builder builds once.
+        let _ = self.slot.set(Arc::downgrade(&cluster));
         Ok(Server(Arc::new(Shared {
             door,
             slot: self.slot,
+            cluster: Mutex::new(Some(cluster)),
             adapter: self.adapter,
             tasks,
         })))

@@ -64,6 +64,12 @@ impl Limits {
     pub(crate) fn tick(&self) -> Duration {
         wheel::tick_for(self.timing.ping_interval, self.timing.ping_timeout)
     }
+
+    /// When to look at what is due at `deadline`: from one tick before it on, so that neither the
+    /// wheel's coarseness nor a late wake-up makes it late.
+    fn visit_for(&self, deadline: Instant) -> Instant {
+        deadline.checked_sub(self.tick()).unwrap_or(deadline)
+    }
 }
 
 /// The shared part of one session.
@@ -174,7 +180,7 @@ impl Connection {
 
     /// Pings, or ends what did not answer; says when to look again.
     ///
-    /// The wheel comes up to one tick early, and what falls due within that tick is due now.
+    /// The wheel comes around a tick before its time, and what falls due within a tick is due now.
     pub(crate) fn beat(self: &Arc<Self>, now: Instant) -> Option<Instant> {
         let timing = &self.limits.timing;
         let horizon = now + self.limits.tick();
@@ -200,7 +206,7 @@ impl Connection {
             let next = state
                 .join_deadline
                 .map_or(next, |deadline| deadline.min(next));
-            (beat.is_some(), next)
+            (beat.is_some(), self.limits.visit_for(next))
         };
         if ping {
             self.send(&Frame::ping(), false);
@@ -212,9 +218,10 @@ impl Connection {
     pub(crate) fn first_visit(&self) -> Instant {
         let state = self.state.lock();
         let ping = state.heartbeat.deadline();
-        state
+        let first = state
             .join_deadline
-            .map_or(ping, |deadline| deadline.min(ping))
+            .map_or(ping, |deadline| deadline.min(ping));
+        self.limits.visit_for(first)
     }
 
     /// Writes what waits, if the stream is one that anybody may write to.

@@ -61,7 +61,8 @@ impl Core {
             timing: options.timing,
             outbox: options.outbox,
         });
-        let (tick, origin) = (limits.tick(), Instant::now());
+        // Twice a tick, so that there is a whole turn of the wheel between early and late.
+        let (tick, origin) = (limits.tick() / 2, Instant::now());
         let shards: Box<[_]> = (0..shards.max(1))
             .map(|_| Arc::new(Shard::new(Wheel::new(tick, origin))))
             .collect();
@@ -231,7 +232,7 @@ impl fmt::Debug for Core {
 /// Turns one shard's wheel until the task is dropped.
 async fn beat(shard: Arc<Shard>, tick: Duration) {
     let mut ticks = tokio::time::interval(tick);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
         turn(|| shard.tick(Instant::now()));

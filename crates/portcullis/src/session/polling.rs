@@ -111,8 +111,12 @@ impl PollingTransport {
         }
     }
 
-    /// The next thing that happened, if any.
+    /// The next thing that happened, if any. Requests come before the body of an earlier one: a
+    /// poll and a goodbye that were sent together are taken in that order.
     pub(crate) fn poll_happened(&mut self, cx: &mut Context<'_>) -> Option<Happened> {
+        if let Poll::Ready(Some(request)) = self.mailbox.poll_recv(cx) {
+            return Some(Happened::Request(request));
+        }
         if let Some(post) = &mut self.post
             && let Poll::Ready(body) = Pin::new(&mut post.body).poll(cx)
         {
@@ -124,10 +128,7 @@ impl PollingTransport {
             self.waiting = None;
             return Some(Happened::PollAborted);
         }
-        match self.mailbox.poll_recv(cx) {
-            Poll::Ready(Some(request)) => Some(Happened::Request(request)),
-            Poll::Ready(None) | Poll::Pending => None,
-        }
+        None
     }
 
     /// A poll came; the machine judges it next.

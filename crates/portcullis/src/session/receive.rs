@@ -88,6 +88,8 @@ impl Session {
     }
 
     fn receive_requests(&mut self, now: Instant, cx: &mut Context<'_>) {
+        // First the WebSocket: a request that was sent after the upgrade must find it done.
+        self.receive_probe(now, cx);
         while let Transport::Polling(polling) = &mut self.transport {
             let Some(happened) = polling.poll_happened(cx) else {
                 break;
@@ -129,7 +131,7 @@ impl Session {
                 let max_payload = self.core.max_payload();
                 let probe = WebSocketTransport::new(stream, read_ahead, max_payload, false);
                 if self.machine.handle_probe_opened(now) {
-                    polling.probe = Some(probe);
+                    polling.probe = Some(probe.probing());
                 } else {
                     // The first WebSocket is not affected.
                     self.core.spawn(probe.go_away());

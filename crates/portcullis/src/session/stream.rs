@@ -105,6 +105,21 @@ impl Stream {
         }
     }
 
+    /// As [`Self::poll_read`], and finds what the runtime has not been told of yet. Costs a system
+    /// call where there is nothing.
+    pub(crate) fn poll_read_eagerly(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Self::Tcp(stream) = self
+            && let Ok(count) = (&*socket2::SockRef::from(&**stream)).read(buffer)
+        {
+            return Poll::Ready(Ok(count));
+        }
+        self.poll_read(cx, buffer)
+    }
+
     /// Appends to what [`Self::poll_flush`] writes.
     pub(crate) fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {

@@ -36,6 +36,9 @@ pub(crate) struct WebSocketTransport {
     base64: bool,
     /// A close frame has been queued: there must not be a second one (RFC 6455 section 5.5.1).
     close_sent: bool,
+    /// It does not carry the session yet, and requests that were sent after its packets must not
+    /// overtake them.
+    is_probe: bool,
 }
 
 /// How reading a WebSocket ended.
@@ -57,7 +60,20 @@ impl WebSocketTransport {
             read_ahead,
             base64,
             close_sent: false,
+            is_probe: false,
         }
+    }
+
+    /// Reads eagerly until [`Self::carry`].
+    pub(crate) const fn probing(mut self) -> Self {
+        self.is_probe = true;
+        self
+    }
+
+    /// It carries the session from now on.
+    pub(crate) const fn carry(mut self) -> Self {
+        self.is_probe = false;
+        self
     }
 
     /// The sink that goes with the stream.
@@ -98,7 +114,12 @@ impl WebSocketTransport {
         with_scratch(|scratch| {
             let mut taken = 0;
             loop {
-                let count = match ready!(self.stream.poll_read(cx, scratch)) {
+                let read = if self.is_probe {
+                    self.stream.poll_read_eagerly(cx, scratch)
+                } else {
+                    self.stream.poll_read(cx, scratch)
+                };
+                let count = match ready!(read) {
                     Ok(0) => return Poll::Ready(End::Eof),
                     Ok(count) => count,
                     Err(_) => return Poll::Ready(End::Io),

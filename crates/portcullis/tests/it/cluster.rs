@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use portcullis::adapter::{Envelope, Flags, Target};
 use portcullis::gateway::{Data, Registrar, Reply};
 use portcullis::socketio::args::Args;
@@ -14,7 +15,7 @@ use portcullis::{AckError, BroadcastOperator, DisconnectReason, Emitter, Socket}
 
 use crate::support::bus::{Bus, Station};
 use crate::support::http::WEBSOCKET;
-use crate::support::{Client, Journal, TestServer, public};
+use crate::support::{Client, Journal, TestServer, public, tcp};
 
 /// One node of a test's cluster.
 struct Node {
@@ -229,9 +230,7 @@ async fn a_fetched_socket_tells_data_and_rooms_and_no_secret_of_its_handshake() 
     };
     let near = Node::join(&bus, |_| {}).await;
     let far = Node::join(&bus, set_data).await;
-    let stream = tokio::net::TcpStream::connect(far.server.address)
-        .await
-        .unwrap();
+    let stream = tcp(far.server.address).await;
     let headers = [
         ("Authorization", "Bearer hidden-1"),
         ("Cookie", "token=hidden-2"),
@@ -501,4 +500,36 @@ async fn a_node_says_what_it_has_to_whoever_asks_on_behalf_of_another() {
             .lines()
             .contains(&"publish /".to_owned())
     );
+}
+
+#[tokio::test]
+async fn an_adapter_hears_as_many_openings_of_a_busy_room_as_closings() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&kept);
+    let node = Node::join(&Bus::default(), move |r| {
+        r.on_connect(move |socket: Socket| {
+            keep.lock().push(socket);
+            std::future::ready(())
+        });
+    })
+    .await;
+    let _clients = [node.client().await, node.client().await];
+    let sockets: Vec<Socket> = kept.lock().drain(..).collect();
+    std::thread::scope(|threads| {
+        for socket in sockets {
+            threads.spawn(move || {
+                for _ in 0..5_000 {
+                    socket.join("x");
+                    socket.leave("x");
+                }
+            });
+        }
+    });
+    let lines = node.station.journal.lines();
+    let count = |line: &str| lines.iter().filter(|have| *have == line).count();
+    let opened = count(r#"room opened / "x""#);
+    assert!(opened > 0);
+    assert_eq!(opened, count(r#"room closed / "x""#));
+    let root = NamespacePath::root();
+    assert!(!node.station.node().has_room(&root, &Room::from("x")));
 }

@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use portcullis::gateway::{Ack, Data, EventError, Registrar, Reply};
 use portcullis::socketio::args::Args;
 use portcullis::{DisconnectReason, Socket};
@@ -308,4 +309,22 @@ async fn the_watcher_of_outgoing_events_sees_each_recipient_once_and_no_acks() {
         format!(r#"{} ["others",2]"#, b.id),
     ];
     assert_eq!(journal.lines(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attachments_belong_to_their_event_and_must_come_in_time() {
+    let mut server = MemoryServer::start(public(|r| {
+        r.on("len", async |Data(bytes): Data<Bytes>| Reply(bytes.len()));
+    }))
+    .await;
+    let mut client = server.client().await;
+    let event = r#"451-7["len",{"_placeholder":true,"num":0}]"#;
+    client.send(event).await;
+    client.send_binary(b"four").await;
+    assert_eq!(client.recv().await.as_deref(), Some("437[4]"));
+
+    let start = tokio::time::Instant::now();
+    client.send(event).await;
+    assert!(client.rest().await.is_empty());
+    assert_eq!(start.elapsed().as_secs(), 10);
 }

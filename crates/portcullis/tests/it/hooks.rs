@@ -9,7 +9,7 @@ use portcullis::gateway::Data;
 use portcullis::handshake::{Cookie, GateRefusal, IdError};
 use portcullis::{ServerBuilder, Socket};
 
-use crate::support::http::{POLLING, Response, WEBSOCKET};
+use crate::support::http::{POLLING, Response, WEBSOCKET, upgrade_head};
 use crate::support::websocket::WebSocket;
 use crate::support::{MemoryServer, public};
 
@@ -142,7 +142,7 @@ async fn initial_headers_come_once_and_the_others_with_every_response() {
     let rejected = http.get(&format!("{POLLING}&sid=nobody")).await;
     assert_eq!((rejected.status, headers(&rejected)), (400, [false, true]));
 
-    let head = crate::support::http::upgrade_head(server.connect(1024), WEBSOCKET).await;
+    let head = upgrade_head(server.connect(1024), WEBSOCKET).await;
     assert_eq!((head.status, headers(&head)), (101, [true, true]));
 }
 
@@ -158,7 +158,7 @@ async fn the_cookie_is_set_by_the_first_polling_response_only() {
     let session = format!("{POLLING}&sid={sid}");
     assert_eq!(http.post(&session, "40").await.header("set-cookie"), None);
     assert_eq!(http.get(&session).await.header("set-cookie"), None);
-    let head = crate::support::http::upgrade_head(server.connect(1024), WEBSOCKET).await;
+    let head = upgrade_head(server.connect(1024), WEBSOCKET).await;
     assert_eq!((head.status, head.header("set-cookie")), (101, None));
 }
 

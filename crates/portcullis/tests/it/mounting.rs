@@ -13,7 +13,7 @@ use portcullis::handshake::RemoteAddress;
 use portcullis::{Emitter, Server, Socket};
 
 use crate::support::http::{POLLING, WEBSOCKET};
-use crate::support::{Client, Http, Journal, MemoryServer, TestServer, public};
+use crate::support::{Client, Http, Journal, MemoryServer, TestServer, public, tcp};
 
 fn echo(r: &mut Registrar) {
     r.on("echo", async |Data(text): Data<String>| Reply(text));
@@ -105,6 +105,31 @@ async fn an_emitter_writes_to_a_tcp_stream_itself_whatever_server_accepted_it() 
 }
 
 #[tokio::test]
+async fn what_is_mounted_runs_on_when_the_application_keeps_nothing_else_of_it() {
+    let server = public(|r| {
+        r.on("tell", async |socket: Socket| {
+            socket.server().emit("told", &()).unwrap();
+        });
+    });
+    let service = server.build().await.unwrap().service();
+    let router = Router::new().route_service("/socket.io/", service);
+    let elsewhere = public(|_| {}).build().await.unwrap();
+    let mounted = TestServer::run(elsewhere, |listener, _| async {
+        axum::serve(listener, router).await.unwrap();
+    })
+    .await;
+    let mut clients = Vec::new();
+    // More than an emitter writes by itself.
+    for _ in 0..20 {
+        clients.push(mounted.client().await);
+    }
+    clients[0].emit(r#"["tell"]"#).await;
+    for client in &mut clients {
+        assert_eq!(client.event().await, r#"["told"]"#);
+    }
+}
+
+#[tokio::test]
 async fn the_peers_address_is_the_one_that_the_application_says() {
     let journal = Journal::default();
     let seen = journal.clone();
@@ -131,7 +156,7 @@ async fn the_peers_address_is_the_one_that_the_application_says() {
         server.serve_on(listener, stopped)
     })
     .await;
-    let stream = tokio::net::TcpStream::connect(own.address).await.unwrap();
+    let stream = tcp(own.address).await;
     let local = stream.local_addr().unwrap();
     let mut client = Client::open_over(Box::new(stream), WEBSOCKET, &[]).await;
     client.join("/").await;

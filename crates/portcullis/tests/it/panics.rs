@@ -5,7 +5,8 @@ use std::future::ready;
 use futures_util::FutureExt as _;
 use portcullis::auth::Identity;
 use portcullis::gateway::{Data, Registrar};
-use portcullis::{DisconnectReason, Server, Socket};
+use portcullis::socketio::ids::NamespacePath;
+use portcullis::{DisconnectReason, Server, ServerBuilder, Socket};
 use serde::{Deserialize, Deserializer};
 
 use crate::support::{Client, Journal, TestServer};
@@ -25,82 +26,94 @@ fn explode_if(condition: bool) {
     assert!(!condition, "on purpose");
 }
 
-/// One namespace for each place where the application's code may panic.
-fn explosives(journal: &Journal) -> portcullis::ServerBuilder {
-    let namespace =
-        |builder: portcullis::ServerBuilder, name: &'static str, register: fn(&mut Registrar)| {
-            let notes = journal.clone();
-            builder.namespace(name, move |r| {
-                r.public().on("sync", async || {}).on("x", async || {});
-                register(r);
-                r.on_disconnect(move |reason: DisconnectReason| {
-                    notes.note(format!("{name} {reason}"));
-                    ready(())
-                });
-            })
-        };
-    let mut builder = Server::builder()
-        .authenticate_with(|attempt| {
-            explode_if(attempt.namespace().as_str() == "/call");
+type Register = fn(&mut Registrar);
+
+/// Whom the authenticator and the predicate panic for, at the call or later.
+fn doors() -> ServerBuilder {
+    let is = |path: &NamespacePath, name: &str| path.as_str() == name;
+    Server::builder()
+        .authenticate_with(move |attempt| {
+            explode_if(is(attempt.namespace(), "/call"));
             async move {
-                explode_if(attempt.namespace().as_str() == "/future");
+                explode_if(is(attempt.namespace(), "/future"));
                 Ok(Identity::new(()))
             }
         })
         .namespace("/call", |_| {})
         .namespace("/future", |_| {})
         .namespace_if(
-            |path, _| {
-                explode_if(path.as_str() == "/predicate-call");
+            move |path, _| {
+                explode_if(is(&path, "/predicate-call"));
                 async move {
-                    explode_if(path.as_str() == "/predicate-future");
+                    explode_if(is(&path, "/predicate-future"));
                     false
                 }
             },
             |_| {},
-        );
-    builder = namespace(builder, "/", |_| {});
-    builder = namespace(builder, "/handler", |r| {
-        r.on("panic", async || explode_if(true));
-        r.on("panic in the call", || {
-            explode_if(true);
-            ready(())
+        )
+}
+
+fn handlers(r: &mut Registrar) {
+    r.on("panic", async || explode_if(true));
+    r.on("panic in the call", || {
+        explode_if(true);
+        ready(())
+    });
+    r.on("panic later", async || {
+        tokio::task::yield_now().await;
+        explode_if(true);
+    });
+    r.on("panic in extraction", async |Data(_): Data<Explosive>| {});
+}
+
+/// One namespace for each place where the application's code may panic.
+fn explosives(journal: &Journal) -> ServerBuilder {
+    let namespaces: [(&'static str, Register); 8] = [
+        ("/", |_| {}),
+        ("/handler", handlers),
+        ("/on-connect", |r| {
+            r.on_connect(async || explode_if(true));
+        }),
+        ("/middleware", |r| {
+            r.middleware(|| {
+                explode_if(true);
+                ready(())
+            });
+        }),
+        ("/event-middleware", |r| {
+            r.event_middleware(|_, event, _| {
+                explode_if(event.as_str() == "panic");
+                ready(Ok(()))
+            });
+            r.on("panic", async || {});
+        }),
+        ("/on-disconnect", |r| {
+            r.on_disconnect(async || explode_if(true));
+        }),
+        ("/on-any", |r| {
+            r.on_any(|_, event, _| explode_if(event.as_str() == "panic"));
+            r.on("panic", async || {});
+        }),
+        ("/on-any-outgoing", |r| {
+            r.on_any_outgoing(|_, _| explode_if(true));
+            r.on("panic", async |socket: Socket| {
+                let _ = socket.emit("out", &());
+            });
+        }),
+    ];
+    let mut builder = doors();
+    for (name, register) in namespaces {
+        let notes = journal.clone();
+        builder = builder.namespace(name, move |r| {
+            r.public().on("sync", async || {}).on("x", async || {});
+            register(r);
+            r.on_disconnect(move |reason: DisconnectReason| {
+                notes.note(format!("{name} {reason}"));
+                ready(())
+            });
         });
-        r.on("panic later", async || {
-            tokio::task::yield_now().await;
-            explode_if(true);
-        });
-        r.on("panic in extraction", async |Data(_): Data<Explosive>| {});
-    });
-    builder = namespace(builder, "/on-connect", |r| {
-        r.on_connect(async || explode_if(true));
-    });
-    builder = namespace(builder, "/middleware", |r| {
-        r.middleware(|| {
-            explode_if(true);
-            ready(())
-        });
-    });
-    builder = namespace(builder, "/event-middleware", |r| {
-        r.event_middleware(|_, event, _| {
-            explode_if(event.as_str() == "panic");
-            ready(Ok(()))
-        });
-        r.on("panic", async || {});
-    });
-    builder = namespace(builder, "/on-disconnect", |r| {
-        r.on_disconnect(async || explode_if(true));
-    });
-    builder = namespace(builder, "/on-any", |r| {
-        r.on_any(|_, event, _| explode_if(event.as_str() == "panic"));
-        r.on("panic", async || {});
-    });
-    namespace(builder, "/on-any-outgoing", |r| {
-        r.on_any_outgoing(|_, _| explode_if(true));
-        r.on("panic", async |socket: Socket| {
-            let _ = socket.emit("out", &());
-        });
-    })
+    }
+    builder
 }
 
 /// Joins `namespace` on a connection that is in `/` as well, and does `what` with it; then both

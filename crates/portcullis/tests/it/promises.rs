@@ -40,7 +40,7 @@ async fn a_broadcast_is_serialised_once_for_a_hundred_sockets_and_another_node()
 
     let payload = Counted::default();
     let emitter = server.server.emitter("/").unwrap();
-    emitter.emit("news", &payload).unwrap();
+    emitter.emit("news", &(&payload,)).unwrap();
     for client in &mut clients {
         assert_eq!(client.event().await, r#"["news","payload"]"#);
     }
@@ -56,7 +56,7 @@ async fn an_emit_to_nobody_is_serialised_once_too() {
     let server = MemoryServer::start(public(|_| {})).await;
     let payload = Counted::default();
     let nobody = server.server.emitter("/").unwrap().to("nobody");
-    nobody.emit("news", &payload).unwrap();
+    nobody.emit("news", &(&payload,)).unwrap();
     assert_eq!(payload.0.load(Ordering::Relaxed), 1);
 }
 
@@ -70,10 +70,10 @@ fn what_is_shared_is_a_pointer_wide() {
         size_of::<Frame>(),
         size_of::<SessionHandle>(),
         size_of::<Server>(),
-        size_of::<SocketService>(),
     ] {
         assert_eq!(size, pointer);
     }
+    assert!(size_of::<SocketService>() <= 2 * pointer);
     assert!(size_of::<Handshake>() <= 3 * pointer);
     assert!(size_of::<Emitter>() <= 4 * pointer);
     assert!(size_of::<Args>() <= 5 * pointer);

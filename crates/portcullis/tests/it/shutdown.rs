@@ -1,14 +1,16 @@
 //! The end of a server: told to everyone, waited for, and leaving nothing behind.
 
 use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
 
-use portcullis::DisconnectReason;
 use portcullis::gateway::Registrar;
+use portcullis::{DisconnectReason, Server};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::http::{POLLING, WEBSOCKET};
-use crate::support::{Client, Journal, TestServer, patiently, public};
+use crate::support::http::{POLLING, WEBSOCKET, upgrade_head};
+use crate::support::{Client, Journal, TestServer, patiently, public, tcp};
 
 fn farewells(r: &mut Registrar, journal: &Journal) {
     let journal = journal.clone();
@@ -24,18 +26,18 @@ async fn the_signal_ends_every_session_and_frees_the_port() {
     let notes = journal.clone();
     let mut server = TestServer::start(public(move |r| farewells(r, &notes))).await;
     let client = server.client().await;
-    let (mut polling, idle) = (server.http().await, server.http().await);
+    let (mut polling, mut posting) = (server.http().await, server.http().await);
     let session = polling.join().await;
-    server.stop();
-    let ((), (), answer) = tokio::join!(server.stopped(), client.gone(), polling.get(&session));
-    assert!(
-        answer.text() == "1" || answer.status == 400,
-        "the waiting poll is answered: {answer:?}"
-    );
+    let (answer, (), ()) = tokio::join!(polling.get(&session), client.gone(), async {
+        // By the time the answer is here, the poll waits.
+        posting.post(&session, r#"42["nothing"]"#).await;
+        server.stop();
+        server.stopped().await;
+    });
+    assert_eq!((answer.status, answer.text()), (200, "1".to_owned()));
     assert_eq!(journal.lines(), ["server shutting down"; 2]);
     assert_eq!(server.server.sessions(), 0);
     TcpListener::bind(server.address).await.unwrap();
-    drop(idle);
 }
 
 #[tokio::test]
@@ -75,14 +77,8 @@ async fn no_session_opens_once_the_end_has_begun() {
     let ((), ()) = tokio::join!(server.close([client]), async {
         journal.wait_for("leaving").await;
         assert_eq!(http.get(POLLING).await.status, 503);
-        let head = crate::support::http::upgrade_head(
-            Box::new(
-                tokio::net::TcpStream::connect(server.address)
-                    .await
-                    .unwrap(),
-            ),
-            WEBSOCKET,
-        );
+        let stream = Box::new(tcp(server.address).await);
+        let head = upgrade_head(stream, WEBSOCKET);
         assert_eq!(head.await.status, 503);
         gate.cancel();
     });
@@ -108,8 +104,10 @@ async fn a_connection_without_a_session_does_not_hold_up_the_end() {
     let _silent = server.http().await;
     let mut half = server.http().await;
     half.send(b"GET / HT").await;
-    let mut kept_alive = server.http().await;
+    let [mut kept_alive, mut begun] = [server.http().await, server.http().await];
     assert_eq!(kept_alive.get("/").await.status, 404);
+    assert_eq!(begun.get("/").await.status, 404);
+    begun.send(b"GET / HT").await;
     server.stop();
     server.stopped().await;
     assert!(kept_alive.rest().await.is_empty());
@@ -132,4 +130,35 @@ async fn a_client_that_is_connecting_is_let_go_without_a_farewell() {
     journal.wait_for("connecting").await;
     server.close([client]).await;
     assert_eq!(journal.lines(), ["connecting"]);
+}
+
+#[tokio::test]
+async fn a_closed_server_frees_what_its_handlers_hold() {
+    for keeps_an_emitter in [false, true] {
+        let held = Arc::new(());
+        let builder = Server::builder();
+        let emitter = keeps_an_emitter.then(|| builder.emitter("/").unwrap());
+        let holds = Arc::clone(&held);
+        let server = TestServer::start(builder.namespace("/", move |r| {
+            r.public().on("x", move || {
+                let _ = (&emitter, &holds);
+                ready(())
+            });
+        }))
+        .await;
+        let client = server.client().await;
+        server.close([client]).await;
+        drop(server);
+        let freed = async {
+            while Arc::strong_count(&held) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(
+            tokio::time::timeout(Duration::from_millis(200), freed)
+                .await
+                .is_ok(),
+            "with an emitter: {keeps_an_emitter}"
+        );
+    }
 }

@@ -79,7 +79,7 @@ async fn what_is_volatile_is_dropped_for_who_does_not_read_and_for_nobody_else()
     let mut reader = server.client().await;
     let all = server.server.emitter("/").unwrap().all();
     // One event of any size fits, and this one is more than a kernel buffers.
-    let large = "x".repeat(20_000_000);
+    let large = "x".repeat(8_000_000);
     all.emit("large", &large).unwrap();
     reader.event().await;
     all.clone().volatile().emit("now or never", &()).unwrap();

@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use portcullis::gateway::Registrar;
 use portcullis::{Server, ServerBuilder};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +107,13 @@ impl TestServer {
     pub(crate) async fn stopped(&mut self) {
         patiently(self.serving.join_next()).await.unwrap().unwrap();
     }
+}
+
+/// A TCP connection that sends what it is given at once.
+pub(crate) async fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// Waits, but not for ever.

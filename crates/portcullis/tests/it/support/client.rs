@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
 use super::http::WEBSOCKET;
 use super::websocket::{BINARY, CLOSE, TEXT, WebSocket};
-use super::{BoxIo, patiently};
+use super::{BoxIo, patiently, tcp};
 
 /// How long anything may take. Nothing takes as long unless it is broken; where the clock is
 /// paused, it lies beyond every timer of the server.
@@ -26,7 +25,7 @@ pub(crate) struct Client {
 impl Client {
     /// Opens a session.
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = tcp(address).await;
         Self::open_over(Box::new(stream), WEBSOCKET, &[]).await
     }
 
@@ -49,7 +48,7 @@ impl Client {
 
     /// Opens a WebSocket for a session that polls, as far as the answered probe; `5` is next.
     pub(crate) async fn probe(address: SocketAddr, target: &str) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = tcp(address).await;
         let mut client = Self::over(Box::new(stream), target, &[]).await;
         client.send("2probe").await;
         assert_eq!(client.recv().await.as_deref(), Some("3probe"));

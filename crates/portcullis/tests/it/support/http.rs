@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use super::{BoxIo, patiently};
+use super::{BoxIo, patiently, tcp};
 
 /// The target of a handshake by polling.
 pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
@@ -29,7 +28,7 @@ pub(crate) struct Response {
 
 impl Http {
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self::over(Box::new(TcpStream::connect(address).await.unwrap()))
+        Self::over(Box::new(tcp(address).await))
     }
 
     pub(crate) fn over(io: BoxIo) -> Self {
