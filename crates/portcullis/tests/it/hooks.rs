@@ -164,15 +164,18 @@ async fn the_cookie_is_set_by_the_first_polling_response_only() {
 
 #[tokio::test]
 async fn the_client_bundle_is_served_by_name_with_a_tag_and_nothing_else_is() {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("bundle");
-    std::fs::create_dir_all(folder.join("socket.io")).unwrap();
+    // Several runs of the tests may share the folder for what is temporary.
+    let outside = format!(
+        "{}/bundle-{}",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
+    let outside = std::path::PathBuf::from(outside);
+    let folder = outside.join("bundle");
+    std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("socket.io.js"), "the client").unwrap();
     std::fs::write(folder.join("secret.txt"), "a secret").unwrap();
-    std::fs::write(
-        folder.parent().unwrap().join("socket.io.esm.min.js"),
-        "outside",
-    )
-    .unwrap();
+    std::fs::write(outside.join("socket.io.esm.min.js"), "outside").unwrap();
     let mut server = MemoryServer::start(open().serve_client(&folder)).await;
     let mut http = server.http();
     let served = http.get("/socket.io/socket.io.js").await;
@@ -212,6 +215,7 @@ async fn the_client_bundle_is_served_by_name_with_a_tag_and_nothing_else_is() {
         let response = http.get(path).await;
         assert!(matches!(response.status, 400 | 404), "{path}: {response:?}");
     }
+    std::fs::remove_dir_all(outside).unwrap();
 }
 
 fn sizes(r: &mut portcullis::gateway::Registrar) {
