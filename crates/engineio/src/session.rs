@@ -49,7 +49,7 @@
 //! | `Opened`, `Probed` | deadline            | the probe is closed                 | `Polling` |
 //! | `Opened`, `Probed` | probe lost          | –                                   | `Polling` |
 //! | `Opened`  | close, no poll waiting       | the probe is closed                 | `Closing` |
-//! | `Probed`  | close, no poll waiting       | –                                   | `Closing`, probed |
+//! | `Probed`  | close, no poll waiting       | –                         | `Closing`, probed |
 //! | `Closing`, probed | `5`                  | upgraded, then closed               | `Closed`  |
 //!
 //! A probed client has stopped polling, so its upgrade is the one way left to tell it of the end:

@@ -10,7 +10,8 @@
 //!
 //! - It fails closed: an authenticator that panics, hangs or cannot reach what it needs refuses.
 //! - A peer learns a stable code and nothing else; finer reasons go to logs and metrics.
-//! - The token is not kept: it is taken out of the handshake once it has been verified.
+//! - A token from the `auth` payload is not kept: it is taken out of the handshake once it has been
+//!   verified. Headers and the query stay, for the namespaces that are joined later.
 //!
 //! # Not here
 //!

@@ -298,9 +298,7 @@ impl ClientTask {
                 // The farewell begins before the next packet, or later in this same turn.
             }
             Some(Seat::Connecting { .. }) => {
-                self.seats.retain(|seat| {
-                    !matches!(seat, Seat::Connecting { namespace: waiting, .. } if waiting == namespace)
-                });
+                self.seats.retain(|seat| !seat.waits_for(namespace));
                 // It cost a verification as a refusal does: giving up must not be a way around
                 // the limit.
                 if !self.has_joined() {

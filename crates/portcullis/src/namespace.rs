@@ -53,7 +53,7 @@ pub use reason::DisconnectReason;
 pub(crate) use rooms::Rooms;
 pub use socket::Socket;
 pub(crate) use socket::{SocketInner, SocketParts};
-pub(crate) use table::{Kind, Namespaces, Opened};
+pub(crate) use table::{Found, Kind, Namespaces, Opened};
 
 use crate::adapter::Target;
 use crate::auth::Refusal;
@@ -72,6 +72,9 @@ pub(crate) trait Dispatch: fmt::Debug + Send + Sync + 'static {
 
     /// Handles one event, its reply included; `None` if nobody listens.
     fn event(&self, socket: &Socket, event: Incoming) -> Option<BoxFuture<'static, ()>>;
+
+    /// A handler took too long and was dropped: tells whoever waits for its answer.
+    fn timed_out(&self, socket: &Socket, ack: Option<AckId>);
 
     /// Runs `on_disconnect`; `None` if nobody wants to know.
     fn disconnect(

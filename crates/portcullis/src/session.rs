@@ -207,7 +207,9 @@ impl Session {
             Ending::WriteFailed => {
                 machine.handle_discard(CloseReason::TransportError(TransportFault::Io));
             }
-            Ending::Unjoined | Ending::Requested => {
+            // Nothing is owed to who has not joined anything: no poll is waited for.
+            Ending::Unjoined => machine.handle_discard(CloseReason::ForcedClose),
+            Ending::Requested => {
                 self.handler.handle_close_requested();
                 let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
                 machine.handle_close(CloseReason::ForcedClose, nothing_queued, now);

@@ -57,7 +57,8 @@ impl LocalNode for NodeState {
             }
         });
         let count = sockets.len();
-        self.tasks.spawn(async move {
+        // A service: shutdown does not wait for a time that another node chose.
+        self.tasks.spawn_service(async move {
             tokio::time::sleep(timeout).await;
             namespace.acks().forget(id);
         });

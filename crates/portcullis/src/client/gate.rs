@@ -24,7 +24,7 @@ use portcullis_socketio::packet::Auth;
 
 use crate::auth::{self, Attempt, Authenticator, Identity, Refusal, RefusalCode};
 use crate::handshake::RequestFacts;
-use crate::namespace::{DisconnectReason, Namespaces, Opened, SocketInner, SocketParts};
+use crate::namespace::{DisconnectReason, Found, Namespaces, Opened, SocketInner, SocketParts};
 use crate::session::Connection;
 
 /// What the gate is told at start.
@@ -118,12 +118,13 @@ impl Gate {
         async move {
             let attempt = Attempt::new(request, namespace, auth);
             let handshake = attempt.handshake();
-            let opening = self.namespaces.open(attempt.namespace(), &handshake);
-            let opened = tokio::time::timeout(self.options.handler_timeout, opening)
+            let finding = self.namespaces.find(attempt.namespace(), &handshake);
+            let found = tokio::time::timeout(self.options.handler_timeout, finding)
                 .await
                 .map_err(|_| timed_out())?
                 .ok_or_else(invalid_namespace)?;
-            let identity = self.identify(&opened, &attempt).await?;
+            let identity = self.identify(&found, &attempt).await?;
+            let opened = found.open();
             let kept_secrets: &[String] = &self.secret_fields;
             let drop_fields = if identity.is_some() {
                 kept_secrets
@@ -154,10 +155,10 @@ impl Gate {
 
     async fn identify(
         &self,
-        opened: &Opened,
+        found: &Found,
         attempt: &Attempt,
     ) -> Result<Option<Identity>, RefusalCode> {
-        if opened.namespace().dispatch().is_public() {
+        if found.dispatch().is_public() {
             return Ok(None);
         }
         if matches!(attempt.raw_auth(), Auth::TooLarge | Auth::TooDeep) {

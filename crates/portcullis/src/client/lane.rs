@@ -22,6 +22,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use portcullis_socketio::ids::AckId;
 use tokio::time::Sleep;
 
 use crate::namespace::{Incoming, SocketInner};
@@ -45,6 +46,7 @@ pub(super) struct Lane {
 }
 
 struct Running {
+    ack: Option<AckId>,
     handler: BoxFuture<'static, ()>,
     deadline: Pin<Box<Sleep>>,
 }
@@ -92,7 +94,7 @@ impl Lane {
         };
         current
             .running
-            .retain_mut(|running| running.poll(cx).is_pending());
+            .retain_mut(|running| running.poll(socket, cx).is_pending());
         while let Some(next) = current.queue.front() {
             if !current.has_room_for(socket, next) {
                 break;
@@ -121,13 +123,15 @@ impl Lane {
 }
 
 impl Running {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, socket: &Arc<SocketInner>, cx: &mut Context<'_>) -> Poll<()> {
         if self.handler.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         if self.deadline.as_mut().poll(cx).is_ready() {
             tracing::warn!("a handler did not end in time and was dropped");
             metrics::counter!("portcullis_handler_timeouts_total").increment(1);
+            let dispatch = socket.namespace().dispatch();
+            dispatch.timed_out(&Arc::clone(socket).into(), self.ack);
             return Poll::Ready(());
         }
         Poll::Pending
@@ -136,7 +140,7 @@ impl Running {
 
 /// Starts a handler; what comes back is one that has to wait for something.
 fn start(socket: &Arc<SocketInner>, incoming: Incoming, cx: &mut Context<'_>) -> Option<Running> {
-    let namespace = Arc::clone(socket.namespace());
+    let (namespace, ack) = (Arc::clone(socket.namespace()), incoming.ack);
     let mut handler = namespace
         .dispatch()
         .event(&Arc::clone(socket).into(), incoming)?;
@@ -146,5 +150,9 @@ fn start(socket: &Arc<SocketInner>, incoming: Incoming, cx: &mut Context<'_>) ->
     let mut deadline = Box::pin(tokio::time::sleep(HANDLER_TIMEOUT));
     // Registers the deadline with this task.
     let _ = deadline.as_mut().poll(cx);
-    Some(Running { handler, deadline })
+    Some(Running {
+        ack,
+        handler,
+        deadline,
+    })
 }

@@ -47,6 +47,11 @@ pub(super) enum Step {
 }
 
 impl Seat {
+    /// Whether a verdict on `namespace` is still to come.
+    pub(super) fn waits_for(&self, namespace: &NamespacePath) -> bool {
+        matches!(self, Self::Connecting { namespace: waiting, .. } if waiting == namespace)
+    }
+
     /// Whether its socket has ended without a farewell having begun.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Connected { admitted, .. } if admitted.socket().is_disconnected())

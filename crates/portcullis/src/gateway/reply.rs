@@ -5,6 +5,7 @@
 //! | `()`                   | an ack without arguments           | nothing                   |
 //! | [`Reply(value)`](Reply)| an ack with `value`                | nothing                   |
 //! | `Err(error)`, a panic  | `{status: "error", code, message}` | the same, as `exception`  |
+//! | nothing within 30 s    | the same, with the code `TIMEOUT`  | the same, as `exception`  |
 //! | anything, with [`Ack`] | what the handler sent by hand      | nothing                   |
 //!
 //! [`Ack`]: super::Ack

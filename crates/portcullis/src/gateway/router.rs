@@ -125,6 +125,11 @@ impl Dispatch for Router {
         Some(call.run_behind(middlewares).boxed())
     }
 
+    fn timed_out(&self, socket: &Socket, ack: Option<AckId>) {
+        let error = EventError::new("TIMEOUT", "The handler did not end in time");
+        conclude(socket, ack, false, &Outcome::Failed(error));
+    }
+
     fn disconnect(
         &self,
         socket: &Socket,

@@ -3,6 +3,7 @@
 //! # Invariants
 //!
 //! - Two clients that ask for a new namespace at the same time get the same one.
+//! - Nobody makes a namespace who has not been authenticated for it.
 //! - A child without users is taken away again, unless the server was told to keep it; a declared
 //!   namespace never is.
 
@@ -58,6 +59,39 @@ pub(crate) struct Opened {
     is_child: bool,
 }
 
+/// What a client asks for: a namespace that exists, or one that could.
+pub(crate) enum Found {
+    Open(Opened),
+    Possible {
+        namespaces: Arc<Namespaces>,
+        path: NamespacePath,
+        dispatch: Arc<dyn Dispatch>,
+        params: Params,
+    },
+}
+
+impl Found {
+    pub(crate) fn dispatch(&self) -> &dyn Dispatch {
+        match self {
+            Self::Open(opened) => opened.namespace.dispatch(),
+            Self::Possible { dispatch, .. } => &**dispatch,
+        }
+    }
+
+    /// Makes the namespace if it does not exist: the client may try to enter it.
+    pub(crate) fn open(self) -> Opened {
+        match self {
+            Self::Open(opened) => opened,
+            Self::Possible {
+                namespaces,
+                path,
+                dispatch,
+                params,
+            } => namespaces.open_child(&path, &dispatch, params),
+        }
+    }
+}
+
 impl Namespaces {
     pub(crate) fn new(
         codec: Codec,
@@ -108,14 +142,15 @@ impl Namespaces {
             .collect()
     }
 
-    /// Finds the namespace for a client, or makes it if a pattern or a predicate says so.
-    pub(crate) async fn open(
+    /// Finds the namespace that a client asks for. One that a pattern or a predicate stands for is
+    /// not made yet: who asks is not known at this point.
+    pub(crate) async fn find(
         self: &Arc<Self>,
         path: &NamespacePath,
         handshake: &Handshake,
-    ) -> Option<Opened> {
+    ) -> Option<Found> {
         if let Some(entry) = self.open.read().get(path) {
-            return Some(self.opened(entry));
+            return Some(Found::Open(self.opened(entry)));
         }
         for (kind, dispatch) in &self.parents {
             let params = match kind {
@@ -124,7 +159,12 @@ impl Namespaces {
                 Kind::Predicate(allows) => ask(allows, path, handshake).await.then(Params::default),
             };
             if let Some(params) = params {
-                return Some(self.open_child(path, dispatch, params));
+                return Some(Found::Possible {
+                    namespaces: Arc::clone(self),
+                    path: path.clone(),
+                    dispatch: Arc::clone(dispatch),
+                    params,
+                });
             }
         }
         None

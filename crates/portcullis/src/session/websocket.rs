@@ -15,8 +15,8 @@
 //! # Invariants
 //!
 //! - The thread's context is always at a message boundary when it is put back.
-//! - A declared length allocates nothing: a frame is collected as it arrives, and the decoder, which
-//!   makes room for all of a frame at once, sees it when it is whole.
+//! - A declared length allocates nothing: a frame is collected as it arrives, and the decoder,
+//!   which makes room for all of a frame at once, sees it when it is whole.
 //!
 //! # Not here
 //!
@@ -441,11 +441,12 @@ mod tests {
             let mut input: Vec<u8> = Vec::new();
             for (index, payload) in payloads.iter().enumerate() {
                 let (head, tail) = payload.split_at(payload.len() / 2);
-                match index % 3 {
-                    0 => input.extend(frame(0x81, payload.as_bytes())),
-                    1 => input.extend([frame(0x01, head.as_bytes()), frame(0x80, tail.as_bytes())].concat()),
-                    _ => input.extend([frame(0x89, b"p"), frame(0x81, payload.as_bytes())].concat()),
-                }
+                let whole = frame(0x81, payload.as_bytes());
+                input.extend(match index % 3 {
+                    0 => whole,
+                    1 => [frame(0x01, head.as_bytes()), frame(0x80, tail.as_bytes())].concat(),
+                    _ => [frame(0x89, b"p"), whole].concat(),
+                });
             }
             let mut reader = Reader::new(1000);
             let (mut seen, mut rest, mut cut) = (Vec::new(), input.as_slice(), cuts.iter().cycle());

@@ -181,7 +181,9 @@ async fn a_handler_that_hangs_is_dropped_in_the_end_and_the_next_event_is_handle
     .await;
     let mut client = server.client().await;
     client.emit(r#"["hang"]"#).await;
-    assert!(client.sync().await.is_empty());
+    let told = client.sync().await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("exception") && told[0].contains("TIMEOUT"), "{told:?}");
 }
 
 #[tokio::test]
