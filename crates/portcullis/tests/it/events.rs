@@ -183,7 +183,10 @@ async fn a_handler_that_hangs_is_dropped_in_the_end_and_the_next_event_is_handle
     client.emit(r#"["hang"]"#).await;
     let told = client.sync().await;
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("exception") && told[0].contains("TIMEOUT"), "{told:?}");
+    assert!(
+        told[0].contains("exception") && told[0].contains("TIMEOUT"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

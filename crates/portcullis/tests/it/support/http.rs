@@ -60,6 +60,21 @@ impl Http {
         format!("{POLLING}&sid={}", open["sid"].as_str().unwrap())
     }
 
+    /// Opens a session by polling; `false` once the server does not answer any more.
+    pub(crate) async fn try_get_session(&mut self) -> bool {
+        let request = request("GET", POLLING, &[], b"");
+        if self.io.write_all(&request).await.is_err() {
+            return false;
+        }
+        match patiently(read_head(&mut self.io, &mut self.buffer)).await {
+            Some(mut response) => {
+                patiently(response.read_body(&mut self.io, &mut self.buffer)).await;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Opens a session by polling, and joins `/` with it.
     pub(crate) async fn join(&mut self) -> String {
         let session = self.open_session().await;
