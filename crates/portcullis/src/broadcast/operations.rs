@@ -350,13 +350,7 @@ pub(super) fn describe(socket: &Socket) -> SocketDescription {
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [
-        "authorization",
-        "cookie",
-        "token",
-        "secret",
-        "password",
-        "api-key",
-        "apikey",
+        "auth", "cookie", "jwt", "referer", "token", "secret", "password", "api-key", "apikey",
     ]
     .iter()
     .any(|secret| name.contains(secret))

@@ -18,6 +18,8 @@ pub(crate) struct HttpOptions {
     pub(crate) path: String,
     pub(crate) transports: Transports,
     pub(crate) allow_upgrades: bool,
+    /// A message that follows the open packet of every session.
+    pub(crate) initial_packet: Option<String>,
     pub(crate) max_connections: Option<usize>,
     pub(crate) body_timeout: Duration,
     /// Bodies from this size on are compressed; `None` switches compression off.
@@ -41,6 +43,7 @@ impl Default for HttpOptions {
                 websocket: true,
             },
             allow_upgrades: true,
+            initial_packet: None,
             max_connections: None,
             body_timeout: Duration::from_secs(15),
             compression_threshold: Some(1024),

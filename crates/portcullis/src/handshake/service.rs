@@ -21,7 +21,9 @@ use super::gate::RequestHead;
 use super::options::HttpOptions;
 use super::respond::{self, Body};
 use super::{Accept, Headers, bundle};
-use crate::session::{self, Core, Request as SessionRequest, Stream};
+use crate::session::{
+    self, Core, Request as SessionRequest, SessionHandle, SessionHandler, Stream,
+};
 
 /// The way into an engine: it turns requests into sessions.
 pub(crate) struct Door {
@@ -193,7 +195,7 @@ impl Door {
                     .and_then(|cookie| cookie.header(&id));
                 let opened = self
                     .core
-                    .open_polling(id, |session| self.accept.accept(session, facts));
+                    .open_polling(id, |session| self.accept_session(session, facts));
                 opened.ok_or(RejectionCode::BadRequest)?;
                 let mut response = respond::payload(open.into());
                 if let Some(cookie) = cookie {
@@ -230,12 +232,24 @@ impl Door {
         let opened = self
             .core
             .open_websocket(id, upgraded, base64, &open, |session| {
-                self.accept.accept(session, facts)
+                self.accept_session(session, facts)
             });
         if opened.is_none() {
             // Only an application's own generator makes an id twice.
             tracing::warn!("a session id was generated that is taken already");
         }
+    }
+
+    /// Puts a handler on top of a session that has just opened.
+    fn accept_session(
+        &self,
+        session: SessionHandle,
+        facts: Arc<RequestFacts>,
+    ) -> Box<dyn SessionHandler> {
+        if let Some(packet) = &self.options.initial_packet {
+            session.send(&engineio::Message::Text(packet));
+        }
+        self.accept.accept(session, facts)
     }
 
     /// Hands a WebSocket to the session that it is for.

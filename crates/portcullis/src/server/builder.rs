@@ -301,6 +301,14 @@ impl ServerBuilder {
         self
     }
 
+    /// A message that follows the open packet of every session (Node: `initialPacket`). It is an
+    /// Engine.IO message, which stock clients take for a Socket.IO packet. Default: none.
+    #[must_use]
+    pub fn initial_packet(mut self, message: impl Into<String>) -> Self {
+        self.http.initial_packet = Some(message.into());
+        self
+    }
+
     /// From which size on polling responses are compressed; `None` switches that off (Node:
     /// `httpCompression`). Default: 1,024 bytes.
     #[must_use]

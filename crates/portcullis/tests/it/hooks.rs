@@ -11,7 +11,7 @@ use portcullis::{ServerBuilder, Socket};
 
 use crate::support::http::{POLLING, Response, WEBSOCKET, upgrade_head};
 use crate::support::websocket::WebSocket;
-use crate::support::{MemoryServer, public};
+use crate::support::{Client, MemoryServer, TestServer, public};
 
 /// The answer to a handshake by WebSocket that is refused.
 async fn refused_websocket(server: &mut MemoryServer, target: &str) -> Response {
@@ -288,4 +288,14 @@ async fn polling_responses_are_compressed_from_the_threshold_on() {
         let coding = coding_of(builder, event, accepted).await;
         assert_eq!(coding.as_deref(), expected, "{event} {accepted}");
     }
+}
+
+#[tokio::test]
+async fn an_initial_packet_follows_the_open_packet_on_both_transports() {
+    let server = TestServer::start(public(|_| {}).initial_packet("hello")).await;
+    let mut websocket = Client::open(server.address).await;
+    assert_eq!(websocket.recv().await.as_deref(), Some("4hello"));
+    let mut http = server.http().await;
+    let session = http.open_session().await;
+    assert_eq!(http.get(&session).await.text(), "4hello");
 }
