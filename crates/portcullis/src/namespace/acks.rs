@@ -156,12 +156,14 @@ impl AckTable {
         }
     }
 
-    /// A socket left: nobody waits for it any longer.
-    pub(crate) fn forget_socket(&self, socket: &SocketId) {
-        self.0.lock().retain(|_, entry| match entry {
-            Entry::One { socket: asked, .. } => asked != socket,
-            Entry::Many { .. } => true,
-        });
+    /// A socket left that owed these: nobody waits for it any longer.
+    pub(crate) fn forget_all(&self, owed: &[AckId]) {
+        if !owed.is_empty() {
+            let mut entries = self.0.lock();
+            for id in owed {
+                entries.remove(id);
+            }
+        }
     }
 
     fn remove(&self, id: AckId) -> Option<Entry> {
@@ -199,7 +201,7 @@ impl Future for Answer<'_> {
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
         self.table.remove(self.id);
-        self.socket.release_ack();
+        self.socket.release_ack(self.id);
     }
 }
 

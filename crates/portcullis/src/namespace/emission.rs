@@ -104,10 +104,7 @@ impl Emission<'_> {
         let payload = Payload::event(event, args).map_err(EmitError::from)?;
         let socket = self.socket.inner();
         let namespace = socket.namespace();
-        if !socket.reserve_ack() {
-            return Err(AckError::TooMany);
-        }
-        let id = namespace.next_ack();
+        let id = socket.reserve_ack().ok_or(AckError::TooMany)?;
         let answer = namespace.acks().expect_one(id, socket);
         self.send(&payload, Some(id))?;
         match tokio::time::timeout(self.timeout, answer).await {

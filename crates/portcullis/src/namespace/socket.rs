@@ -14,13 +14,13 @@
 
 use std::any::{Any, TypeId};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use portcullis_socketio::args::Args;
-use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
+use portcullis_socketio::ids::{AckId, NamespacePath, Room, SocketId};
 use portcullis_socketio::payload::EncodeError;
 use portcullis_socketio::value::{Value, ValueError};
 use serde::Serialize;
@@ -70,7 +70,8 @@ enum Gate {
 struct Extras {
     data: Mutex<Option<Value>>,
     extensions: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
-    acks: AtomicUsize,
+    /// The acks that its client owes.
+    acks: Mutex<Vec<AckId>>,
 }
 
 /// What a socket is made of.
@@ -415,12 +416,9 @@ impl SocketInner {
         }
         self.leave_all();
         self.namespace.remove(self);
-        if self
-            .extras
-            .get()
-            .is_some_and(|extras| extras.acks.load(Ordering::Relaxed) > 0)
-        {
-            self.namespace.acks().forget_socket(self.id());
+        if let Some(extras) = self.extras.get() {
+            let owed = std::mem::take(&mut *extras.acks.lock());
+            self.namespace.acks().forget_all(&owed);
         }
         true
     }
@@ -488,18 +486,25 @@ impl SocketInner {
         });
     }
 
-    /// Counts one more outstanding ack; `false` at the limit.
-    pub(super) fn reserve_ack(&self) -> bool {
-        let acks = &self.extras().acks;
-        if acks.fetch_add(1, Ordering::Relaxed) < self.namespace.limits().acks_per_socket {
-            return true;
+    /// Notes one more outstanding ack; `None` at the limit.
+    pub(super) fn reserve_ack(&self) -> Option<AckId> {
+        let mut acks = self.extras().acks.lock();
+        if acks.len() >= self.namespace.limits().acks_per_socket {
+            return None;
         }
-        acks.fetch_sub(1, Ordering::Relaxed);
-        false
+        let id = self.namespace.next_ack();
+        acks.push(id);
+        Some(id)
     }
 
     /// An ack of this socket is no longer outstanding.
-    pub(crate) fn release_ack(&self) {
-        self.extras().acks.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn release_ack(&self, id: AckId) {
+        let mut acks = self.extras().acks.lock();
+        if let Some(index) = acks.iter().position(|outstanding| *outstanding == id) {
+            acks.swap_remove(index);
+        }
+        if acks.is_empty() {
+            *acks = Vec::new();
+        }
     }
 }
