@@ -10,7 +10,7 @@
 //! | [`Args`]       | events                  | all arguments, raw until asked                |
 //! | [`EventName`]  | events                  | the event's name                              |
 //! | [`Ack`]        | events                  | the way to answer by hand                     |
-//! | [`DisconnectReason`] | `on_disconnect`   | why the socket left                           |
+//! | [`DisconnectReason`](crate::DisconnectReason) | `on_disconnect` | why the socket left    |
 
 use std::fmt;
 use std::marker::PhantomData;
