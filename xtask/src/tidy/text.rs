@@ -27,7 +27,7 @@ const SWITCHED_OFF: &[&str] = &[
 ];
 
 /// Where homes and checkouts lie; a path that starts so exists on one machine only.
-const MACHINE_FOLDERS: &[&str] = &["/home/", "/root/", "/Users/", "/work/", "C:\\"];
+const MACHINE_FOLDERS: &[&str] = &["/home/", "/root/", "/Users/", "C:\\"];
 
 /// All rules for one file that is neither Rust nor Markdown.
 pub(super) fn check(file: &File) -> Vec<Finding> {
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         for line in [
             "https://example.org/home/x",
-            "./work/x",
+            "./home/x",
             "${base}/root/x",
             "/rooms/x",
         ] {
