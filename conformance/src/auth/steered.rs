@@ -68,6 +68,10 @@ impl Authenticator for Steered {
     fn reads_cookies(&self) -> bool {
         self.jwt.reads_cookies()
     }
+
+    fn reads_query(&self) -> bool {
+        self.jwt.reads_query()
+    }
 }
 
 /// Waits as long as `{wait: MS}` says.

@@ -79,6 +79,11 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     fn reads_cookies(&self) -> bool {
         false
     }
+
+    /// Whether it takes a token from the query, which proxies and browsers write to their logs.
+    fn reads_query(&self) -> bool {
+        false
+    }
 }
 
 /// One CONNECT that waits for a decision.
@@ -289,6 +294,12 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
         self.token_sources()
             .iter()
             .any(|source| matches!(source, TokenSource::Cookie(_)))
+    }
+
+    fn reads_query(&self) -> bool {
+        self.token_sources()
+            .iter()
+            .any(|source| matches!(source, TokenSource::Query(_)))
     }
 }
 

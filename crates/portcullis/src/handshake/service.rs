@@ -174,6 +174,7 @@ impl Door {
         exchange: &Exchange,
         parts: &mut Parts,
     ) -> Result<Response<Body>, Failure> {
+        self.pass_cap()?;
         self.pass_gate(exchange).await?;
         let id = self.generate_id(exchange).await?;
         let facts = Arc::new(self.facts(parts));
@@ -280,18 +281,20 @@ impl Door {
         Ok(response)
     }
 
-    async fn pass_gate(&self, exchange: &Exchange) -> Result<(), Failure> {
-        if self.core.is_stopping() {
-            return Err(Failure::Status(StatusCode::SERVICE_UNAVAILABLE));
-        }
-        if self
-            .options
-            .max_connections
-            .is_some_and(|max| self.core.len() >= max)
-        {
+    /// Whether there is room for one more session; an upgrade needs none.
+    fn pass_cap(&self) -> Result<(), Failure> {
+        let max = self.options.max_connections;
+        if max.is_some_and(|max| self.core.len() >= max) {
             let status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
             let full = Rejection::forbidden(status, Some("Too many connections"));
             return Err(Failure::Rejected(full));
+        }
+        Ok(())
+    }
+
+    async fn pass_gate(&self, exchange: &Exchange) -> Result<(), Failure> {
+        if self.core.is_stopping() {
+            return Err(Failure::Status(StatusCode::SERVICE_UNAVAILABLE));
         }
         if let (Some(gate), Some(head)) = (&self.options.allow_request, &exchange.head) {
             gate(Arc::clone(head)).await.map_err(|refusal| {

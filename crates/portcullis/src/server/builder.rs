@@ -431,6 +431,9 @@ impl ServerBuilder {
             path
         };
         if let Some(authenticator) = &self.authenticator {
+            if authenticator.reads_query() {
+                tracing::warn!("tokens are taken from the query, which others write to their logs");
+            }
             self.http.header_policy = self.http.header_policy.with(authenticator.headers());
         }
         let declared = self.declared.into_iter().map(|(kind, registrar)| {

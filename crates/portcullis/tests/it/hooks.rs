@@ -299,3 +299,13 @@ async fn an_initial_packet_follows_the_open_packet_on_both_transports() {
     let session = http.open_session().await;
     assert_eq!(http.get(&session).await.text(), "4hello");
 }
+
+#[tokio::test]
+async fn a_full_server_still_lets_its_own_sessions_upgrade() {
+    let server = TestServer::start(public(|_| {}).max_connections(1)).await;
+    let mut http = server.http().await;
+    let session = http.open_session().await;
+    assert_eq!(http.get(POLLING).await.status, 503);
+    // Panics unless the probe is let in and answered.
+    Client::probe(server.address, &session.replace(POLLING, WEBSOCKET)).await;
+}

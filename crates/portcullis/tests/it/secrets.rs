@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use portcullis::auth::jwt::{Jwt, mint_hs256};
+use portcullis::auth::source::TokenSource;
 use portcullis::gateway::{Data, User};
 use portcullis::{Server, Socket};
 use serde::{Deserialize, Serialize};
@@ -142,5 +143,20 @@ async fn no_log_line_holds_a_secret() {
     );
     for secret in secrets {
         assert!(!log.contains(&secret), "{secret} is in the log:\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_is_warned_of_at_start_and_only_then() {
+    for (source, warned) in [
+        (TokenSource::Query("token".into()), true),
+        (TokenSource::Bearer, false),
+    ] {
+        let log = Log::default();
+        let _guard = tracing::subscriber::set_default(log.clone());
+        let jwt = Jwt::<serde_json::Value>::hs256(SECRET).sources([source]);
+        let builder = Server::builder().authenticate(jwt).namespace("/", |_| {});
+        builder.build().await.unwrap();
+        assert_eq!(log.0.lock().contains("taken from the query"), warned);
     }
 }
