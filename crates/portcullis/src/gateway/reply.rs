@@ -118,6 +118,15 @@ impl Outcome {
         }
     }
 
+    /// The event, if it is one: its name, then its data.
+    #[must_use]
+    pub const fn event(&self) -> Option<&Payload> {
+        match &self.kind {
+            Kind::Emit(payload) => Some(payload),
+            _ => None,
+        }
+    }
+
     /// The answer, if it is one.
     #[must_use]
     pub const fn payload(&self) -> Option<&Payload> {
