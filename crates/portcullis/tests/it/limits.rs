@@ -77,7 +77,7 @@ async fn a_body_or_a_message_beyond_the_limit_is_refused() {
     let mut server = MemoryServer::start(builder).await;
     let (mut polling, mut posting) = (server.http(), server.http());
     let session = polling.join().await;
-    let event = |len: usize| format!(r#"420["{}"]"#, "x".repeat(len - 7));
+    let event = |len: usize| format!(r#"42["{}"]"#, "x".repeat(len - 6));
     assert_eq!(posting.post(&session, &event(1000)).await.status, 200);
     assert_eq!(posting.post(&session, &event(1001)).await.status, 413);
 
