@@ -4,6 +4,7 @@
 //   send event  without an ack        join namespace   another one, on the same connection
 //   ask event   with an ack           leave            the namespace, by a packet
 //   pause ms                          drop             the connection, without a word
+//   frames …           as they are; such a script is for the raw WebSocket only
 // `auth` is its CONNECT payload; with a `label` in it, the record says what the server's hook heard.
 
 /** An event twice: with an ack wanted, and without. */
@@ -207,8 +208,8 @@ const labelled = (name, namespace, steps, more = {}) => ({
 });
 
 const lifecycle = [
-  labelled("the client leaves", "/lifecycle", [["leave"]]),
-  labelled("the client's connection is gone", "/lifecycle", [["drop"]]),
+  labelled("the client leaves", "/lifecycle", [["pause", 30], ["leave"]]),
+  labelled("the client's connection is gone", "/lifecycle", [["pause", 30], ["drop"]]),
   labelled("the client leaves one of two", "/lifecycle", [["join", "/test"], ["leave"]]),
   labelled("a handler disconnects the namespace", "/lifecycle", [["send", "kick", false]]),
   labelled("a handler closes the connection", "/lifecycle", [["send", "kick", true]]),
@@ -224,6 +225,21 @@ const lifecycle = [
     ["ask", "kick-and-answer", false],
   ]),
   labelled("a handler closes and then answers", "/lifecycle", [["ask", "kick-and-answer", true]]),
+];
+
+const LEVELS = 20_000;
+
+const malformed = [
+  {
+    name: "/payloads: a payload too deep to be answered, and one behind it",
+    namespace: "/payloads",
+    isRaw: true,
+    steps: [
+      ["frames", `42/payloads,7["echo",${"[".repeat(LEVELS)}${"]".repeat(LEVELS)}]`],
+      ["pause", 50],
+      ["ask", "echo", 1],
+    ],
+  },
 ];
 
 const hooks = ["passes", "throws", "rejects", "kicks", "kicks later", "waits"].map((hook) =>
@@ -267,6 +283,7 @@ export const SCRIPTS = [
   ...plain,
   ...shared,
   ...rooms,
+  ...malformed,
   ...lifecycle,
   ...hooks,
   ...order,

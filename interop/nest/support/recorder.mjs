@@ -17,7 +17,8 @@ import { within } from "./bounded.mjs";
 const QUIET = 150;
 const LIMIT = 10_000;
 const AT_A_TIME = 48;
-const CLIENT = { reconnection: false, transports: ["websocket"] };
+// A socket that connects by itself would send a second CONNECT when it is told to.
+const CLIENT = { autoConnect: false, reconnection: false, transports: ["websocket"] };
 
 /** The records of all scripts, by name. */
 export async function record(server, scripts, play) {
@@ -129,6 +130,7 @@ export async function playRaw(server, script) {
     send: (...event) => send(...packets(script.namespace, "", event)),
     ask: (...event) => send(...packets(script.namespace, asked++, event)),
     pause: (ms) => wait(ms),
+    frames: send,
     join,
     leave: () => send(`41${prefix(script.namespace)}`),
     drop: () => ws.terminate(),
@@ -172,7 +174,7 @@ async function departures(server, script) {
   if (label === undefined) return [];
   const manager = new Manager(server.url, CLIENT);
   try {
-    const socket = manager.socket("/lifecycle");
+    const socket = manager.socket("/lifecycle").connect();
     const reasons = await within(
       new Promise((done) => socket.emit("reasons", label, done)),
       LIMIT,
