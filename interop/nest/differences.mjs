@@ -6,7 +6,13 @@
 const json = JSON.stringify;
 
 // What is heard, by the stock client and on the wire.
-const OPEN = '{"sid":"<id>","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}';
+const OPEN = json({
+  sid: "<id>",
+  upgrades: [],
+  pingInterval: 25_000,
+  pingTimeout: 20_000,
+  maxPayload: 1_000_000,
+});
 const opened = { stock: [], raw: [`< 0${OPEN}`] };
 const connected = (namespace) => ({
   stock: ["connected"],

@@ -5,7 +5,8 @@ import { io } from "socket.io-client";
 import { eventually, next, within } from "./support/bounded.mjs";
 import { runOurs, startNest, startOurs } from "./support/servers.mjs";
 
-const connect = (url) => io(url, { forceNew: true, reconnection: false, transports: ["websocket"] });
+const CLIENT = { forceNew: true, reconnection: false, transports: ["websocket"] };
+const connect = (url, auth = {}) => io(url, { ...CLIENT, auth });
 
 const SERVERS = [
   { name: "NestJS", start: startNest, waitsForHooks: false, survives: false },
@@ -41,7 +42,7 @@ for (const { name, start, waitsForHooks, survives } of SERVERS) {
       : "an error of a connection hook ends the process, unless somebody catches it there";
     test(ends, async () => {
       const hooks = ["throws", "rejects"].map((hook) =>
-        io(`${server.url}/hook`, { auth: { hook }, forceNew: true, reconnection: false }),
+        connect(`${server.url}/hook`, { hook }),
       );
       try {
         const events = survives ? "connect_error" : "connect";

@@ -5,7 +5,8 @@
 //   ask event   with an ack           leave            the namespace, by a packet
 //   pause ms                          drop             the connection, without a word
 //   frames …           as they are; such a script is for the raw WebSocket only
-// `auth` is its CONNECT payload; with a `label` in it, the record says what the server's hook heard.
+// `auth` is its CONNECT payload; with a `label` in it, the record ends with what the server's
+// disconnect hook heard.
 
 /** An event twice: with an ack wanted, and without. */
 const twice = (namespace, ...event) => [

@@ -58,7 +58,10 @@ export const RETURNS = [
   },
   {
     event: "stream",
-    nest: [[event("tick", 1), ack("first"), event("tick", 2)], [event("tick", 1), event("tick", 2)]],
+    nest: [
+      [event("tick", 1), ack("first"), event("tick", 2)],
+      [event("tick", 1), event("tick", 2)],
+    ],
   },
   {
     event: "stream-of-events",

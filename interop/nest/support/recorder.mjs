@@ -99,7 +99,8 @@ function settled(socket, note) {
 /** What is on the wire, in both directions. */
 export async function playRaw(server, script) {
   const lines = [];
-  const ws = new WebSocket(`${server.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+  const url = server.url.replace("http", "ws");
+  const ws = new WebSocket(`${url}/socket.io/?EIO=4&transport=websocket`);
   const heard = listeners();
   const ended = new Promise((done) => ws.on("close", done));
   let isFencing = false;

@@ -14,7 +14,7 @@ const LIMIT = 20_000;
 export async function startNest() {
   const second = await freePort();
   const env = { ...process.env, NO_COLOR: "1", SECOND_PORT: String(second) };
-  const server = await start(process.execPath, [`${HERE}dist/main.js`], env);
+  const server = await start(process.execPath, [`${HERE}target/main.js`], env);
   return { ...server, second: { url: `http://127.0.0.1:${second}` } };
 }
 
