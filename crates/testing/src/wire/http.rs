@@ -4,11 +4,13 @@
 //!
 //! Chunked bodies: the engine sends none.
 
+use std::net::SocketAddr;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{BoxIo, POLLING, patiently};
+use super::{BoxIo, POLLING, patiently, tcp};
 
 /// An HTTP connection.
 pub struct Http {
@@ -29,6 +31,11 @@ pub struct Response {
 }
 
 impl Http {
+    /// Opens a TCP connection.
+    pub async fn open(address: SocketAddr) -> Self {
+        Self::over(Box::new(tcp(address).await))
+    }
+
     /// Speaks HTTP on a connection.
     #[must_use]
     pub fn over(io: BoxIo) -> Self {

@@ -42,7 +42,7 @@ async fn a_token_lives_as_long_as_the_clock_of_the_test_says() {
     let refused = server.connect("/").token(&token).refused().await;
     assert_eq!(
         refused.code(),
-        Some("TOKEN_INVALID"),
+        Some("TOKEN_CLAIMS"),
         "issued in the future"
     );
 }
