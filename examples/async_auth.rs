@@ -54,7 +54,7 @@ fn anybody(r: &mut Registrar) {
 }
 
 fn staff(r: &mut Registrar) {
-    r.middleware(async |user: User<Member>| {
+    r.connect_guard(async |user: User<Member>| {
         if user.is_staff {
             Ok(())
         } else {

@@ -25,7 +25,7 @@ pub mod source;
 mod strict_json;
 mod token_error;
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -74,6 +74,12 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Fields of the `auth` payload that hold secrets; they are dropped once verified.
     fn secret_fields(&self) -> Vec<String> {
         vec!["token".to_owned()]
+    }
+
+    /// The type of the claims that it makes, so that `build()` can refuse a handler that asks for
+    /// another. Default: not said.
+    fn claims_type(&self) -> Option<TypeId> {
+        None
     }
 
     /// Whether it takes a token from a cookie, which any page could make a browser send.
@@ -298,6 +304,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
                 _ => None,
             });
         fields.collect()
+    }
+
+    fn claims_type(&self) -> Option<TypeId> {
+        Some(TypeId::of::<C>())
     }
 
     fn reads_cookies(&self) -> bool {

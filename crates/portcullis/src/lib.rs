@@ -71,6 +71,15 @@ pub mod engine;
 #[cfg(any(doc, doctest))]
 pub mod manual;
 
+/// What the macros write calls; not for anybody else.
+#[doc(hidden)]
+pub mod __private {
+    pub use futures_util::StreamExt;
+
+    pub use crate::gateway::method::{MethodReply, MethodVerdict, Probe, tiers, verdicts};
+    pub use crate::{__reply as reply, __verdict as verdict};
+}
+
 pub use broadcast::{BroadcastOperator, Emitter};
 pub use listener::{ServeError, shutdown_signal};
 pub use namespace::{AckError, DisconnectReason, EmitError, Socket};

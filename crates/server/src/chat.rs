@@ -24,6 +24,7 @@
 mod answer;
 mod presence;
 
+use std::borrow::Cow;
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +32,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use portcullis::gateway::{Gateway, Registrar, User};
-use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
+use portcullis::socketio::ids::{Room, SocketId};
 use portcullis::{EmitError, Socket};
 use serde::{Deserialize, Serialize};
 
@@ -111,8 +112,8 @@ struct Said {
 }
 
 impl Gateway for Chat {
-    fn namespace(&self) -> NamespacePath {
-        NamespacePath::root()
+    fn namespace(&self) -> Cow<'static, str> {
+        "/".into()
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar) {

@@ -24,7 +24,7 @@ fn shops() -> (ServerBuilder, BusNode) {
             let [shop, desk] = ["shop", "desk"].map(|name| params.get(name).unwrap().to_owned());
             Reply((shop, desk))
         });
-        r.middleware(async |params: Params| match params.get("desk") {
+        r.connect_guard(async |params: Params| match params.get("desk") {
             Some("closed") => Err(Refusal::new("closed")),
             _ => Ok(()),
         });

@@ -1,11 +1,12 @@
 //! Emitting from anywhere: before there is a server, from other tasks, after the client has gone.
 
+use std::borrow::Cow;
 use std::future::ready;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use portcullis::gateway::{Data, Gateway, Registrar, Reply};
-use portcullis::socketio::ids::{NamespacePath, Room};
+use portcullis::socketio::ids::Room;
 use portcullis::{EmitError, Emitter, Server, Socket};
 use portcullis_testing::wire::Client;
 use portcullis_testing::{Journal, TestServer};
@@ -54,8 +55,8 @@ async fn an_emitter_of_a_server_that_has_closed_says_so() {
 struct News(Emitter);
 
 impl Gateway for News {
-    fn namespace(&self) -> NamespacePath {
-        NamespacePath::parse("/news").unwrap()
+    fn namespace(&self) -> Cow<'static, str> {
+        "/news".into()
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis::gateway::{Ack, Data, EventError, Registrar, Reply};
+use portcullis::gateway::{Ack, Data, EventError, EventHandler as _, Registrar, Reply};
 use portcullis::socketio::args::Args;
 use portcullis::{DisconnectReason, Socket};
 use portcullis_testing::{Journal, TestServer};
@@ -69,13 +69,14 @@ async fn a_parked_handler_holds_up_neither_other_namespaces_nor_other_sockets() 
 async fn a_concurrent_event_overlaps_with_itself_up_to_its_limit() {
     let both = Arc::new(Barrier::new(2));
     let server = TestServer::start(public(move |r| {
-        r.on_concurrent("meet", 2, move |Data(name): Data<String>| {
+        let meet = move |Data(name): Data<String>| {
             let both = Arc::clone(&both);
             async move {
                 both.wait().await;
                 Reply(name)
             }
-        });
+        };
+        r.on("meet", meet.concurrency(2));
     }))
     .await;
     let mut client = server.client().await;

@@ -100,7 +100,7 @@ async fn an_error_of_on_connect_or_a_middleware_refuses_with_its_message_and_dat
     let builder = builder.namespace("/middleware", |r| {
         farewells(r, &journal);
         r.public()
-            .middleware(async || Err::<(), _>(Refusal::new("never")))
+            .connect_guard(async || Err::<(), _>(Refusal::new("never")))
             .on_connect(async || assert!(false, "is not reached"));
     });
     let server = TestServer::start(builder).await;
@@ -125,9 +125,9 @@ async fn middlewares_run_in_order_before_on_connect_and_see_a_socket_that_is_not
     };
     let builder = public(|r| {
         r.on_connect(step("connect 1"))
-            .middleware(step("middleware 1"))
+            .connect_guard(step("middleware 1"))
             .on_connect(step("connect 2"))
-            .middleware(step("middleware 2"))
+            .connect_guard(step("middleware 2"))
             .on("state", step("event"));
     });
     let server = TestServer::start(builder).await;

@@ -77,7 +77,7 @@ fn explosives(journal: &Journal) -> ServerBuilder {
             r.on_connect(async || explode_if(true));
         }),
         ("/middleware", |r| {
-            r.middleware(|| {
+            r.connect_guard(|| {
                 explode_if(true);
                 ready(())
             });

@@ -80,7 +80,7 @@ async fn a_polling_client_polls_and_a_client_over_tcp_has_an_address() {
 #[tokio::test]
 async fn a_refusal_is_a_value_at_the_gate_and_before_it() {
     let builder = public(|r| {
-        r.middleware(async |handshake: Handshake| {
+        r.connect_guard(async |handshake: Handshake| {
             match handshake.auth_value().get("name").is_some() {
                 true => Ok(()),
                 false => Err(Refusal::new("Who are you?").code("NAMELESS")),

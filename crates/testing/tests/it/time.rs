@@ -40,11 +40,7 @@ async fn a_token_lives_as_long_as_the_clock_of_the_test_says() {
     assert_eq!(refused.code(), Some("TOKEN_EXPIRED"));
     clock.set(std::time::SystemTime::UNIX_EPOCH);
     let refused = server.connect("/").token(&token).refused().await;
-    assert_eq!(
-        refused.code(),
-        Some("TOKEN_CLAIMS"),
-        "issued in the future"
-    );
+    assert_eq!(refused.code(), Some("TOKEN_CLAIMS"), "issued in the future");
 }
 
 #[tokio::test]
