@@ -2,6 +2,9 @@
 
 #![doc = include_str!("../../../docs/manual.md")]
 
+#[doc = include_str!("../../../docs/manual/testing.md")]
+pub mod testing {}
+
 /// The README of the project.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
