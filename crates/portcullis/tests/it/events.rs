@@ -266,7 +266,15 @@ async fn an_error_reaches_the_ack_or_else_the_exception_event() {
     ] {
         assert_eq!(client.ask(event).await, format!("[{expected}]"), "{event}");
         client.emit(event).await;
-        assert_eq!(client.event().await, format!(r#"["exception",{expected}]"#));
+        let cause = format!(
+            r#","cause":{{"pattern":{}}}}}"#,
+            event.trim_matches(['[', ']'])
+        );
+        let exception = expected.replace('}', &cause);
+        assert_eq!(
+            client.event().await,
+            format!(r#"["exception",{exception}]"#)
+        );
     }
     let invalid = client.ask(r#"["typed",300]"#).await;
     assert!(invalid.contains(r#""code":"VALIDATION""#), "{invalid}");

@@ -78,7 +78,7 @@ async fn a_body_or_a_message_beyond_the_limit_is_refused() {
     let server = TestServer::start(builder).await;
     let (mut polling, mut posting) = (server.http_in_memory(), server.http_in_memory());
     let session = polling.join().await;
-    let event = |len: usize| format!(r#"420["{}"]"#, "x".repeat(len - 7));
+    let event = |len: usize| format!(r#"42["{}"]"#, "x".repeat(len - 6));
     assert_eq!(posting.post(&session, &event(1000)).await.status, 200);
     assert_eq!(posting.post(&session, &event(1001)).await.status, 413);
 
