@@ -1,7 +1,24 @@
 //! The manual and the README, so that their examples are compiled. There is no code in here.
 
-#![doc = include_str!("../../../docs/manual.md")]
+#![doc = include_str!("../../../docs/manual/README.md")]
 
+/// The builder, limits, mounting, logs and metrics.
+#[doc = include_str!("../../../docs/manual/server.md")]
+pub mod server {}
+
+/// Who may connect.
+#[doc = include_str!("../../../docs/manual/authentication.md")]
+pub mod authentication {}
+
+/// What a server sends.
+#[doc = include_str!("../../../docs/manual/broadcasts.md")]
+pub mod broadcasts {}
+
+/// Stock clients, and what differs from Node.
+#[doc = include_str!("../../../docs/manual/clients.md")]
+pub mod clients {}
+
+/// Servers, clients, tokens, clocks and clusters within a test.
 #[doc = include_str!("../../../docs/manual/testing.md")]
 pub mod testing {}
 

@@ -85,7 +85,11 @@ impl<T: Serialize + ?Sized> PartialEq<T> for Received {
 }
 
 fn are_equal(left: &[Value], right: &[Value]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| is_equal(left, right))
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| is_equal(left, right))
 }
 
 /// Equality as JavaScript means it: there is one kind of number, and the order of keys is no part

@@ -154,7 +154,11 @@ async fn what_was_received_is_compared_as_javascript_would() {
     let args = (json!({ "a": 1, "b": [1.0, null] }), "x");
     let echoed = client.emit_with_ack("echo", &args).await;
     assert_eq!(echoed, (json!({ "b": [1, null], "a": 1.0 }), "x"));
-    assert_ne!(echoed, json!({ "b": [1, null], "a": 1.0 }), "one argument is not two");
+    assert_ne!(
+        echoed,
+        json!({ "b": [1, null], "a": 1.0 }),
+        "one argument is not two"
+    );
     assert_ne!(echoed, (json!({ "a": 1, "b": [1, null], "c": 2 }), "x"));
     assert_ne!(echoed, (json!({ "a": 1, "b": [1, null, 2] }), "x"));
     assert_ne!(echoed, (json!({ "a": 2, "b": [1, null] }), "x"));
