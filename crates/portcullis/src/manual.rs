@@ -18,6 +18,7 @@ pub mod broadcasts {}
 #[doc = include_str!("../../../docs/manual/clients.md")]
 pub mod clients {}
 
+/// Servers, clients, tokens, clocks and clusters within a test.
 #[doc = include_str!("../../../docs/manual/testing.md")]
 pub mod testing {}
 
