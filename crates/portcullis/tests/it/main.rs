@@ -14,6 +14,7 @@ mod events;
 mod hooks;
 mod lifecycle;
 mod limits;
+mod macros;
 mod misuse;
 mod mounting;
 mod panics;
