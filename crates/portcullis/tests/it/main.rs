@@ -15,6 +15,7 @@ mod gateways;
 mod hooks;
 mod lifecycle;
 mod limits;
+mod macros;
 mod misuse;
 mod mounting;
 mod panics;
