@@ -76,9 +76,13 @@ pub mod manual;
 pub mod __private {
     pub use futures_util::StreamExt;
 
-    pub use crate::gateway::method::{MethodReply, MethodVerdict, Probe, tiers, verdicts};
-    pub use crate::{__reply as reply, __verdict as verdict};
+    pub use crate::gateway::method::{
+        MethodEnding, MethodReply, MethodVerdict, Probe, endings, tiers, verdicts,
+    };
+    pub use crate::{__ended as ended, __reply as reply, __verdict as verdict};
 }
+
+pub use portcullis_macros::gateway;
 
 pub use broadcast::{BroadcastOperator, Emitter};
 pub use listener::{ServeError, shutdown_signal};
