@@ -18,8 +18,8 @@ mod method;
 mod namespace;
 mod write;
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens as _, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
 use syn::{Attribute, ImplItem, Item, ItemImpl};
 
 use self::arguments::GatewayArguments;
@@ -39,7 +39,7 @@ struct Block {
 }
 
 /// Expands `#[gateway(arguments)]` on an item.
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut problems = Problems::default();
     let arguments = problems.attempt(syn::parse2(arguments)).unwrap_or_default();
     let item = match inherent_impl(item.clone()) {
@@ -89,7 +89,7 @@ impl Block {
             match part {
                 ImplItem::Fn(method) => {
                     let found = take(&mut method.attrs, problems);
-                    methods.extend(Method::read(method, found, problems));
+                    methods.extend(Method::read(method, &found, problems));
                 }
                 ImplItem::Const(part) => not_a_method(&mut part.attrs, problems),
                 ImplItem::Type(part) => not_a_method(&mut part.attrs, problems),
@@ -157,7 +157,7 @@ fn check_events(methods: &[Method], problems: &mut Problems) {
 }
 
 /// Expands one of the attributes that only `#[gateway]` reads, found anywhere else.
-pub(crate) fn out_of_place(kind: attribute::Kind, item: TokenStream) -> TokenStream {
+pub(crate) fn out_of_place(kind: attribute::Kind, item: &TokenStream) -> TokenStream {
     let name = kind.name();
     let text = if kind.is_role() {
         format!("`#[{name}]` is for a method in an impl block with `#[gateway]`")
@@ -166,8 +166,6 @@ pub(crate) fn out_of_place(kind: attribute::Kind, item: TokenStream) -> TokenStr
             "`#[{name}(…)]` is for an impl block with `#[gateway]`, below it, or for a method there"
         )
     };
-    let error = syn::Error::new(proc_macro2::Span::call_site(), text).into_compile_error();
-    let mut tokens = error;
-    item.to_tokens(&mut tokens);
-    tokens
+    let error = syn::Error::new(Span::call_site(), text).into_compile_error();
+    quote! { #error #item }
 }
