@@ -20,7 +20,7 @@ mod write;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Attribute, ImplItem, Item, ItemImpl};
+use syn::{Attribute, ImplItem, Item, ItemImpl, parse_quote};
 
 use self::arguments::GatewayArguments;
 use self::attribute::take;
@@ -90,6 +90,9 @@ impl Block {
                 ImplItem::Fn(method) => {
                     let found = take(&mut method.attrs, problems);
                     methods.extend(Method::read(method, &found, problems));
+                    if !found.is_empty() {
+                        method.attrs.insert(0, form_of_a_handler());
+                    }
                 }
                 ImplItem::Const(part) => not_a_method(&mut part.attrs, problems),
                 ImplItem::Type(part) => not_a_method(&mut part.attrs, problems),
@@ -124,6 +127,18 @@ fn read_around(item: &mut ItemImpl, problems: &mut Problems) -> Vec<Around> {
         }
     }
     around
+}
+
+/// A handler owns its parameters and may be async, whether its body needs that or not. It stands
+/// first, so that what the user says of a lint holds.
+fn form_of_a_handler() -> Attribute {
+    parse_quote! {
+        #[allow(
+            clippy::needless_pass_by_value,
+            clippy::unused_async,
+            reason = "that is the form of a handler"
+        )]
+    }
 }
 
 fn not_a_method(attributes: &mut Vec<Attribute>, problems: &mut Problems) {

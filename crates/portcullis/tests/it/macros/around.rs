@@ -86,7 +86,7 @@ impl Chat {
 
     #[subscribe("hangs")]
     async fn hangs(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     #[subscribe("often", concurrency = 2)]

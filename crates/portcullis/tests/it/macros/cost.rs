@@ -53,6 +53,5 @@ fn a_method_allocates_no_more_than_a_closure_does() {
         method < closure + CALLS / 2,
         "{CALLS} calls of a method: {method} allocations, of a closure: {closure}"
     );
-    println!("method {method} closure {closure}");
     assert!(closure > 2 * CALLS, "something was counted: {closure}");
 }

@@ -1,5 +1,6 @@
 //! The shapes that a gateway's block can have.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::marker::PhantomData;
 
@@ -57,9 +58,9 @@ impl Names {
     }
 
     #[subscribe("name")]
-    fn name<'a>(&'a self, Data((context, r#type)): Data<(String, u8)>) -> String {
+    fn name<'a>(&'a self, Data((context, r#type)): Data<(String, u8)>) -> Cow<'a, str> {
         self.note(context);
-        format!("{:?} {}", self.heard.lock(), r#type)
+        format!("{:?} {}", self.heard.lock(), r#type).into()
     }
 
     #[gateway::subscribe("parameters")]
@@ -70,10 +71,6 @@ impl Names {
 
     #[portcullis::gateway::subscribe("clone")]
     #[must_use]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an Arc has a method of this name too"
-    )]
     fn clone(&self) -> &'static str {
         "not a clone"
     }
@@ -116,7 +113,7 @@ impl Conditional {
     }
 
     #[subscribe("either")]
-    #[cfg(all())]
+    #[cfg(not(any()))]
     fn either(&self) -> &'static str {
         "other"
     }
