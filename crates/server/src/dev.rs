@@ -31,9 +31,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::chat::Chat;
 use crate::cli::DevArgs;
+use crate::page;
 use crate::secret::{self, Origin, SecretError, VARIABLE};
+use crate::staff::Staff;
 use crate::token::{Claims, mint};
-use crate::{page, staff};
 
 /// Whose token the terminal shows, and for how long it is good.
 const SHOWN_NAME: &str = "alice";
@@ -91,7 +92,7 @@ async fn serve(asked: SocketAddr, secret: Secret, origin: Origin) -> Result<(), 
     let server = Server::builder()
         .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
         .gateway(Chat::default())
-        .namespace(staff::NAMESPACE, staff::register)
+        .gateway(Staff)
         .build()
         .await?;
 
