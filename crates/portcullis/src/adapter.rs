@@ -200,6 +200,19 @@ impl<T> Default for Answers<T> {
     }
 }
 
+/// Whether the other nodes can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// As far as this node can tell.
+    Up,
+    /// Not at the moment: what is emitted stays on this node.
+    Down {
+        /// What is away, in a word for people and probes, such as `redis`.
+        part: &'static str,
+    },
+}
+
 /// The cluster could not be reached.
 #[derive(Debug, thiserror::Error)]
 #[error("the adapter failed")]
@@ -227,6 +240,11 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
 
     /// Leaves the cluster, after what was published has left.
     fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Whether the other nodes can be reached now; a node that cannot reach them is not ready.
+    fn health(&self) -> Health {
+        Health::Up
+    }
 
     /// A namespace exists on this node from now on.
     fn namespace_opened(&self, namespace: &NamespacePath);

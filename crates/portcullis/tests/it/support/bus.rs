@@ -17,7 +17,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use portcullis::adapter::{
-    Adapter, AdapterError, Answers, Envelope, LocalNode, SocketDescription, Target,
+    Adapter, AdapterError, Answers, Envelope, Health, LocalNode, SocketDescription, Target,
 };
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room};
@@ -44,6 +44,10 @@ pub(crate) struct Station {
 impl Station {
     pub(crate) fn mute(&self) {
         self.muted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unmute(&self) {
+        self.muted.store(false, Ordering::Relaxed);
     }
 
     /// The cluster is not there when the node wants to join it.
@@ -114,6 +118,13 @@ impl Adapter for BusAdapter {
         self.bus.0.lock().push(Arc::clone(&self.own));
         self.own.journal.note("start");
         std::future::ready(Ok(())).boxed()
+    }
+
+    fn health(&self) -> Health {
+        if self.own.is_muted() {
+            return Health::Down { part: "bus" };
+        }
+        Health::Up
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
