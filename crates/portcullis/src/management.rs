@@ -15,6 +15,7 @@
 //!   can be reached through the port of the clients.
 //! - Liveness depends on nothing but the process. A cluster that is away makes a node unready, and
 //!   restarting it would only take its clients away too.
+//! - A node that has not reached its cluster yet is unready; one that has lost it is, after 5 s.
 //! - A node is unready from the moment at which its shutdown begins, and is asked until its end.
 //! - What a peer can take is bounded: connections, the head of a request, the time for both.
 //!
@@ -49,6 +50,10 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest head of a request, in bytes: hyper's least.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 
+/// How long the cluster may be away before a node that was in it is unready. All nodes lose it at
+/// the same time: were they unready at once, a short loss would leave clients with nobody.
+const CLUSTER_GRACE: Duration = Duration::from_secs(5);
+
 /// How long accepting pauses when the system refuses it.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -56,6 +61,8 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Readiness {
     is_draining: AtomicBool,
+    /// Whether the cluster has been seen at all.
+    was_up: AtomicBool,
     adapter: Arc<dyn Adapter>,
 }
 
@@ -63,6 +70,7 @@ impl Readiness {
     pub(crate) const fn new(adapter: Arc<dyn Adapter>) -> Self {
         Self {
             is_draining: AtomicBool::new(false),
+            was_up: AtomicBool::new(false),
             adapter,
         }
     }
@@ -76,10 +84,23 @@ impl Readiness {
     pub(crate) fn obstacles(&self) -> Vec<&'static str> {
         let draining = self.is_draining.load(Ordering::Acquire);
         let mut obstacles: Vec<_> = draining.then_some("draining").into_iter().collect();
-        if let Health::Down { part } = self.adapter.health() {
-            obstacles.push(part);
+        if self.misses_cluster() {
+            obstacles.push(self.adapter.name());
         }
         obstacles
+    }
+
+    fn misses_cluster(&self) -> bool {
+        match self.adapter.health() {
+            Health::Up => {
+                self.was_up.store(true, Ordering::Relaxed);
+                false
+            }
+            Health::Degraded { .. } => false,
+            Health::Down { since, .. } => {
+                since >= CLUSTER_GRACE || !self.was_up.load(Ordering::Relaxed)
+            }
+        }
     }
 }
 

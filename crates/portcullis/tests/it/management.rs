@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use portcullis::adapter::Health;
 use portcullis::{BuildError, Server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -63,18 +65,38 @@ async fn only_get_and_head_of_the_two_paths_are_answered() {
     assert!(head.ends_with("\r\n\r\n"), "no body: {head}");
 }
 
+fn down(seconds: u64) -> Health {
+    Health::Down {
+        reason: "nobody is there".to_owned(),
+        since: Duration::from_secs(seconds),
+    }
+}
+
 #[tokio::test]
-async fn a_node_that_has_lost_its_cluster_is_unready_and_alive_until_it_is_back() {
+async fn a_node_that_has_lost_its_cluster_for_long_is_unready_and_alive_until_it_is_back() {
     let (adapter, station) = Bus::default().node();
     let builder = public(|_| {}).management(0).cluster(adapter);
     let server = builder.build().await.unwrap();
     assert_eq!(get(&server, "/readyz").await, said(READY));
-    station.mute();
+    station.report(down(1));
+    assert_eq!(get(&server, "/readyz").await, said(READY), "a short loss");
+    station.report(down(5));
     let unready = said((503, r#"{"because":["bus"],"status":"unready"}"#));
     assert_eq!(get(&server, "/readyz").await, unready);
     assert_eq!(server.obstacles(), ["bus"]);
     assert_eq!(get(&server, "/livez").await, said(ALIVE));
-    station.unmute();
+    station.report(Health::Up);
+    assert_eq!(get(&server, "/readyz").await, said(READY));
+}
+
+#[tokio::test]
+async fn a_node_that_has_never_reached_its_cluster_is_unready_at_once() {
+    let (adapter, station) = Bus::default().node();
+    station.report(down(0));
+    let builder = public(|_| {}).management(0).cluster(adapter);
+    let server = builder.build().await.unwrap();
+    assert_eq!(get(&server, "/readyz").await.0, 503);
+    station.report(Health::Up);
     assert_eq!(get(&server, "/readyz").await, said(READY));
 }
 

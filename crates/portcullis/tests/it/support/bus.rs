@@ -37,6 +37,7 @@ pub(crate) struct Station {
     namespaces: Mutex<Vec<NamespacePath>>,
     muted: AtomicBool,
     is_cut_off: AtomicBool,
+    health: Mutex<Option<Health>>,
     /// What the framework told the adapter.
     pub(crate) journal: Journal,
 }
@@ -46,8 +47,9 @@ impl Station {
         self.muted.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn unmute(&self) {
-        self.muted.store(false, Ordering::Relaxed);
+    /// What the adapter says of itself from now on.
+    pub(crate) fn report(&self, health: Health) {
+        *self.health.lock() = Some(health);
     }
 
     /// The cluster is not there when the node wants to join it.
@@ -121,10 +123,11 @@ impl Adapter for BusAdapter {
     }
 
     fn health(&self) -> Health {
-        if self.own.is_muted() {
-            return Health::Down { part: "bus" };
-        }
-        Health::Up
+        self.own.health.lock().clone().unwrap_or(Health::Up)
+    }
+
+    fn name(&self) -> &'static str {
+        "bus"
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
