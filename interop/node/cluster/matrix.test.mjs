@@ -33,7 +33,7 @@ for (const mode of Object.keys(MODES)) {
       const cluster = await Cluster.start(ORACLE, { key: `oracle ${mode}`, mode, redis });
       t.after(() => cluster.stop());
       for (const part of Object.keys(SCRIPT)) {
-        expected[part] = await play(cluster, 0, part);
+        expected[part] = await play(cluster, 0, SCRIPT[part]);
         for (const { reach, title } of SCRIPT[part]) {
           if (reach === undefined) continue;
           const heard = Object.keys(expected[part].get(title).heard);
@@ -58,7 +58,7 @@ function mixed(kinds, mode, expected) {
   for (const [first, kind] of kinds.entries()) {
     for (const part of Object.keys(SCRIPT)) {
       test(`asked of the node n${first} (${kind}): ${part}`, async () => {
-        const actual = await play(cluster, first, part);
+        const actual = await play(cluster, first, SCRIPT[part]);
         for (const [title, record] of expected[part]) {
           assert.deepEqual(actual.get(title), record, title);
         }

@@ -8,7 +8,7 @@
 // node may learn of its own operations from Redis, behind its own emits.
 import { quiet, within } from "../../support/bounded.mjs";
 import { done, join, op } from "./nodes.mjs";
-import { ROOMS, SCRIPT } from "./script.mjs";
+import { ROOMS } from "./script.mjs";
 
 const ROLES = ["here", "next", "last"];
 
@@ -68,8 +68,11 @@ class Actor {
 }
 
 /** The cluster as seen from one of its nodes. */
-class Stage {
-  constructor(cluster, first) {
+export class Stage {
+  /** `asker`, if given, does the operations in place of `here1`: one that is no client. */
+  constructor(cluster, first, asker) {
+    cluster.clients.forEach(({ node, socket }) => (socket.nodeName = `n${node}`));
+    this.asker = asker;
     this.actors = cluster.clients.map(({ node, name, socket }) => {
       const role = ROLES[(node - first + ROLES.length) % ROLES.length];
       return new Actor(`${role}${name.split(".")[1]}`, socket);
@@ -108,17 +111,18 @@ class Stage {
 
   async fence(from) {
     fences += 1;
-    await done(from.socket, "emit", { event: "fence", args: [fences] });
+    await from("emit", { event: "fence", args: [fences] });
     await Promise.all(this.actors.map((actor) => actor.reached(fences)));
   }
 
   async step({ argument, ends, heardByNodes, look, op: name, unordered }) {
     for (const actor of this.actors) Object.assign(actor, { gone: null, heard: [] });
     const before = heardByNodes ? await this.#received() : undefined;
-    let answer = await op(this.actor("here1").socket, name, this.#addressed(argument));
-    await this.fence(this.actor("here1"));
+    const ask = this.asker ?? by(this.actor("here1"));
+    let answer = await ask(name, this.#addressed(argument));
+    await this.fence(ask);
     const elsewhere = this.actors.find(({ gone, role }) => !gone && !role.startsWith("here"));
-    if (elsewhere) await this.fence(elsewhere);
+    if (elsewhere) await this.fence(by(elsewhere));
     answer = this.#named(answer);
     if (unordered) sort(answer.ok ?? answer.responses);
     if (name === "fetch-sockets") sort(answer.ok);
@@ -169,6 +173,12 @@ class Stage {
   }
 }
 
+/** Operations as one client asks for them. */
+const by =
+  ({ socket }) =>
+  (name, argument) =>
+    op(socket, name, argument);
+
 /** The value with every text in it replaced; lists of rooms are sorted anew by their new names. */
 function replace(value, change) {
   if (typeof value === "string") return change(value);
@@ -189,14 +199,13 @@ function sort(list) {
 const since = (before, now) =>
   Object.fromEntries(ROLES.map((role) => [role, now[role].slice(before[role].length)]));
 
-/** Plays a part of the script as seen from node `first`: title → what came of it. */
-export async function play(cluster, first, part) {
-  cluster.clients.forEach(({ node, socket }) => (socket.nodeName = `n${node}`));
-  const stage = new Stage(cluster, first);
+/** Plays steps as seen from node `first`: title → what came of it. */
+export async function play(cluster, first, steps, asker) {
+  const stage = new Stage(cluster, first, asker);
   const records = new Map();
   try {
     await stage.set();
-    for (const step of SCRIPT[part]) records.set(step.title, await stage.step(step));
+    for (const step of steps) records.set(step.title, await stage.step(step));
   } finally {
     stage.release();
   }

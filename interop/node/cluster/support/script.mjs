@@ -156,3 +156,12 @@ export const SCRIPT = {
   nodes: NODES,
   disconnect: ENDS,
 };
+
+/** What an emitter can do: it has no socket, no node, and hears no answers. */
+export const EMITTER_SCRIPT = [
+  ...EMITS.filter(({ argument: { local, self } }) => !local && self !== false),
+  ...CONTENTS,
+  ...MOVES,
+  ...NODES.filter(({ op }) => op === "server-side-emit"),
+  ...ENDS,
+];
