@@ -107,6 +107,8 @@ export class Cluster {
 
   async stop() {
     for (const { socket } of this.clients) socket.disconnect();
+    // One that was stopped would not hear that it should end.
+    for (const node of this.nodes) node.signal("SIGCONT");
     await Promise.all(this.nodes.map((node) => node.stop()));
   }
 }
