@@ -1,29 +1,31 @@
 //! The chat: rooms, who is in them, and what they say.
 //!
-//! | the client         | it is answered                  | the room gets                        |
-//! |--------------------|---------------------------------|--------------------------------------|
-//! | connects           | `welcome {name, room, members}` | `presence {room, members}`           |
-//! | `join {room}`      | ack `{room, members}`           | `presence {room, members}`           |
-//! | `leave {room}`     | ack `{room}`                    | `presence {room, members}`           |
-//! | `say {room, text}` | ack `{id, at}`                  | `message {id, room, from, text, at}` |
-//! | `kick`             | by being disconnected           | `presence {room, members}`           |
-//! | disconnects        |                                 | `presence {room, members}`           |
+//! | the client         | it is answered                          | the room gets                 |
+//! |--------------------|-----------------------------------------|-------------------------------|
+//! | connects           | `welcome {name, node, room, members}`   | `presence {room, members}`    |
+//! | `join {room}`      | ack `{room, members}`                   | `presence {room, members}`    |
+//! | `leave {room}`     | ack `{room}`                            | `presence {room, members}`    |
+//! | `say {room, text}` | ack `{id, at}`                          | `message {id, room, from, …}` |
+//! | `kick`             | by being disconnected                   | `presence {room, members}`    |
+//! | disconnects        |                                         | `presence {room, members}`    |
 //!
-//! What cannot be done is acked with `{error, code}`.
+//! `members` are `{name, node}` each, of every node; a list has a `version` besides. What cannot be
+//! done is acked with `{error, code}`.
 //!
 //! # Invariants
 //!
-//! - Whoever is in a room hears the same `presence` events in the same order, and the last of them
-//!   is true: they are emitted under the lock that guards the list.
 //! - A room that a client names is never the room of a socket's id: see [`delivery_room`].
+//! - The id of a message is its node's own, so that no two nodes give the same.
 //!
 //! # Not here
 //!
-//! Who may connect (`dev` says whose tokens are good), and what an answer looks like (`answer`).
+//! Who may connect (`dev` says whose tokens are good), what an answer looks like (`answer`), and who
+//! is where in the cluster (`presence`).
 
 mod answer;
 mod presence;
 
+use std::collections::BTreeSet;
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,12 +33,13 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use portcullis::gateway::{Gateway, Registrar, User};
-use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
-use portcullis::{EmitError, Socket};
+use portcullis::socketio::ids::{NamespacePath, Room};
+use portcullis::Socket;
 use serde::{Deserialize, Serialize};
 
 use self::answer::{Fault, Request, answer};
-use self::presence::{Members, Presence};
+pub(crate) use self::presence::Presence;
+use self::presence::RoomMembers;
 use crate::token::Claims;
 
 /// The room that everybody starts in.
@@ -49,19 +52,15 @@ const MAX_TEXT_CHARS: usize = 2_000;
 const MAX_ROOM_BYTES: usize = 255;
 
 /// The gateway on `/`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chat {
-    lists: Mutex<Lists>,
+    presence: Arc<Presence>,
     last_message: AtomicU64,
 }
 
-/// Who is where, and how they are told of it.
+/// The rooms of one socket: by the time it is gone, the framework has forgotten them.
 #[derive(Debug, Default)]
-struct Lists {
-    presence: Presence<SocketId>,
-    /// Sockets in the lobby that are still connecting: broadcasts do not reach them yet.
-    newcomers: Vec<Socket>,
-}
+struct Joined(Mutex<BTreeSet<String>>);
 
 #[derive(Debug, Deserialize)]
 struct RoomRequest {
@@ -77,15 +76,9 @@ struct SayRequest {
 #[derive(Debug, Serialize)]
 struct Welcome<'a> {
     name: &'a str,
-    room: &'a str,
-    members: &'a Members,
-}
-
-/// The answer to `join`, and the event `presence`.
-#[derive(Debug, Serialize)]
-struct RoomMembers {
-    room: String,
-    members: Members,
+    node: &'a str,
+    #[serde(flatten)]
+    lobby: RoomMembers,
 }
 
 /// The answer to `leave`.
@@ -96,7 +89,7 @@ struct Left {
 
 #[derive(Debug, Serialize)]
 struct Message<'a> {
-    id: u64,
+    id: &'a str,
     room: &'a str,
     from: &'a str,
     text: &'a str,
@@ -106,7 +99,7 @@ struct Message<'a> {
 /// The answer to `say`; `at` is in milliseconds since 1970, as everywhere in JavaScript.
 #[derive(Debug, Serialize)]
 struct Said {
-    id: u64,
+    id: String,
     at: u64,
 }
 
@@ -116,18 +109,17 @@ impl Gateway for Chat {
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar) {
+        self.presence.register(registrar);
         let [connect, join, leave, say, disconnect] = std::array::from_fn(|_| Arc::clone(&self));
         registrar
             .on_connect(move |socket: Socket, user: User<Claims>| {
-                let welcomed = connect.welcome(&socket, user.display_name());
-                ready(welcomed.map_err(|error| internal(&error)))
+                let chat = Arc::clone(&connect);
+                async move { chat.welcome(&socket, user.display_name()).await }
             })
-            .on(
-                "join",
-                move |socket: Socket, user: User<Claims>, asked: Request<RoomRequest>| {
-                    ready(answer(join.join(&socket, user.display_name(), asked)))
-                },
-            )
+            .on("join", move |socket: Socket, asked: Request<RoomRequest>| {
+                let chat = Arc::clone(&join);
+                async move { answer(chat.join(&socket, asked).await) }
+            })
             .on(
                 "leave",
                 move |socket: Socket, asked: Request<RoomRequest>| {
@@ -149,50 +141,56 @@ impl Gateway for Chat {
 }
 
 impl Chat {
-    /// Puts a socket that is connecting into the lobby.
-    fn welcome(&self, socket: &Socket, name: &str) -> Result<(), EmitError> {
-        let mut lists = self.lists.lock();
-        lists.presence.join(LOBBY, socket.id(), name);
-        let welcome = Welcome {
-            name,
-            room: LOBBY,
-            members: &lists.presence.members(LOBBY),
-        };
-        if let Err(error) = socket.emit("welcome", &welcome) {
-            // It is refused then, and nobody will say that it has gone.
-            lists.presence.leave(LOBBY, socket.id());
-            return Err(error);
+    /// A chat that tells people of each other through `presence`.
+    pub(crate) const fn new(presence: Arc<Presence>) -> Self {
+        Self {
+            presence,
+            last_message: AtomicU64::new(0),
         }
-        socket.join(delivery_room(LOBBY));
-        lists.newcomers.push(socket.clone());
-        lists.announce(socket, LOBBY);
-        Ok(())
     }
 
-    fn join(
+    /// Puts a socket that is connecting into the lobby.
+    async fn welcome(&self, socket: &Socket, name: &str) -> Result<(), Fault> {
+        self.presence
+            .introduce(socket, name)
+            .map_err(|error| internal(&error))?;
+        socket.insert(Joined(Mutex::new(BTreeSet::from([LOBBY.to_owned()]))));
+        socket.join(delivery_room(LOBBY));
+        self.presence.arrives(socket, LOBBY);
+        let welcome = Welcome {
+            name,
+            node: self.presence.node(),
+            lobby: self.presence.members(LOBBY).await,
+        };
+        let sent = socket.emit("welcome", &welcome);
+        sent.map_err(|error| internal(&error))
+    }
+
+    async fn join(
         &self,
         socket: &Socket,
-        name: &str,
         asked: Request<RoomRequest>,
     ) -> Result<RoomMembers, Fault> {
         let RoomRequest { room } = asked.0?;
         check_room(&room)?;
-        let mut lists = self.lists.lock();
         socket.join(delivery_room(&room));
         if !socket.is_in(delivery_room(&room)) {
             return Err(Fault::new("TOO_MANY_ROOMS", "leave another room first"));
         }
-        lists.presence.join(&room, socket.id(), name);
-        Ok(lists.announce(socket, &room))
+        if let Some(joined) = socket.get::<Joined>() {
+            joined.0.lock().insert(room.clone());
+        }
+        self.presence.changed(&room);
+        Ok(self.presence.members(&room).await)
     }
 
     fn leave(&self, socket: &Socket, asked: Request<RoomRequest>) -> Result<Left, Fault> {
         let RoomRequest { room } = asked.0?;
         check_room(&room)?;
-        let mut lists = self.lists.lock();
         socket.leave(delivery_room(&room));
-        if lists.presence.leave(&room, socket.id()) {
-            lists.announce(socket, &room);
+        let joined = socket.get::<Joined>();
+        if joined.is_some_and(|joined| joined.0.lock().remove(&room)) {
+            self.presence.changed(&room);
         }
         Ok(Left { room })
     }
@@ -206,10 +204,11 @@ impl Chat {
         if !socket.is_in(delivery_room(&room)) {
             return Err(Fault::new("NOT_A_MEMBER", "join the room first"));
         }
-        let id = self.last_message.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.last_message.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = format!("{}-{number}", self.presence.node());
         let at = now_millis();
         let message = Message {
-            id,
+            id: &id,
             room: &room,
             from,
             text: &text,
@@ -224,31 +223,11 @@ impl Chat {
 
     /// Tells every room that a socket was in that it has gone.
     fn forget(&self, socket: &Socket) {
-        let mut lists = self.lists.lock();
-        for room in lists.presence.leave_all(socket.id()) {
-            lists.announce(socket, &room);
-        }
-    }
-}
-
-impl Lists {
-    /// Tells a room who is in it.
-    fn announce(&mut self, socket: &Socket, room: &str) -> RoomMembers {
-        let announced = RoomMembers {
-            room: room.to_owned(),
-            members: self.presence.members(room),
+        let Some(joined) = socket.get::<Joined>() else {
+            return;
         };
-        if room == LOBBY {
-            // To each of these by itself: that is held until it is connected, and not lost.
-            self.newcomers.retain(|newcomer| {
-                !newcomer.is_connected() && newcomer.emit("presence", &announced).is_ok()
-            });
-        }
-        let everyone = socket.within(delivery_room(room));
-        if let Err(error) = everyone.emit("presence", &announced) {
-            tracing::warn!(%error, "presence was not announced");
-        }
-        announced
+        let rooms = std::mem::take(&mut *joined.0.lock());
+        rooms.iter().for_each(|room| self.presence.changed(room));
     }
 }
 
@@ -268,7 +247,7 @@ fn check_room(room: &str) -> Result<(), Fault> {
 }
 
 /// For what the client can neither cause nor mend.
-fn internal(error: &EmitError) -> Fault {
+fn internal(error: &dyn std::error::Error) -> Fault {
     tracing::error!(%error, "an event could not be emitted");
     Fault::new("INTERNAL", "something went wrong on the server")
 }
@@ -282,6 +261,8 @@ fn now_millis() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use portcullis::socketio::ids::SocketId;
+
     use super::*;
 
     #[test]

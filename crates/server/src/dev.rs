@@ -1,8 +1,9 @@
-//! `portcullis dev`: the chat with its page, on one port, in memory.
+//! `portcullis dev`: the chat with its page, on one port, alone or as a node of a cluster.
 //!
 //! ```text
 //!  port ─▶ /socket.io/ ─▶ gate: whose token is it? ─▶ chat on `/`, staff on `/staff`
-//!     └──▶ all else ────▶ page, and tokens for whoever asks
+//!     └──▶ all else ────▶ page, and tokens for whoever asks        │
+//!  another port ─▶ /livez, /readyz                                 └─ Redis ─ other nodes
 //! ```
 //!
 //! # Invariants
@@ -20,6 +21,7 @@ use std::future::poll_fn;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +31,7 @@ use portcullis::{BuildError, Server, shutdown_signal};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::chat::Chat;
+use crate::chat::{Chat, Presence};
 use crate::cli::DevArgs;
 use crate::secret::{self, Origin, SecretError, VARIABLE};
 use crate::token::{Claims, mint};
@@ -77,10 +79,11 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), DevError> {
         .enable_all()
         .build()
         .map_err(DevError::Start)?
-        .block_on(serve(SocketAddr::new(args.host, args.port), secret, origin))
+        .block_on(serve(args, secret, origin))
 }
 
-async fn serve(asked: SocketAddr, secret: Secret, origin: Origin) -> Result<(), DevError> {
+async fn serve(args: &DevArgs, secret: Secret, origin: Origin) -> Result<(), DevError> {
+    let asked = SocketAddr::new(args.host, args.port);
     let listening = |source| DevError::Listen {
         address: asked,
         source,
@@ -88,25 +91,50 @@ async fn serve(asked: SocketAddr, secret: Secret, origin: Origin) -> Result<(), 
     let listener = TcpListener::bind(asked).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
     let token = mint(&secret, SHOWN_NAME, SHOWN_TTL, [], SystemTime::now())?;
-    let server = Server::builder()
-        .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
-        .gateway(Chat::default())
-        .namespace(staff::NAMESPACE, staff::register)
-        .build()
-        .await?;
+    let (server, presence) = build(args, address, &secret).await?;
 
     let mut shutdown = pin!(shutdown_signal());
     if is_ready(shutdown.as_mut()).await {
         return Ok(());
     }
-    if let Err(error) = io::stdout().write_all(greeting(address, &token, origin).as_bytes()) {
+    let shown = Shown {
+        address,
+        token: &token,
+        origin,
+        is_clustered: args.redis.is_some(),
+        management: server.management_address(),
+    };
+    if let Err(error) = io::stdout().write_all(shown.greeting().as_bytes()) {
         // Nobody reads it; the page is there all the same.
         tracing::warn!(%error, "cannot write to stdout");
     }
-    server
-        .serve_with(page::router(secret), listener, shutdown)
-        .await;
+    let serving = server.serve_with(page::router(secret), listener, shutdown);
+    tokio::select! {
+        () = serving => {}
+        () = presence.keep() => {}
+    }
     Ok(())
+}
+
+/// The server, and what keeps its people informed of each other.
+async fn build(
+    args: &DevArgs,
+    address: SocketAddr,
+    secret: &Secret,
+) -> Result<(Server, Arc<Presence>), DevError> {
+    let mut builder = Server::builder().management(args.management_port);
+    if let Some(redis) = &args.redis {
+        builder = builder.cluster(cluster(redis));
+    }
+    let emitter = builder.emitter("/").map_err(DevError::Namespace)?;
+    let presence = Arc::new(Presence::new(emitter, address.port().to_string()));
+    let server = builder
+        .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
+        .gateway(Chat::new(Arc::clone(&presence)))
+        .namespace(staff::NAMESPACE, staff::register)
+        .build()
+        .await?;
+    Ok((server, presence))
 }
 
 /// Polls a future once. From then on it hears signals, which would kill the process before.
@@ -115,17 +143,43 @@ async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
 }
 
 /// What the terminal shows.
-fn greeting(address: SocketAddr, token: &Token, origin: Origin) -> String {
-    let url = url(address);
-    let token = token.expose();
-    let secret = match origin {
-        Origin::Given => format!("from {VARIABLE}"),
-        Origin::Generated => format!("made up for this run (set {VARIABLE} to keep one)"),
-    };
-    let mut text = format!(
-        r#"listening on {address}
+struct Shown<'a> {
+    address: SocketAddr,
+    token: &'a Token,
+    origin: Origin,
+    is_clustered: bool,
+    management: Option<SocketAddr>,
+}
+
+impl Shown<'_> {
+    fn greeting(&self) -> String {
+        let address = self.address;
+        let url = url(address);
+        let token = self.token.expose();
+        let secret = match self.origin {
+            Origin::Given => format!("from {VARIABLE}"),
+            Origin::Generated if self.is_clustered => {
+                format!("made up for this node (set {VARIABLE} for tokens that all nodes take)")
+            }
+            Origin::Generated => {
+                format!("made up for this run (set {VARIABLE} to keep one)")
+            }
+        };
+        let node = if self.is_clustered {
+            format!("{}, in a cluster over Redis", address.port())
+        } else {
+            format!("{}, alone (--redis makes it one of a cluster)", address.port())
+        };
+        let probes = self.management.map_or_else(
+            || "none".to_owned(),
+            |management| format!("http://{management}/livez and /readyz"),
+        );
+        let mut text = format!(
+            r#"listening on {address}
 
   page    {url}/
+  node    {node}
+  probes  {probes}
   secret  {secret}
   token   for {SHOWN_NAME}, good for 12 hours:
 
@@ -138,13 +192,14 @@ const socket = io("{url}", {{ auth: {{ token: "{token}" }} }});
 socket.on("welcome", console.log);
 
 "#
-    );
-    if !address.ip().is_loopback() {
-        let warning = "  Beware: whoever reaches this address gets a token for the asking.\n";
-        // Writing to a string cannot fail.
-        let _ = text.write_str(warning);
+        );
+        if !address.ip().is_loopback() {
+            let warning = "  Beware: whoever reaches this address gets a token for the asking.\n";
+            // Writing to a string cannot fail.
+            let _ = text.write_str(warning);
+        }
+        text
     }
-    text
 }
 
 /// The address as one would type it into a browser on this machine.
