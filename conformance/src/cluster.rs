@@ -48,7 +48,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let port = listener.local_addr()?.port();
     let name = options.name.unwrap_or_else(|| port.to_string());
     let received = Arc::new(Received::default());
-    let adapter = Listening::new(options.bus.adapter()?, name, Arc::clone(&received));
+    let adapter = Listening::new(options.bus.adapter(), name, Arc::clone(&received));
     let mut builder = Server::builder()
         .cluster(adapter)
         .namespace("/", |r| register(r, &received))

@@ -32,9 +32,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
+use portcullis::Socket;
 use portcullis::gateway::{Gateway, Registrar, User};
 use portcullis::socketio::ids::{NamespacePath, Room};
-use portcullis::Socket;
 use serde::{Deserialize, Serialize};
 
 use self::answer::{Fault, Request, answer};
@@ -116,10 +116,13 @@ impl Gateway for Chat {
                 let chat = Arc::clone(&connect);
                 async move { chat.welcome(&socket, user.display_name()).await }
             })
-            .on("join", move |socket: Socket, asked: Request<RoomRequest>| {
-                let chat = Arc::clone(&join);
-                async move { answer(chat.join(&socket, asked).await) }
-            })
+            .on(
+                "join",
+                move |socket: Socket, asked: Request<RoomRequest>| {
+                    let chat = Arc::clone(&join);
+                    async move { answer(chat.join(&socket, asked).await) }
+                },
+            )
             .on(
                 "leave",
                 move |socket: Socket, asked: Request<RoomRequest>| {

@@ -27,7 +27,9 @@ use std::time::{Duration, SystemTime};
 
 use portcullis::auth::jwt::{Jwt, MintError};
 use portcullis::auth::{Secret, Token};
+use portcullis::socketio::ids::NamespaceError;
 use portcullis::{BuildError, Server, shutdown_signal};
+use portcullis_redis::{AtStart, Redis};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -62,6 +64,9 @@ pub(crate) enum DevError {
     /// The parts do not make a server.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The chat's namespace has no name that can be one.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     /// The token for the terminal could not be made.
     #[error(transparent)]
     Mint(#[from] MintError),
@@ -124,10 +129,11 @@ async fn build(
 ) -> Result<(Server, Arc<Presence>), DevError> {
     let mut builder = Server::builder().management(args.management_port);
     if let Some(redis) = &args.redis {
-        builder = builder.cluster(cluster(redis));
+        // Whoever tries it out may start Redis later, or lose it to see what happens.
+        builder = builder.cluster(Redis::new(redis.expose()).at_start(AtStart::Degrade));
     }
-    let emitter = builder.emitter("/").map_err(DevError::Namespace)?;
-    let presence = Arc::new(Presence::new(emitter, address.port().to_string()));
+    let presence = Presence::new(builder.emitter("/")?, address.port().to_string());
+    let presence = Arc::new(presence);
     let server = builder
         .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
         .gateway(Chat::new(Arc::clone(&presence)))
@@ -168,7 +174,10 @@ impl Shown<'_> {
         let node = if self.is_clustered {
             format!("{}, in a cluster over Redis", address.port())
         } else {
-            format!("{}, alone (--redis makes it one of a cluster)", address.port())
+            format!(
+                "{}, alone (--redis makes it one of a cluster)",
+                address.port()
+            )
         };
         let probes = self.management.map_or_else(
             || "none".to_owned(),
@@ -217,7 +226,7 @@ impl DevError {
         match self {
             Self::Secret(error) => error.is_about_arguments(),
             Self::Listen { .. } => true,
-            Self::Start(_) | Self::Build(_) | Self::Mint(_) => false,
+            Self::Start(_) | Self::Build(_) | Self::Namespace(_) | Self::Mint(_) => false,
         }
     }
 }
@@ -227,8 +236,14 @@ mod tests {
     use super::*;
 
     fn shown(address: &str) -> String {
-        let token = Token::from("the.token.itself".to_owned());
-        greeting(address.parse().unwrap(), &token, Origin::Generated)
+        let shown = Shown {
+            address: address.parse().unwrap(),
+            token: &Token::from("the.token.itself".to_owned()),
+            origin: Origin::Generated,
+            is_clustered: false,
+            management: Some("127.0.0.1:4000".parse().unwrap()),
+        };
+        shown.greeting()
     }
 
     #[test]

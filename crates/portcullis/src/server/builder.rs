@@ -20,9 +20,9 @@ use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 use tokio::net::TcpListener;
 
 use super::{Server, Shared};
-use crate::adapter::{Adapter, AdapterError, InMemory};
+use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
-use crate::broadcast::{AdapterWatcher, Emitter, NodeState};
+use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
 use crate::client::{Clients, Gate, GateOptions};
 use crate::gateway::{Gateway, Registrar};
 use crate::handshake::{
@@ -72,6 +72,7 @@ pub struct ServerBuilder {
     cookies_are_safe: bool,
     adapter: Arc<dyn Adapter>,
     management: Option<SocketAddr>,
+    on_gap: Option<GapHook>,
     declared: Vec<(Kind, Registrar)>,
     slot: ClusterSlot,
     shards: usize,
@@ -114,6 +115,7 @@ impl ServerBuilder {
             cookies_are_safe: false,
             adapter: Arc::new(InMemory),
             management: None,
+            on_gap: None,
             declared: Vec::new(),
             slot: Arc::new(OnceLock::new()),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
@@ -211,6 +213,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
         self.management = Some(address.into());
+        self
+    }
+
+    /// Hears of every interval in which messages of the cluster may have been lost, once it is
+    /// over: the time to ask a database what was missed. The hook must not block.
+    #[must_use]
+    pub fn on_bus_gap(mut self, hook: impl Fn(BusGap) + Send + Sync + 'static) -> Self {
+        self.on_gap = Some(Arc::new(hook));
         self
     }
 
@@ -487,11 +497,11 @@ impl ServerBuilder {
         let node = NodeState {
             namespaces: Arc::clone(&namespaces),
             tasks: tasks.clone(),
+            on_gap: self.on_gap,
         };
-        self.adapter.start(Arc::new(node)).await?;
-        for namespace in namespaces.all() {
-            self.adapter.namespace_opened(namespace.path());
-        }
+        let paths = namespaces.all().into_iter();
+        let paths = paths.map(|namespace| namespace.path().clone()).collect();
+        self.adapter.start(Arc::new(node), paths).await?;
         let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
         let door = Arc::new(Door {
             core: Core::start(self.core, self.shards, tasks.clone()),

@@ -211,7 +211,10 @@ impl Presence {
     /// Tells those who are here, if anybody is.
     async fn tell(&self, room: String, doubt: Doubt) {
         let here = self.emitter.to(delivery_room(&room)).local();
-        let is_empty = here.fetch_sockets().await.is_ok_and(|found| found.items.is_empty());
+        let is_empty = here
+            .fetch_sockets()
+            .await
+            .is_ok_and(|found| found.items.is_empty());
         if is_empty && self.newcomers(&room).is_empty() {
             self.state.lock().told.remove(&room);
             return;

@@ -111,7 +111,11 @@ impl BusAdapter {
 }
 
 impl Adapter for BusAdapter {
-    fn start(&self, node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>> {
+    fn start(
+        &self,
+        node: Arc<dyn LocalNode>,
+        namespaces: Vec<NamespacePath>,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
         if self.own.is_cut_off.load(Ordering::Relaxed) {
             let error = AdapterError::new("nobody is there");
             return std::future::ready(Err(error)).boxed();
@@ -119,6 +123,9 @@ impl Adapter for BusAdapter {
         assert!(self.own.node.set(node).is_ok(), "started once");
         self.bus.0.lock().push(Arc::clone(&self.own));
         self.own.journal.note("start");
+        for namespace in &namespaces {
+            self.namespace_opened(namespace);
+        }
         std::future::ready(Ok(())).boxed()
     }
 
