@@ -23,7 +23,8 @@ use crate::bus::Bus;
 use crate::serve::Port;
 use listening::{Listening, Received};
 
-/// So many operations of one client may be under way.
+/// So many operations of one client may be under way, in no order, as in Node: a client may ask
+/// another thing while other nodes are waited for.
 const CONCURRENCY: usize = 64;
 
 #[derive(Debug, Args)]
@@ -70,7 +71,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 fn register(r: &mut Registrar, received: &Arc<Received>) {
     r.public();
-    r.on("echo", async |args: EventArgs, ack: Ack| {
+    r.on_concurrent("echo", CONCURRENCY, async |args: EventArgs, ack: Ack| {
         let value: Value = args.get(0).unwrap_or_default();
         let _ = ack.send(&value);
     });
