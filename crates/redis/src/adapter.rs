@@ -25,6 +25,7 @@ use crate::identity;
 use crate::options::{AtStart, Options, Redis};
 use crate::protocol::asking::{self, Asked};
 use crate::protocol::classic::Classic;
+use crate::protocol::sharded::Sharded;
 use crate::protocol::{Ask, Context, Member, Via};
 use crate::tasks::Tasks;
 use crate::wire::channel;
@@ -89,6 +90,7 @@ impl Running {
             limits: options.queue,
             probe: format!("{}-probe#{}#", options.prefix, identity::sharded_id()),
             is_sharded: options.mode.is_sharded(),
+            keep_alive: options.keep_alive,
         };
         let bus = Bus::new(address, bus_options, Arc::new(receiver)).map_err(AdapterError::new)?;
         let context = Arc::new(Context {
@@ -128,7 +130,25 @@ impl Running {
                 }
             }
         }
+        for member in self.namespaces.members() {
+            member
+                .hello()
+                .into_iter()
+                .for_each(|hello| bus.publish(hello));
+        }
         Ok(())
+    }
+
+    async fn leave(&self) {
+        let bus = &self.context.bus;
+        for member in self.namespaces.members() {
+            member
+                .goodbye()
+                .into_iter()
+                .for_each(|goodbye| bus.publish(goodbye));
+        }
+        bus.close().await;
+        self.context.tasks.stop().await;
     }
 
     fn member(&self, namespace: &NamespacePath) -> Option<Arc<dyn Member>> {
@@ -146,10 +166,20 @@ impl Running {
                 .subscriptions()
                 .into_iter()
                 .for_each(|wanted| bus.subscribe(wanted));
+            if bus.health().is_up() {
+                member
+                    .hello()
+                    .into_iter()
+                    .for_each(|hello| bus.publish(hello));
+            }
             opened.member = Some(member);
         } else if opened.count <= 0
             && let Some(member) = opened.member.take()
         {
+            member
+                .goodbye()
+                .into_iter()
+                .for_each(|goodbye| bus.publish(goodbye));
             for subscription in member.subscriptions() {
                 bus.unsubscribe(&subscription);
             }
@@ -160,7 +190,11 @@ impl Running {
     }
 
     fn new_member(&self, namespace: NamespacePath) -> Arc<dyn Member> {
-        Arc::new(Classic::new(&self.context, namespace))
+        if self.context.options.mode.is_sharded() {
+            Arc::new(Sharded::new(&self.context, namespace))
+        } else {
+            Arc::new(Classic::new(&self.context, namespace))
+        }
     }
 
     /// A room has come or gone; openings and closings may be heard in any order.
@@ -212,6 +246,9 @@ fn check(options: &Options) -> Result<(), String> {
     if options.prefix.is_empty() || options.prefix.chars().any(char::is_control) {
         return Err("the prefix of channels must be text without control characters".to_owned());
     }
+    if !(Duration::from_millis(50)..=Duration::from_secs(300)).contains(&options.keep_alive) {
+        return Err("keep_alive must be between 50 ms and 5 min".to_owned());
+    }
     if options.queue.messages == 0 {
         return Err("the publish queue must hold at least one message".to_owned());
     }
@@ -221,6 +258,12 @@ fn check(options: &Options) -> Result<(), String> {
 impl Namespaces {
     fn member(&self, namespace: &str) -> Option<Arc<dyn Member>> {
         self.open.read().get(namespace)?.member.clone()
+    }
+
+    fn members(&self) -> Vec<Arc<dyn Member>> {
+        let open = self.open.read();
+        let members = open.values().filter_map(|opened| opened.member.clone());
+        members.collect()
     }
 }
 
@@ -278,8 +321,7 @@ impl Adapter for Redis {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             if let Some(running) = self.running() {
-                running.context.bus.close().await;
-                running.context.tasks.stop().await;
+                running.leave().await;
             }
         })
     }

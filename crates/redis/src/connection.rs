@@ -74,6 +74,8 @@ pub(crate) struct BusOptions {
     /// Where messages to oneself go.
     pub(crate) probe: String,
     pub(crate) is_sharded: bool,
+    /// How often each connection is looked after.
+    pub(crate) keep_alive: Duration,
 }
 
 /// The way to Redis and back.
@@ -90,13 +92,7 @@ impl Bus {
         receive: Arc<dyn Receive>,
     ) -> Result<Self, LinkError> {
         let endpoint = Endpoint::new(address)?;
-        let link = Link::open(
-            endpoint,
-            options.limits,
-            options.probe,
-            options.is_sharded,
-            receive,
-        );
+        let link = Link::open(endpoint, options, receive);
         Ok(Self { link })
     }
 

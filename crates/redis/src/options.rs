@@ -55,6 +55,7 @@ pub(crate) struct Options {
     pub(crate) specific_response: bool,
     pub(crate) own_rooms_only: bool,
     pub(crate) queue: QueueLimits,
+    pub(crate) keep_alive: Duration,
     pub(crate) parser: Arc<dyn Parser>,
     pub(crate) has_own_parser: bool,
 }
@@ -134,6 +135,7 @@ impl Redis {
                 messages: 10_000,
                 bytes: 32 * 1024 * 1024,
             },
+            keep_alive: Duration::from_secs(5),
             parser: Arc::new(Msgpack),
             has_own_parser: false,
         };
@@ -207,6 +209,14 @@ impl Redis {
     #[must_use]
     pub const fn publish_queue(mut self, messages: usize, bytes: usize) -> Self {
         self.options.queue = QueueLimits { messages, bytes };
+        self
+    }
+
+    /// How often each connection is looked after; one that is silent for twice as long is given
+    /// up. Default: 5 s. Between 50 ms and 5 min.
+    #[must_use]
+    pub const fn keep_alive(mut self, interval: Duration) -> Self {
+        self.options.keep_alive = interval;
         self
     }
 

@@ -28,18 +28,12 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::Endpoint;
 use super::error::LinkError;
 use super::probe::Probe;
-use super::queue::{Outgoing, PublishQueue, QueueLimits};
+use super::queue::{Outgoing, PublishQueue};
 use super::server::{Connection, Pushed};
 use super::status::Status;
 use super::subscriptions::{Subscription, Subscriptions};
-use super::{Receive, publisher, subscriber};
+use super::{BusOptions, Receive, publisher, subscriber};
 use crate::tasks::Tasks;
-
-/// How often each connection is looked after.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
-
-/// How long Redis may take for an answer: two rounds of looking after.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long what waits may take to leave when the link is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) status: Status,
     pub(crate) probe: Probe,
     is_sharded: bool,
+    /// How often each connection is looked after.
+    pub(crate) keep_alive: Duration,
     /// The connection that publishes, while there is one.
     pub(crate) publishing: watch::Sender<Option<Connection>>,
     receive: Arc<dyn Receive>,
@@ -73,18 +69,17 @@ struct Lost {
 impl Link {
     pub(crate) fn open(
         endpoint: Endpoint,
-        limits: QueueLimits,
-        probe: String,
-        is_sharded: bool,
+        options: BusOptions,
         receive: Arc<dyn Receive>,
     ) -> Arc<Self> {
         let link = Arc::new(Self {
             status: Status::new(endpoint.name()),
             endpoint,
-            queue: PublishQueue::new(limits),
+            queue: PublishQueue::new(options.limits),
             subscriptions: Subscriptions::default(),
-            probe: Probe::new(probe),
-            is_sharded,
+            probe: Probe::new(options.probe),
+            is_sharded: options.is_sharded,
+            keep_alive: options.keep_alive,
             publishing: watch::Sender::new(None),
             receive,
             alone_since: Mutex::new(None),
@@ -110,6 +105,11 @@ impl Link {
         } else {
             Subscription::Channel(channel.into())
         }
+    }
+
+    /// How long Redis may take for an answer: two rounds of looking after.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.keep_alive * 2
     }
 
     pub(crate) const fn is_sharded(&self) -> bool {

@@ -7,7 +7,7 @@ use redis::{Pipeline, Value};
 
 use super::backoff::Backoff;
 use super::error::LinkError;
-use super::link::{ANSWER_TIMEOUT, KEEP_ALIVE, Link};
+use super::link::Link;
 use super::queue::Outgoing;
 use super::server::Connection;
 use super::status::Half;
@@ -47,7 +47,9 @@ async fn connect(link: &Link) -> Result<Connection, LinkError> {
     let server = link.endpoint.resolve().await?;
     // This connection subscribes to nothing.
     let connection = server.connect(|_| {}).await?;
-    connection.ask(redis::cmd("PING"), ANSWER_TIMEOUT).await?;
+    connection
+        .ask(redis::cmd("PING"), link.answer_timeout())
+        .await?;
     Ok(connection)
 }
 
@@ -65,8 +67,8 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), LinkError> {
             () = link.closing.cancelled() => return Ok(()),
             () = link.probe.requested() => probe(link, connection).await?,
             batch = link.queue.next_batch() => publish(link, connection, batch).await?,
-            () = tokio::time::sleep(KEEP_ALIVE) => {
-                connection.ask(redis::cmd("PING"), ANSWER_TIMEOUT).await?;
+            () = tokio::time::sleep(link.keep_alive) => {
+                connection.ask(redis::cmd("PING"), link.answer_timeout()).await?;
             }
         }
     }
@@ -76,7 +78,7 @@ async fn probe(link: &Link, connection: &Connection) -> Result<(), LinkError> {
     let number = link.probe.next();
     let mut command = redis::cmd(publish_command(link.is_sharded()));
     command.arg(&link.probe.channel).arg(number);
-    connection.ask(command, ANSWER_TIMEOUT).await?;
+    connection.ask(command, link.answer_timeout()).await?;
     link.probe.sent(number);
     Ok(())
 }
@@ -95,7 +97,7 @@ async fn publish(
             .arg(&message.payload);
     }
     let started = std::time::Instant::now();
-    let answered = connection.send(&commands, ANSWER_TIMEOUT).await;
+    let answered = connection.send(&commands, link.answer_timeout()).await;
     let result = match answered {
         Ok(answers) => {
             observe(started.elapsed());

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::error::LinkError;
-use super::link::{ANSWER_TIMEOUT, KEEP_ALIVE, Link};
+use super::link::Link;
 use super::probe::PROBE_TIMEOUT;
 use super::server::Connection;
 use super::status::Half;
@@ -140,7 +140,7 @@ async fn tell_changes(link: &Link, connection: &Connection) -> Result<bool, Link
         };
         commands.cmd(command).arg(&**subscription.name());
     }
-    let answers = connection.send(&commands, ANSWER_TIMEOUT).await?;
+    let answers = connection.send(&commands, link.answer_timeout()).await?;
     for ((subscription, is_wanted), answer) in changes.into_iter().zip(answers) {
         let answer = answer.extract_error();
         let answer = answer.map_err(|source| LinkError::redis(&connection.server, source))?;
@@ -176,7 +176,7 @@ async fn serve(link: &Link, subscribed: &Subscribed) -> Result<(), Ended> {
     };
     let mut well = SystemTime::now();
     let mut misses = 0;
-    let mut next_probe = Instant::now() + KEEP_ALIVE;
+    let mut next_probe = Instant::now() + link.keep_alive;
     let mut was_publishing = true;
     let mut publishing = link.publishing.subscribe();
     loop {
@@ -202,7 +202,7 @@ async fn serve(link: &Link, subscribed: &Subscribed) -> Result<(), Ended> {
                     let probed = connection.closed.run_until_cancelled(comes_back).await;
                     if let Some(Ok(false)) = probed {
                         // Both connections were cut; this one has not noticed.
-                        return Err(silent(well, server()));
+                        return Err(silent(link, well, server()));
                     }
                 }
                 was_publishing = is_publishing;
@@ -214,17 +214,17 @@ async fn serve(link: &Link, subscribed: &Subscribed) -> Result<(), Ended> {
                 } else {
                     misses += 1;
                     if misses >= MISSES {
-                        return Err(silent(well, server()));
+                        return Err(silent(link, well, server()));
                     }
                 }
                 link.probe.request();
-                next_probe += KEEP_ALIVE;
+                next_probe = Instant::now() + link.keep_alive;
             }
         }
     }
 }
 
-fn silent(since: SystemTime, server: String) -> Ended {
+fn silent(link: &Link, since: SystemTime, server: String) -> Ended {
     Ended {
         gap: Gap {
             cause: GapCause::Silent,
@@ -232,7 +232,7 @@ fn silent(since: SystemTime, server: String) -> Ended {
         },
         error: LinkError::Timeout {
             server,
-            timeout: KEEP_ALIVE * MISSES,
+            timeout: link.keep_alive * MISSES,
         },
     }
 }

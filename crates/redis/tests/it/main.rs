@@ -5,5 +5,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod faults;
 mod operations;
+mod poison;
 mod support;

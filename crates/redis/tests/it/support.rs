@@ -5,11 +5,14 @@
 #[path = "../../../portcullis/tests/it/support/client.rs"]
 #[expect(dead_code, reason = "the framework's own tests use the rest")]
 pub(crate) mod client;
+pub(crate) mod counters;
+pub(crate) mod gaps;
 #[path = "../../../portcullis/tests/it/support/http.rs"]
 #[expect(dead_code, reason = "the framework's own tests use the rest")]
 pub(crate) mod http;
 #[path = "../../../portcullis/tests/it/support/journal.rs"]
 pub(crate) mod journal;
+pub(crate) mod proxy;
 pub(crate) mod redis_server;
 #[path = "../../../portcullis/tests/it/support/websocket.rs"]
 pub(crate) mod websocket;

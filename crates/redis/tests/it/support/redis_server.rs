@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use portcullis_redis::Redis;
 use redis::{FromRedisValue, Value};
 use tokio::process::{Child, Command};
@@ -95,6 +96,20 @@ impl RedisServer {
         self.raw_command(&words).await.unwrap()
     }
 
+    /// As [`Self::publish`], on a sharded channel.
+    pub(crate) async fn spublish(&self, channel: &str, payload: &[u8]) -> i64 {
+        let words = [b"SPUBLISH", channel.as_bytes(), payload];
+        self.raw_command(&words).await.unwrap()
+    }
+
+    /// Hears what is published on a channel from now on.
+    pub(crate) async fn listen(&self, channel: &str) -> Listener {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut subscriber = client.get_async_pubsub().await.unwrap();
+        subscriber.subscribe(channel).await.unwrap();
+        Listener(subscriber)
+    }
+
     async fn raw_command<T: FromRedisValue>(
         &self,
         words: &[&[u8]],
@@ -173,4 +188,16 @@ pub(crate) fn spawn(program: &str, arguments: &[String]) -> Child {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// What is published on one channel.
+pub(crate) struct Listener(redis::aio::PubSub);
+
+impl Listener {
+    /// The next message, as text.
+    pub(crate) async fn next(&mut self) -> String {
+        let mut messages = self.0.on_message();
+        let message = super::patiently(messages.next()).await.unwrap();
+        String::from_utf8_lossy(message.get_payload_bytes()).into_owned()
+    }
 }
