@@ -132,9 +132,11 @@ impl Bus {
         self.link.publish(message);
     }
 
-    /// Ready when all that was published before has left, or never will.
+    /// Ready when all that was published before has left or is lost, and all that is wanted is
+    /// subscribed to.
     pub(crate) async fn flush(&self) {
         self.link.queue.empty().await;
+        self.link.subscriptions.settled().await;
     }
 
     /// How many subscribe to a channel, this process included.

@@ -48,6 +48,7 @@ impl Subscription {
 pub(crate) struct Subscriptions {
     state: Mutex<State>,
     changed: Notify,
+    settled: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +118,23 @@ impl Subscriptions {
         } else {
             state.confirmed.remove(&subscription);
         }
+        if state.is_settled() {
+            drop(state);
+            self.settled.notify_waiters();
+        }
+    }
+
+    /// Ready when Redis knows of everything that is wanted.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            if self.state.lock().is_settled() {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// What ends all subscriptions that Redis knows of.
@@ -143,6 +161,13 @@ impl Subscriptions {
             }
             changed.await;
         }
+    }
+}
+
+impl State {
+    fn is_settled(&self) -> bool {
+        // Nothing is confirmed that was not wanted, so equal numbers are equal sets.
+        self.dirty.is_empty() && self.wanted.len() == self.confirmed.len()
     }
 }
 

@@ -8,4 +8,5 @@
 mod faults;
 mod operations;
 mod poison;
+mod sharded;
 mod support;
