@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use portcullis::auth::Refusal;
-use portcullis::gateway::{Ack, Registrar};
+use portcullis::gateway::{Ack, EventHandler as _, Registrar};
 use portcullis::handshake::{Handshake, HeaderPolicy};
 use portcullis::socketio::args::Args;
 use portcullis::socketio::value::Value;
@@ -24,7 +24,7 @@ pub(crate) async fn run(port: Port) -> Result<(), Failure> {
             Ok(())
         })
         .namespace("/", |r| {
-            r.public().middleware(async |handshake: Handshake| {
+            r.public().connect_guard(async |handshake: Handshake| {
                 match handshake.query("fail").as_deref() {
                     None | Some("" | "0" | "false") => Ok(()),
                     Some(_) => Err(Refusal::new("Auth failed (main namespace)")),
@@ -45,8 +45,9 @@ pub(crate) async fn run(port: Port) -> Result<(), Failure> {
                 });
         })
         .namespace("/no", |r| {
-            r.public()
-                .middleware(async || Err::<(), _>(Refusal::new("Auth failed (custom namespace)")));
+            r.public().connect_guard(async || {
+                Err::<(), _>(Refusal::new("Auth failed (custom namespace)"))
+            });
         })
         .namespace("/timeout_socket", |r| {
             r.public();
@@ -136,23 +137,25 @@ fn answers(r: &mut Registrar) {
         let _ = ack.send(&args);
     });
     // The client may leave any of them without an answer, which must not hold up the next.
-    r.on_concurrent("ack", 64, async |socket: Socket| {
-        let Ok(args) = socket.emit_with_ack("ack", &()).await else {
-            return;
-        };
-        let Ok((number, object)) = args.parse::<(i64, Value)>() else {
-            return;
-        };
-        if number == 5 && object.get("test") == Some(&Value::Bool(true)) {
-            emit(&socket, "got it", &());
-        }
-    });
+    r.on("ack", ask.concurrency(64));
     r.on("getAckDate", async |ack: Ack| {
         let _ = ack.send(&iso_date());
     });
     r.on("getHandshake", async |handshake: Handshake, ack: Ack| {
         let _ = ack.send(&describe(&handshake));
     });
+}
+
+async fn ask(socket: Socket) {
+    let Ok(args) = socket.emit_with_ack("ack", &()).await else {
+        return;
+    };
+    let Ok((number, object)) = args.parse::<(i64, Value)>() else {
+        return;
+    };
+    if number == 5 && object.get("test") == Some(&Value::Bool(true)) {
+        emit(&socket, "got it", &());
+    }
 }
 
 fn ids(r: &mut Registrar) {

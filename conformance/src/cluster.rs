@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use portcullis::engineio::Transports;
-use portcullis::gateway::{Ack, Registrar};
+use portcullis::gateway::{Ack, EventHandler as _, Registrar};
 use portcullis::socketio::args::Args as EventArgs;
 use portcullis::socketio::value::Value;
 use portcullis::{Server, Socket, shutdown_signal};
@@ -70,22 +70,20 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 }
 
 fn register(r: &mut Registrar, received: &Arc<Received>) {
-    r.public();
-    r.on_concurrent("echo", CONCURRENCY, async |args: EventArgs, ack: Ack| {
+    let echo = async |args: EventArgs, ack: Ack| {
         let value: Value = args.get(0).unwrap_or_default();
         let _ = ack.send(&value);
-    });
+    };
     let received = Arc::clone(received);
-    r.on_concurrent(
-        "op",
-        CONCURRENCY,
-        move |socket: Socket, args: EventArgs, ack: Ack| {
-            let received = Arc::clone(&received);
-            async move {
-                let result = operations::perform(&received, &socket, &args).await;
-                // Who has been disconnected by its own operation is not waiting for an answer.
-                let _ = ack.send(&operations::answer(result));
-            }
-        },
-    );
+    let op = move |socket: Socket, args: EventArgs, ack: Ack| {
+        let received = Arc::clone(&received);
+        async move {
+            let result = operations::perform(&received, &socket, &args).await;
+            // Who has been disconnected by its own operation is not waiting for an answer.
+            let _ = ack.send(&operations::answer(result));
+        }
+    };
+    r.public();
+    r.on("echo", echo.concurrency(CONCURRENCY));
+    r.on("op", op.concurrency(CONCURRENCY));
 }

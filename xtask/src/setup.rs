@@ -4,8 +4,8 @@
 //! |--------------|--------------------------------------|---------------------------------------|
 //! | Node         | `node --version` 20 or newer, `npm`  | said                                  |
 //! | Node's peers | `interop/node`, as its lock file says| `npm ci`                              |
+//! | NestJS       | `interop/nest`, `nest-cluster`       | `npm ci`                              |
 //! | Python       | `python3 --version` 3.11 or newer    | said                                  |
-//! | Nest's nodes | `interop/nest-cluster`, the same     | `npm ci`                              |
 //! | Python peers | `interop/python/.venv`               | made, filled from `requirements.txt`  |
 //! | Chromium     | `CHROMIUM_BIN`, then the search path | apt-get as root; else its line is said|
 //! | Redis        | `redis-server`, `redis-sentinel`     | the same                              |
@@ -38,6 +38,8 @@ use crate::workspace::{Workspace, answer};
 pub(crate) enum Need {
     /// Node and the packages of `interop/node`.
     Node,
+    /// Node and the packages of `interop/nest`.
+    Nest,
     /// Python and the packages of `interop/python`.
     Python,
     /// A browser that runs without a screen.
@@ -49,7 +51,7 @@ pub(crate) enum Need {
     /// The proxy HAProxy.
     Haproxy,
     /// The NestJS nodes of `interop/nest-cluster`.
-    Nest,
+    NestCluster,
     /// The headers of OpenSSL, which `rust_socketio` insists on.
     OpenSsl,
 }
@@ -59,6 +61,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::Chromium,
     Need::Node,
     Need::Nest,
+    Need::NestCluster,
     Need::Python,
     Need::OpenSsl,
     Need::Redis,
@@ -132,14 +135,17 @@ const ADMINISTRATORS: &str = "/usr/sbin";
 /// What is missing and cannot be installed from here, with what to do about it.
 pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
     // Ask for everything that only a person can provide before the first download.
-    if needs.contains(&Need::Node) || needs.contains(&Need::Nest) {
+    if [Need::Node, Need::Nest, Need::NestCluster]
+        .iter()
+        .any(|need| needs.contains(need))
+    {
         require(
             "node",
             NODE_AT_LEAST,
-            "the clients in interop/node run on it",
+            "the peers in interop/node and interop/nest run on it",
         )?;
         if command::find("npm").is_none() {
-            return Err("npm is missing: it installs the packages of interop/node".to_owned());
+            return Err("npm is missing: it installs the packages of the peers".to_owned());
         }
     }
     if needs.contains(&Need::Python) {
@@ -158,10 +164,11 @@ pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
     }
     let peers = [
         (Need::Node, "interop/node", "the tests' Node peers"),
+        (Need::Nest, "interop/nest", "NestJS and its clients"),
         (
-            Need::Nest,
+            Need::NestCluster,
             "interop/nest-cluster",
-            "the tests' NestJS nodes",
+            "NestJS as a node of a cluster",
         ),
     ];
     for (need, folder, purpose) in peers {

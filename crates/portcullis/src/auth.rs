@@ -25,7 +25,7 @@ pub mod source;
 mod strict_json;
 mod token_error;
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -45,6 +45,7 @@ pub use secret::{Secret, Token};
 pub use strict_json::JsonProblem;
 pub use token_error::{Claim, TokenError};
 
+use crate::clock::Clock;
 use crate::handshake::{Handshake, Headers, RequestFacts};
 use jwt::{Jwt, JwtProblem};
 use source::{Credentials, HeaderLookup, TokenSource};
@@ -75,6 +76,12 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         vec!["token".to_owned()]
     }
 
+    /// The type of the claims that it makes, so that `build()` can refuse a handler that asks for
+    /// another. Default: not said.
+    fn claims_type(&self) -> Option<TypeId> {
+        None
+    }
+
     /// Whether it takes a token from a cookie, which any page could make a browser send.
     fn reads_cookies(&self) -> bool {
         false
@@ -92,19 +99,28 @@ pub struct Attempt {
     request: Arc<RequestFacts>,
     namespace: NamespacePath,
     auth: Auth,
+    clock: Arc<dyn Clock>,
 }
 
 impl Attempt {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         request: Arc<RequestFacts>,
         namespace: NamespacePath,
         auth: Auth,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             request,
             namespace,
             auth,
+            clock,
         }
+    }
+
+    /// What time it is now, by the clock of the server.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     /// The first request of the connection.
@@ -241,7 +257,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
         attempt: &'a Attempt,
     ) -> BoxFuture<'a, Result<Identity, RefusalCode>> {
         // Verified in place: handing an HMAC to another thread costs more than the HMAC.
-        let verified = Self::authenticate(self, &attempt.credentials(), SystemTime::now());
+        let verified = Self::authenticate(self, &attempt.credentials(), attempt.now());
         let result = match verified {
             Ok(verified) => Ok(Identity::with(
                 verified.claims,
@@ -288,6 +304,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
                 _ => None,
             });
         fields.collect()
+    }
+
+    fn claims_type(&self) -> Option<TypeId> {
+        Some(TypeId::of::<C>())
     }
 
     fn reads_cookies(&self) -> bool {
@@ -337,6 +357,7 @@ where
             Arc::clone(&attempt.request),
             attempt.namespace.clone(),
             attempt.auth.clone(),
+            Arc::clone(&attempt.clock),
         );
         (self.0)(Arc::new(attempt)).boxed()
     }

@@ -38,6 +38,9 @@ mod management;
 mod server;
 mod tasks;
 
+// What time it is, for all that follows.
+pub mod clock;
+
 // 1. Turn an HTTP request into an Engine.IO session, or refuse it.
 pub mod handshake;
 
@@ -68,6 +71,19 @@ pub mod engine;
 // What a user reads first.
 #[cfg(any(doc, doctest))]
 pub mod manual;
+
+/// What the macros write calls; not for anybody else.
+#[doc(hidden)]
+pub mod __private {
+    pub use futures_util::StreamExt;
+
+    pub use crate::gateway::method::{
+        MethodEnding, MethodReply, MethodVerdict, Probe, endings, tiers, verdicts,
+    };
+    pub use crate::{__ended as ended, __reply as reply, __verdict as verdict};
+}
+
+pub use portcullis_macros::gateway;
 
 pub use broadcast::{BroadcastOperator, Emitter};
 pub use listener::{ServeError, shutdown_signal};

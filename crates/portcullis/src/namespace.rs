@@ -30,9 +30,11 @@ mod rooms;
 mod socket;
 mod table;
 
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use futures_core::future::BoxFuture;
@@ -70,11 +72,14 @@ pub(crate) trait Dispatch: fmt::Debug + Send + Sync + 'static {
     /// Runs the middlewares and `on_connect`; an error refuses the socket.
     fn connect(&self, socket: Socket) -> BoxFuture<'static, Result<(), Refusal>>;
 
+    /// The state that the server's builder was given for this type.
+    fn state(&self, key: TypeId) -> Option<&Arc<dyn Any + Send + Sync>>;
+
     /// Handles one event, its reply included; `None` if nobody listens.
-    fn event(&self, socket: &Socket, event: Incoming) -> Option<BoxFuture<'static, ()>>;
+    fn event(&self, socket: &Socket, event: Incoming) -> Option<Handling>;
 
     /// A handler took too long and was dropped: tells whoever waits for its answer.
-    fn timed_out(&self, socket: &Socket, ack: Option<AckId>);
+    fn timed_out(&self, socket: &Socket, event: Incoming);
 
     /// Runs `on_disconnect`; `None` if nobody wants to know.
     fn disconnect(
@@ -92,6 +97,10 @@ pub(crate) trait Dispatch: fmt::Debug + Send + Sync + 'static {
     /// Handles an event from another node; the answer is the ack's arguments.
     fn server_side_event(&self, event: EventName, args: Args) -> BoxFuture<'static, Option<Args>>;
 }
+
+/// An event that is being handled. A stream that goes on answering when the handler has ended is
+/// what comes of it.
+pub(crate) type Handling = BoxFuture<'static, Option<BoxFuture<'static, ()>>>;
 
 /// One event as it came from a client.
 #[derive(Debug, Clone)]
@@ -125,6 +134,8 @@ pub(crate) struct NamespaceLimits {
     pub(crate) rooms_per_socket: usize,
     /// Default: 1,000.
     pub(crate) acks_per_socket: usize,
+    /// How long a handler, or `on_disconnect`, may run. Default: 30 s.
+    pub(crate) handler_timeout: Duration,
 }
 
 /// The longest name of a room, in bytes.

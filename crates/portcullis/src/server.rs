@@ -24,6 +24,7 @@ pub use builder::{BuildError, ServerBuilder};
 
 use crate::adapter::{Adapter, Health};
 use crate::broadcast::Emitter;
+use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
 use crate::listener::{self, NotFound, ServeError};
 use crate::management::Readiness;
@@ -37,6 +38,7 @@ pub struct Server(Arc<Shared>);
 struct Shared {
     door: Arc<Door>,
     slot: ClusterSlot,
+    gateways: Vec<GatewayDescription>,
     /// Lent to emitters until the server has closed.
     cluster: Mutex<Option<Arc<Cluster>>>,
     adapter: Arc<dyn Adapter>,
@@ -128,6 +130,14 @@ impl Server {
     pub fn emitter(&self, namespace: &str) -> Result<Emitter, NamespaceError> {
         let namespace = NamespacePath::parse(namespace)?;
         Ok(Emitter::new(Arc::clone(&self.0.slot), namespace))
+    }
+
+    /// What the server is made of: its gateways, their events, payloads and guards.
+    ///
+    /// Each prints as the lines that a NestJS developer expects at start.
+    #[must_use]
+    pub fn gateways(&self) -> &[GatewayDescription] {
+        &self.0.gateways
     }
 
     /// How many sessions are open on this node.

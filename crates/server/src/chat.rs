@@ -25,6 +25,7 @@
 mod answer;
 mod presence;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::ready;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use portcullis::Socket;
 use portcullis::gateway::{Gateway, Registrar, User};
-use portcullis::socketio::ids::{NamespacePath, Room};
+use portcullis::socketio::ids::Room;
 use serde::{Deserialize, Serialize};
 
 use self::answer::{Fault, Request, answer};
@@ -104,8 +105,8 @@ struct Said {
 }
 
 impl Gateway for Chat {
-    fn namespace(&self) -> NamespacePath {
-        NamespacePath::root()
+    fn namespace(&self) -> Cow<'static, str> {
+        "/".into()
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar) {

@@ -226,7 +226,7 @@ pub(super) const STEPS: &[Step] = &[
             Need::Haproxy,
             Need::Chromium,
             Need::Node,
-            Need::Nest,
+            Need::NestCluster,
         ],
         after: &["build"],
         minutes: 15,
@@ -237,6 +237,23 @@ pub(super) const STEPS: &[Step] = &[
                 "node --test --test-reporter=spec *.test.mjs",
             )
         }],
+    },
+    Step {
+        name: "nest",
+        about: "NestJS and ours, frame by frame",
+        needs: &[Need::Nest],
+        after: &["build"],
+        minutes: 5,
+        tasks: &[
+            run_in("interop/nest", "node node_modules/typescript/bin/tsc"),
+            Task {
+                counts: Some(Runner::Node),
+                ..run_in(
+                    "interop/nest",
+                    "node --test --test-reporter=spec *.test.mjs",
+                )
+            },
+        ],
     },
     Step {
         name: "python",

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!   event ─▶ nothing running? ─▶ handler, polled at once ─▶ done: no trace left
+//!                   │                     │      └─ a stream ─▶ beside the lane, until it ends
 //!                   │                     └──── pending ──▶ running
 //!                   └─ no ─▶ queue (64 events, 256 KiB) ──▶ started as handlers end
 //! ```
@@ -13,25 +14,26 @@
 //!
 //! - Handlers start in the order of their events; without `concurrency` they also end in it.
 //! - A socket without events in flight has no lane.
+//! - Streams hold nobody up, until there are [`MAX_STREAMS`] of them: one more is handled like a
+//!   handler that has not ended, deadline included.
 
 use std::collections::VecDeque;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use portcullis_socketio::ids::AckId;
+use futures_util::FutureExt as _;
 use tokio::time::Sleep;
 
-use crate::namespace::{Incoming, SocketInner};
+use crate::namespace::{Handling, Incoming, SocketInner};
 
 const MAX_QUEUED: usize = 64;
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
-/// What ends a handler that hangs.
-pub(super) const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+/// So many streams of one socket may run beside its events.
+const MAX_STREAMS: usize = 16;
 
 /// More events than may wait.
 #[derive(Debug)]
@@ -43,12 +45,21 @@ pub(super) struct Lane {
     running: Vec<Running>,
     queue: VecDeque<Incoming>,
     queued_bytes: usize,
+    /// What goes on answering events whose handlers have ended.
+    streams: Vec<BoxFuture<'static, ()>>,
 }
 
 struct Running {
-    ack: Option<AckId>,
-    handler: BoxFuture<'static, ()>,
+    incoming: Incoming,
+    handler: Handling,
     deadline: Pin<Box<Sleep>>,
+}
+
+/// What became of an event that was started.
+enum Started {
+    Done,
+    Waiting(Running),
+    Streaming(Incoming, BoxFuture<'static, ()>),
 }
 
 impl Lane {
@@ -60,17 +71,31 @@ impl Lane {
         cx: &mut Context<'_>,
     ) -> Result<(), Flood> {
         match lane {
-            None => {
-                if let Some(running) = start(socket, incoming, cx) {
-                    lane.get_or_insert_default().running.push(running);
-                }
-            }
+            None => match start(socket, incoming, cx) {
+                Started::Done => {}
+                started => lane.get_or_insert_default().keep(socket, started),
+            },
             Some(lane) if lane.queue.is_empty() && lane.has_room_for(socket, &incoming) => {
-                lane.running.extend(start(socket, incoming, cx));
+                let started = start(socket, incoming, cx);
+                lane.keep(socket, started);
             }
             Some(lane) => lane.enqueue(incoming)?,
         }
         Ok(())
+    }
+
+    fn keep(&mut self, socket: &Arc<SocketInner>, started: Started) {
+        match started {
+            Started::Done => {}
+            Started::Waiting(running) => self.running.push(running),
+            Started::Streaming(_, stream) if self.streams.len() < MAX_STREAMS => {
+                self.streams.push(stream);
+            }
+            Started::Streaming(incoming, stream) => {
+                let handler = stream.map(|()| None).boxed();
+                self.running.push(Running::new(socket, incoming, handler));
+            }
+        }
     }
 
     fn enqueue(&mut self, incoming: Incoming) -> Result<(), Flood> {
@@ -92,9 +117,7 @@ impl Lane {
         let Some(current) = lane else {
             return;
         };
-        current
-            .running
-            .retain_mut(|running| running.poll(socket, cx).is_pending());
+        current.poll_running(socket, cx);
         while let Some(next) = current.queue.front() {
             if !current.has_room_for(socket, next) {
                 break;
@@ -103,17 +126,39 @@ impl Lane {
                 break;
             };
             current.queued_bytes -= next.args.size_bytes();
-            current.running.extend(start(socket, next, cx));
+            let started = start(socket, next, cx);
+            current.keep(socket, started);
         }
-        if current.running.is_empty() && current.queue.is_empty() {
+        current
+            .streams
+            .retain_mut(|stream| stream.as_mut().poll(cx).is_pending());
+        if current.running.is_empty() && current.queue.is_empty() && current.streams.is_empty() {
             *lane = None;
         }
     }
 
-    /// The socket has ended: what has not been started never will be.
+    fn poll_running(&mut self, socket: &Arc<SocketInner>, cx: &mut Context<'_>) {
+        let streams = &mut self.streams;
+        self.running
+            .retain_mut(|running| match running.poll(socket, cx) {
+                Poll::Pending => true,
+                Poll::Ready(None) => false,
+                Poll::Ready(Some(stream)) if streams.len() < MAX_STREAMS => {
+                    streams.push(stream);
+                    false
+                }
+                Poll::Ready(Some(stream)) => {
+                    running.handler = stream.map(|()| None).boxed();
+                    running.poll(socket, cx).is_pending()
+                }
+            });
+    }
+
+    /// The socket has ended: what has not been started never will be, and nobody hears a stream.
     pub(super) fn forget_queue(&mut self) {
         self.queue = VecDeque::new();
         self.queued_bytes = 0;
+        self.streams = Vec::new();
     }
 
     fn has_room_for(&self, socket: &Arc<SocketInner>, incoming: &Incoming) -> bool {
@@ -123,36 +168,55 @@ impl Lane {
 }
 
 impl Running {
-    fn poll(&mut self, socket: &Arc<SocketInner>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.handler.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+    fn new(socket: &Arc<SocketInner>, incoming: Incoming, handler: Handling) -> Self {
+        let limit = socket.namespace().limits().handler_timeout;
+        Self {
+            incoming,
+            handler,
+            deadline: Box::pin(tokio::time::sleep(limit)),
+        }
+    }
+
+    fn poll(
+        &mut self,
+        socket: &Arc<SocketInner>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<BoxFuture<'static, ()>>> {
+        if let Poll::Ready(stream) = self.handler.as_mut().poll(cx) {
+            return Poll::Ready(stream);
         }
         if self.deadline.as_mut().poll(cx).is_ready() {
             tracing::warn!("a handler did not end in time and was dropped");
             metrics::counter!("portcullis_handler_timeouts_total").increment(1);
             let dispatch = socket.namespace().dispatch();
-            dispatch.timed_out(&Arc::clone(socket).into(), self.ack);
-            return Poll::Ready(());
+            dispatch.timed_out(&Arc::clone(socket).into(), self.incoming.clone());
+            return Poll::Ready(None);
         }
         Poll::Pending
     }
 }
 
-/// Starts a handler; what comes back is one that has to wait for something.
-fn start(socket: &Arc<SocketInner>, incoming: Incoming, cx: &mut Context<'_>) -> Option<Running> {
-    let (namespace, ack) = (Arc::clone(socket.namespace()), incoming.ack);
-    let mut handler = namespace
+/// Starts a handler; what comes back is what has to wait for something.
+fn start(socket: &Arc<SocketInner>, incoming: Incoming, cx: &mut Context<'_>) -> Started {
+    let namespace = Arc::clone(socket.namespace());
+    let handling = namespace
         .dispatch()
-        .event(&Arc::clone(socket).into(), incoming)?;
-    if handler.as_mut().poll(cx).is_ready() {
-        return None;
+        .event(&Arc::clone(socket).into(), incoming.clone());
+    let Some(mut handler) = handling else {
+        return Started::Done;
+    };
+    match handler.as_mut().poll(cx) {
+        Poll::Ready(None) => return Started::Done,
+        Poll::Ready(Some(mut stream)) => {
+            return match stream.as_mut().poll(cx) {
+                Poll::Ready(()) => Started::Done,
+                Poll::Pending => Started::Streaming(incoming, stream),
+            };
+        }
+        Poll::Pending => {}
     }
-    let mut deadline = Box::pin(tokio::time::sleep(HANDLER_TIMEOUT));
+    let mut running = Running::new(socket, incoming, handler);
     // Registers the deadline with this task.
-    let _ = deadline.as_mut().poll(cx);
-    Some(Running {
-        ack,
-        handler,
-        deadline,
-    })
+    let _ = running.deadline.as_mut().poll(cx);
+    Started::Waiting(running)
 }

@@ -14,7 +14,7 @@ use futures_core::future::BoxFuture;
 use portcullis_socketio::ids::NamespacePath;
 
 use super::gate::{Admitted, Refused};
-use super::lane::{HANDLER_TIMEOUT, Lane};
+use super::lane::Lane;
 use crate::namespace::{DisconnectReason, SocketInner};
 
 /// The client's place in one namespace.
@@ -129,11 +129,9 @@ fn say_farewell(socket: &Arc<SocketInner>) -> BoxFuture<'static, ()> {
     let Some(farewell) = namespace.dispatch().disconnect(&socket, reason) else {
         return Box::pin(std::future::ready(()));
     };
+    let limit = namespace.limits().handler_timeout;
     Box::pin(async move {
-        if tokio::time::timeout(HANDLER_TIMEOUT, farewell)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(limit, farewell).await.is_err() {
             tracing::warn!("an on_disconnect did not end in time and was dropped");
             metrics::counter!("portcullis_handler_timeouts_total").increment(1);
         }

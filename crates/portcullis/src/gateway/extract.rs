@@ -1,39 +1,66 @@
 //! What a handler asks for by the types of its parameters.
 //!
-//! | parameter      | where                   | what                                          |
-//! |----------------|-------------------------|-----------------------------------------------|
-//! | [`Socket`]     | everywhere              | the socket                                    |
-//! | [`User<C>`]    | everywhere              | the verified claims                           |
-//! | [`Handshake`]  | everywhere              | the first request, and `auth`                 |
-//! | [`Params`]     | everywhere              | the parameters of the namespace's pattern     |
-//! | [`Data<T>`]    | events                  | the first argument                            |
-//! | [`Args`]       | events                  | all arguments, raw until asked                |
-//! | [`EventName`]  | events                  | the event's name                              |
-//! | [`Ack`]        | events                  | the way to answer by hand                     |
-//! | [`DisconnectReason`](crate::DisconnectReason) | `on_disconnect` | why the socket left    |
+//! | parameter | where | what |
+//! |---|---|---|
+//! | [`Socket`] | everywhere | the socket |
+//! | [`User<C>`] | everywhere | the verified claims |
+//! | [`Handshake`] | everywhere | the first request, and `auth` |
+//! | [`Params<T>`] | everywhere | the parameters of the namespace's pattern |
+//! | [`Extension<T>`] | everywhere | state of this connection, put there by a handler |
+//! | [`State<T>`] | everywhere | state of the server, given to its builder |
+//! | [`Data<T>`] | events | the first argument |
+//! | [`Valid<T>`] | events | the first argument, validated |
+//! | [`Args<T>`] | events | all arguments, as a tuple |
+//! | [`RawArgs`] | events | all arguments, as they came |
+//! | [`EventName`] | events | the event's name |
+//! | [`Ack`] | events | the way to answer by hand |
+//! | [`DisconnectReason`](crate::DisconnectReason) | `on_disconnect` | why the socket left |
+//! | [`Emitter`](crate::Emitter) | `on_init` | the way to the sockets of the namespace |
+//!
+//! The order of parameters means nothing. `Option<T>` of what is taken from the socket is `None`
+//! where it is missing. A type of the application's own is taken by implementing [`FromEvent`], or
+//! [`FromSocket`] if it needs nothing of an event.
+//!
+//! [`EventName`]: portcullis_socketio::packet::EventName
+//! [`RawArgs`]: portcullis_socketio::args::Args
+
+mod ack;
+mod params;
+mod payload;
+mod state;
+#[cfg(feature = "garde")]
+mod valid;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use portcullis_socketio::args::Args;
+use portcullis_socketio::args::Args as RawArgs;
 use portcullis_socketio::ids::AckId;
 use portcullis_socketio::packet::EventName;
-use portcullis_socketio::payload::Payload;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::reply::EventError;
+pub use ack::Ack;
+pub(super) use ack::send_ack;
+pub use params::Params;
+pub use payload::{Args, Data};
+pub(crate) use state::States;
+pub use state::{Extension, State};
+#[cfg(feature = "garde")]
+pub use valid::Valid;
+
+use super::describe::Parameters;
+use super::error::EventError;
 use crate::auth::Identity;
 use crate::handshake::Handshake;
-use crate::namespace::{EmitError, Params, Socket, frames};
+use crate::namespace::{self, Incoming, Socket};
 
 /// Something that any handler can ask for.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not known to a handler",
-    note = "a payload is taken with `Data<…>`, the claims with `User<…>`"
+    message = "`{Self}` is not something that a handler can ask for",
+    label = "no handler can ask for this",
+    note = "the claims are taken with `User<…>`, state with `State<…>` or `Extension<…>`; a \
+            payload is only there for events, as `Data<…>`"
 )]
 pub trait FromSocket: Sized {
     /// Takes it from the socket.
@@ -42,12 +69,19 @@ pub trait FromSocket: Sized {
     ///
     /// If the socket does not have it; the handler is not run then.
     fn from_socket(socket: &Socket) -> Result<Self, EventError>;
+
+    /// Says what it needs, so that `build()` can tell what is missing. Default: nothing.
+    fn describe(parameters: &mut Parameters) {
+        let _ = parameters;
+    }
 }
 
 /// Something that an event's handler can ask for.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not known to an event's handler",
-    note = "a payload is taken with `Data<…>`, the claims with `User<…>`"
+    message = "`{Self}` is not something that an event's handler can ask for",
+    label = "not an extractor of events",
+    note = "wrap the payload: `Data<{Self}>`, or `Valid<{Self}>` to have it validated; the claims \
+            are taken with `User<…>`, state with `State<…>` or `Extension<…>`"
 )]
 pub trait FromEvent: Sized {
     /// Takes it from the event.
@@ -56,42 +90,75 @@ pub trait FromEvent: Sized {
     ///
     /// If the event does not have it; the handler is not run then, and the client is told.
     fn from_event(context: &EventContext<'_>) -> Result<Self, EventError>;
+
+    /// Says what it needs, so that `build()` can tell what is missing. Default: nothing.
+    fn describe(parameters: &mut Parameters) {
+        let _ = parameters;
+    }
 }
 
 impl<T: FromSocket> FromEvent for T {
     fn from_event(context: &EventContext<'_>) -> Result<Self, EventError> {
         Self::from_socket(context.socket)
     }
+
+    fn describe(parameters: &mut Parameters) {
+        <Self as FromSocket>::describe(parameters);
+    }
 }
 
 /// One event on its way to its handler.
 #[derive(Debug)]
 pub struct EventContext<'a> {
-    pub(super) socket: &'a Socket,
-    pub(super) event: &'a EventName,
-    pub(super) args: &'a Args,
-    pub(super) ack: Option<AckId>,
-    /// Present once the handler has asked to answer by hand.
-    pub(super) by_hand: &'a std::cell::Cell<bool>,
+    socket: &'a Socket,
+    incoming: &'a Incoming,
+    /// Set once the handler has asked to answer by hand.
+    by_hand: &'a AtomicBool,
 }
 
-impl EventContext<'_> {
+impl<'a> EventContext<'a> {
+    pub(super) const fn new(
+        socket: &'a Socket,
+        incoming: &'a Incoming,
+        by_hand: &'a AtomicBool,
+    ) -> Self {
+        Self {
+            socket,
+            incoming,
+            by_hand,
+        }
+    }
+
     /// The socket that sent it.
     #[must_use]
-    pub const fn socket(&self) -> &Socket {
+    pub const fn socket(&self) -> &'a Socket {
         self.socket
     }
 
     /// Its name.
     #[must_use]
-    pub const fn event(&self) -> &EventName {
-        self.event
+    pub const fn event(&self) -> &'a EventName {
+        &self.incoming.event
     }
 
     /// Its arguments.
     #[must_use]
-    pub const fn args(&self) -> &Args {
-        self.args
+    pub const fn args(&self) -> &'a RawArgs {
+        &self.incoming.args
+    }
+
+    /// Whether the client asked for an ack.
+    #[must_use]
+    pub const fn wants_ack(&self) -> bool {
+        self.incoming.ack.is_some()
+    }
+
+    pub(super) const fn ack(&self) -> Option<AckId> {
+        self.incoming.ack
+    }
+
+    pub(super) fn answer_by_hand(&self) {
+        self.by_hand.store(true, Ordering::Relaxed);
     }
 }
 
@@ -107,7 +174,7 @@ impl FromSocket for Handshake {
     }
 }
 
-impl FromSocket for Params {
+impl FromSocket for namespace::Params {
     fn from_socket(socket: &Socket) -> Result<Self, EventError> {
         Ok(socket.params().clone())
     }
@@ -120,6 +187,10 @@ impl<T: FromSocket> FromSocket for Option<T> {
 }
 
 /// The verified claims of the socket's identity.
+///
+/// In a public gateway nobody has any, and `build()` refuses a handler that asks for them; there,
+/// `Option<User<C>>` is possible and `None`. It refuses a `C` as well that is not the type which
+/// the authenticator makes, where the authenticator says which that is.
 pub struct User<C> {
     identity: Identity,
     claims: PhantomData<C>,
@@ -135,8 +206,12 @@ impl<C: Send + Sync + 'static> FromSocket for User<C> {
                 identity: identity.clone(),
                 claims: PhantomData,
             }),
-            None => Err(EventError::new("FORBIDDEN", "Forbidden resource")),
+            None => Err(EventError::forbidden()),
         }
+    }
+
+    fn describe(parameters: &mut Parameters) {
+        parameters.needs_claims::<C>();
     }
 }
 
@@ -150,89 +225,17 @@ impl<C: Send + Sync + 'static> Deref for User<C> {
     }
 }
 
+impl<C> Clone for User<C> {
+    fn clone(&self) -> Self {
+        Self {
+            identity: self.identity.clone(),
+            claims: PhantomData,
+        }
+    }
+}
+
 impl<C> fmt::Debug for User<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("User(redacted)")
     }
-}
-
-/// The first argument of an event, as a type. An absent argument is null.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "taken apart in the handler's parameters"
-)]
-pub struct Data<T>(pub T);
-
-impl<T: DeserializeOwned> FromEvent for Data<T> {
-    fn from_event(context: &EventContext<'_>) -> Result<Self, EventError> {
-        context
-            .args
-            .get(0)
-            .map(Self)
-            .map_err(|error| EventError::validation(&error))
-    }
-}
-
-impl FromEvent for Args {
-    fn from_event(context: &EventContext<'_>) -> Result<Self, EventError> {
-        Ok(context.args.clone())
-    }
-}
-
-impl FromEvent for EventName {
-    fn from_event(context: &EventContext<'_>) -> Result<Self, EventError> {
-        Ok(context.event.clone())
-    }
-}
-
-/// The way to answer an event by hand. What the handler returns is not the answer then.
-#[derive(Debug, Clone)]
-pub struct Ack {
-    socket: Socket,
-    id: Option<AckId>,
-    answered: Arc<AtomicBool>,
-}
-
-impl FromEvent for Ack {
-    fn from_event(context: &EventContext<'_>) -> Result<Self, EventError> {
-        context.by_hand.set(true);
-        Ok(Self {
-            socket: context.socket.clone(),
-            id: context.ack,
-            answered: Arc::default(),
-        })
-    }
-}
-
-impl Ack {
-    /// Whether the client wants an answer.
-    #[must_use]
-    pub const fn is_requested(&self) -> bool {
-        self.id.is_some()
-    }
-
-    /// Answers: a tuple is several arguments, `()` none, anything else one. Only the first answer
-    /// counts, and none does if the client asked for none.
-    ///
-    /// # Errors
-    ///
-    /// If the answer cannot be encoded, or the socket has left.
-    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        let Some(id) = self.id else {
-            return Ok(());
-        };
-        let payload = Payload::args(args)?;
-        if self.answered.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        send_ack(&self.socket, id, &payload)
-    }
-}
-
-/// Sends the answer to an event.
-pub(super) fn send_ack(socket: &Socket, id: AckId, payload: &Payload) -> Result<(), EmitError> {
-    let inner = socket.inner();
-    let frame = frames::ack(inner.namespace(), id, payload);
-    inner.send(&frame.finish(), false)
 }

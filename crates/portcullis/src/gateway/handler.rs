@@ -1,5 +1,8 @@
 //! Async functions as handlers: up to eight parameters, each of which says what it needs.
 
+mod method;
+mod subscription;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,8 +10,15 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 
+pub use method::Method;
+pub use subscription::{Marker, Subscribed, Subscription};
+
+use super::describe::Parameters;
+use super::error::EventError;
 use super::extract::{EventContext, FromEvent, FromSocket};
-use super::reply::{EventError, IntoReply, Outcome};
+use super::guard::Guard;
+use super::interceptor::Interceptor;
+use super::reply::{IntoReply, Outcome};
 use crate::auth::Refusal;
 use crate::namespace::{DisconnectReason, Socket};
 
@@ -16,40 +26,78 @@ use crate::namespace::{DisconnectReason, Socket};
 /// return something that is [`IntoReply`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event handler",
-    note = "a handler is an async function whose parameters implement `FromEvent` and whose \
-            result implements `IntoReply`"
+    label = "not an event handler",
+    note = "a handler is an async function of up to eight parameters that implement `FromEvent`, \
+            whose result implements `IntoReply`"
 )]
-pub trait EventHandler<M>: Send + Sync + 'static {
+pub trait EventHandler<M>: Send + Sync + Sized + 'static {
     /// Takes what it needs from the event and starts.
     ///
     /// # Errors
     ///
     /// If a parameter cannot be taken.
     fn call(&self, context: &EventContext<'_>) -> Result<BoxFuture<'static, Outcome>, EventError>;
+
+    /// What is to be known of it besides its code.
+    fn describe(&self, subscription: &mut Subscription);
+
+    /// Lets events of one socket that are for this handler run side by side, up to `limit` in
+    /// flight. Default: 1, in order.
+    fn concurrency(self, limit: usize) -> Subscribed<Self, M> {
+        Subscribed::new(self).concurrency(limit)
+    }
+
+    /// Lets an event through only if `guard` does.
+    fn guard(self, guard: impl Guard) -> Subscribed<Self, M> {
+        Subscribed::new(self).guard(guard)
+    }
+
+    /// Puts `interceptor` around the handler, within those that are there already.
+    fn intercept(self, interceptor: impl Interceptor) -> Subscribed<Self, M> {
+        Subscribed::new(self).intercept(interceptor)
+    }
+
+    /// What the handler is called in descriptions and problems.
+    fn named(self, name: &'static str) -> Subscribed<Self, M> {
+        Subscribed::new(self).named(name)
+    }
 }
 
 /// Handles a socket that wants to connect; an error refuses it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a connect handler",
+    label = "not a connect handler",
     note = "a connect handler is an async function whose parameters implement `FromSocket` and \
             which returns `()` or a `Result` whose error is `Into<Refusal>`"
 )]
 pub trait ConnectHandler<M>: Send + Sync + 'static {
     /// Takes what it needs from the socket and starts.
     fn call(&self, socket: &Socket) -> BoxFuture<'static, Result<(), Refusal>>;
+
+    /// Says what its parameters need.
+    fn describe(&self, parameters: &mut Parameters);
 }
 
 /// Handles the end of a socket.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a disconnect handler",
+    label = "not a disconnect handler",
     note = "a disconnect handler is an async function whose parameters implement `FromDisconnect`"
 )]
 pub trait DisconnectHandler<M>: Send + Sync + 'static {
     /// Takes what it needs and starts.
     fn call(&self, socket: &Socket, reason: DisconnectReason) -> BoxFuture<'static, ()>;
+
+    /// Says what its parameters need.
+    fn describe(&self, parameters: &mut Parameters);
 }
 
 /// Something that `on_disconnect` can ask for.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not something that `on_disconnect` can ask for",
+    label = "not known when a socket disconnects",
+    note = "there is the socket and what can be taken from it, and the `DisconnectReason`"
+)]
 pub trait FromDisconnect: Sized {
     /// Takes it from the socket that left.
     ///
@@ -57,11 +105,20 @@ pub trait FromDisconnect: Sized {
     ///
     /// If the socket does not have it; the handler is not run then.
     fn from_disconnect(socket: &Socket, reason: DisconnectReason) -> Result<Self, EventError>;
+
+    /// Says what it needs, so that `build()` can tell what is missing. Default: nothing.
+    fn describe(parameters: &mut Parameters) {
+        let _ = parameters;
+    }
 }
 
 impl<T: FromSocket> FromDisconnect for T {
     fn from_disconnect(socket: &Socket, _reason: DisconnectReason) -> Result<Self, EventError> {
         Self::from_socket(socket)
+    }
+
+    fn describe(parameters: &mut Parameters) {
+        <Self as FromSocket>::describe(parameters);
     }
 }
 
@@ -116,6 +173,11 @@ macro_rules! impl_handlers {
                     let running = self($($T),*);
                     Ok(async move { running.await.into_reply() }.boxed())
                 }
+
+                fn describe(&self, subscription: &mut Subscription) {
+                    let parameters = subscription.parameters();
+                    $($T::describe(parameters);)*
+                }
             }
 
             impl<F, Fut, R, $($T,)*> ConnectHandler<($($T,)*)> for F
@@ -132,6 +194,10 @@ macro_rules! impl_handlers {
                     };)*
                     let running = self($($T),*);
                     async move { running.await.into_verdict() }.boxed()
+                }
+
+                fn describe(&self, parameters: &mut Parameters) {
+                    $($T::describe(parameters);)*
                 }
             }
 
@@ -150,6 +216,10 @@ macro_rules! impl_handlers {
                         return std::future::ready(()).boxed();
                     };)*
                     self($($T),*).boxed()
+                }
+
+                fn describe(&self, parameters: &mut Parameters) {
+                    $($T::describe(parameters);)*
                 }
             }
         };
@@ -171,7 +241,7 @@ pub(super) type ErasedEvent =
     Arc<dyn Fn(&EventContext<'_>) -> Result<BoxFuture<'static, Outcome>, EventError> + Send + Sync>;
 
 /// A connect handler whose parameters are forgotten.
-pub(super) type ErasedConnect =
+pub(crate) type ErasedConnect =
     Arc<dyn Fn(&Socket) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
 
 /// A disconnect handler whose parameters are forgotten.
@@ -182,7 +252,7 @@ pub(super) fn erase_event<M>(handler: impl EventHandler<M>) -> ErasedEvent {
     Arc::new(move |context| handler.call(context))
 }
 
-pub(super) fn erase_connect<M>(handler: impl ConnectHandler<M>) -> ErasedConnect {
+pub(crate) fn erase_connect<M>(handler: impl ConnectHandler<M>) -> ErasedConnect {
     Arc::new(move |socket| handler.call(socket))
 }
 

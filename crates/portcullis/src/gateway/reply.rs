@@ -1,45 +1,160 @@
 //! What a handler returns, and what becomes of it.
 //!
-//! | returned               | the client asked for an ack        | it did not                |
-//! |------------------------|------------------------------------|---------------------------|
-//! | `()`                   | an ack without arguments           | nothing                   |
-//! | [`Reply(value)`](Reply)| an ack with `value`                | nothing                   |
-//! | `Err(error)`, a panic  | `{status: "error", code, message}` | the same, as `exception`  |
-//! | nothing within 30 s    | the same, with the code `TIMEOUT`  | the same, as `exception`  |
-//! | anything, with [`Ack`] | what the handler sent by hand      | nothing                   |
+//! | returned                     | the client asked for an ack        | it did not               |
+//! |------------------------------|------------------------------------|--------------------------|
+//! | `()`                         | an ack without arguments           | nothing                  |
+//! | `None`                       | an ack with null                   | nothing                  |
+//! | [`Reply(value)`](Reply)      | an ack with `value`                | nothing                  |
+//! | [`Emit(event, data)`](Emit)  | the event, then an empty ack       | the event                |
+//! | [`Replies(stream)`](Replies) | the first answer, or an empty ack  | the events               |
+//! | `Err(error)`, a panic        | `{status: "error", code, message}` | the same, as `exception` |
+//! | nothing in time              | the same, with the code `TIMEOUT`  | the same, as `exception` |
+//! | anything, with [`Ack`]       | what the handler sent by hand      | nothing                  |
+//! | there is no handler          | the same, with `UNKNOWN_EVENT`     | nothing                  |
+//!
+//! Methods of a `#[gateway]` return a value itself, a stream itself, and a `Result` with any error.
+//! With [`nest_compat`](crate::ServerBuilder::nest_compat) what NestJS does takes the place of this
+//! table.
+//!
+//! # Not here
+//!
+//! How an outcome gets onto the wire (`conclude`).
 //!
 //! [`Ack`]: super::Ack
 
-use std::borrow::Cow;
+mod stream;
 
-use portcullis_socketio::args::ArgsError;
-use portcullis_socketio::payload::{EncodeError, Payload};
-use portcullis_socketio::value::Value;
+use std::fmt;
+
+use portcullis_socketio::payload::Payload;
 use serde::Serialize;
 
-use crate::auth::Refusal;
+pub(super) use stream::StartStream;
+pub use stream::{Replies, Responder};
+
+use super::error::EventError;
 
 /// A value that answers the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "wraps a handler's result")]
 pub struct Reply<T>(pub T);
 
+/// An event for the client that sent this one, as an answer of its own name.
+///
+/// ```
+/// use portcullis::gateway::Emit;
+///
+/// async fn ping() -> Emit<u32> {
+///     Emit("pong", 1)
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "wraps a handler's result")]
+pub struct Emit<T, E = &'static str>(pub E, pub T);
+
+impl<T> Emit<T> {
+    /// Makes an event of each value, for a stream's `map`.
+    pub fn to(event: &'static str) -> impl Fn(T) -> Self + Clone + Send + Sync {
+        move |data| Self(event, data)
+    }
+}
+
 /// What a handler came to.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// Done; an ack, if one is wanted, has no arguments.
+#[must_use]
+pub struct Outcome {
+    pub(super) kind: Kind,
+    /// The handler answers by hand: nothing but an error or an event is sent for it.
+    pub(super) by_hand: bool,
+}
+
+pub(super) enum Kind {
     Done,
-    /// An answer.
     Answer(Payload),
-    /// It failed.
+    Emit(Payload),
+    Stream(StartStream),
     Failed(EventError),
+}
+
+impl Outcome {
+    /// Done; an ack, if one is wanted, has no arguments.
+    pub const fn done() -> Self {
+        Self::new(Kind::Done)
+    }
+
+    /// An answer: a tuple is several arguments, `()` none, anything else one.
+    pub fn answer<T: Serialize + ?Sized>(value: &T) -> Self {
+        match Payload::args(value) {
+            Ok(payload) => Self::new(Kind::Answer(payload)),
+            Err(error) => Self::failed(error.into()),
+        }
+    }
+
+    /// An event for the client.
+    pub fn emit<T: Serialize + ?Sized>(event: &str, data: &T) -> Self {
+        match Payload::event(event, data) {
+            Ok(payload) => Self::new(Kind::Emit(payload)),
+            Err(error) => Self::failed(error.into()),
+        }
+    }
+
+    /// It failed.
+    pub const fn failed(error: EventError) -> Self {
+        Self::new(Kind::Failed(error))
+    }
+
+    const fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            by_hand: false,
+        }
+    }
+
+    /// The error, if it failed.
+    #[must_use]
+    pub const fn error(&self) -> Option<&EventError> {
+        match &self.kind {
+            Kind::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The name and data of the event for the client, if it is one.
+    #[must_use]
+    pub const fn event(&self) -> Option<&Payload> {
+        match &self.kind {
+            Kind::Emit(payload) => Some(payload),
+            _ => None,
+        }
+    }
+
+    /// The answer, if it is one.
+    #[must_use]
+    pub const fn payload(&self) -> Option<&Payload> {
+        match &self.kind {
+            Kind::Answer(payload) => Some(payload),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.kind {
+            Kind::Done => "Outcome(done)",
+            Kind::Answer(_) => "Outcome(answer)",
+            Kind::Emit(_) => "Outcome(event)",
+            Kind::Stream(_) => "Outcome(stream)",
+            Kind::Failed(_) => "Outcome(failed)",
+        })
+    }
 }
 
 /// Something that a handler may return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a handler",
-    note = "wrap a value that answers the client in `Reply(…)`"
+    label = "not a reply",
+    note = "wrap a value that answers the client in `Reply(…)`, and a stream in `Replies(…)`; the \
+            error of a `Result` must be `Into<EventError>`"
 )]
 pub trait IntoReply {
     /// Says what becomes of it.
@@ -48,16 +163,25 @@ pub trait IntoReply {
 
 impl IntoReply for () {
     fn into_reply(self) -> Outcome {
-        Outcome::Done
+        Outcome::done()
     }
 }
 
 impl<T: Serialize> IntoReply for Reply<T> {
     fn into_reply(self) -> Outcome {
-        match Payload::args(&self.0) {
-            Ok(payload) => Outcome::Answer(payload),
-            Err(error) => Outcome::Failed(error.into()),
-        }
+        Outcome::answer(&self.0)
+    }
+}
+
+impl<T: Serialize, E: AsRef<str>> IntoReply for Emit<T, E> {
+    fn into_reply(self) -> Outcome {
+        Outcome::emit(self.0.as_ref(), &self.1)
+    }
+}
+
+impl<T: IntoReply> IntoReply for Option<T> {
+    fn into_reply(self) -> Outcome {
+        self.map_or_else(|| Outcome::answer(&None::<()>), T::into_reply)
     }
 }
 
@@ -65,7 +189,7 @@ impl<T: IntoReply, E: Into<EventError>> IntoReply for Result<T, E> {
     fn into_reply(self) -> Outcome {
         match self {
             Ok(reply) => reply.into_reply(),
-            Err(error) => Outcome::Failed(error.into()),
+            Err(error) => Outcome::failed(error.into()),
         }
     }
 }
@@ -73,69 +197,5 @@ impl<T: IntoReply, E: Into<EventError>> IntoReply for Result<T, E> {
 impl IntoReply for Outcome {
     fn into_reply(self) -> Outcome {
         self
-    }
-}
-
-/// Why an event was not handled, as the client may know it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct EventError {
-    status: &'static str,
-    code: Cow<'static, str>,
-    message: Cow<'static, str>,
-}
-
-impl EventError {
-    /// An error with a stable code and a message for people.
-    #[must_use]
-    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status: "error",
-            code: code.into(),
-            message: message.into(),
-        }
-    }
-
-    /// Something went wrong that is nobody's business but the log's.
-    #[must_use]
-    pub fn internal() -> Self {
-        Self::new("INTERNAL", "Internal server error")
-    }
-
-    pub(super) fn validation(error: &ArgsError) -> Self {
-        Self::new("VALIDATION", format!("Validation failed: {error}"))
-    }
-
-    /// The stable code.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        &self.code
-    }
-
-    /// The message.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-impl std::fmt::Display for EventError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for EventError {}
-
-impl From<EncodeError> for EventError {
-    fn from(error: EncodeError) -> Self {
-        tracing::error!(%error, "a reply could not be encoded");
-        Self::internal()
-    }
-}
-
-impl From<EventError> for Refusal {
-    fn from(error: EventError) -> Self {
-        let code = Value::from(error.code());
-        Self::new(error.message).data(Value::Map(vec![("code".to_owned(), code)]))
     }
 }

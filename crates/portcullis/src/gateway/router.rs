@@ -1,42 +1,45 @@
 //! From an event's name to its handler, and from the handler's outcome to its ack.
+//!
+//! ```text
+//!  event ─▶ on_any ─▶ event middlewares ─▶ guards ─▶ interceptors ─▶ extract ─▶ handler ─┐
+//!   conclude ◀──────────────┴─────────────────┴─────────────┴───────────┴────────────────┘
+//! ```
 
-use std::cell::Cell;
+use std::any::{Any, TypeId};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::fast::RandomState;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use hashbrown::HashMap;
 use portcullis_socketio::args::Args;
-use portcullis_socketio::ids::AckId;
 use portcullis_socketio::packet::EventName;
 use portcullis_socketio::payload::Payload;
 
-use super::extract::{EventContext, send_ack};
-use super::handler::{ErasedConnect, ErasedDisconnect, ErasedEvent, EventHandler};
-use super::handler::{contain, contain_watch, erase_event};
-use super::reply::{EventError, Outcome};
+use super::conclude::Conclusion;
+use super::error::EventError;
+use super::extract::{EventContext, States};
+use super::guard::{Checked, Guard};
+use super::handler::{ErasedConnect, ErasedDisconnect, ErasedEvent, contain, contain_watch};
+use super::interceptor::{EventRequest, Interceptor, Next};
+use super::policy::Policy;
+use super::registrar::{EventMiddleware, ServerSide, WatchIncoming, WatchOutgoing};
+use super::reply::Outcome;
 use crate::auth::Refusal;
-use crate::namespace::{DisconnectReason, Dispatch, Incoming, Socket};
-
-/// The event that tells of a failure nobody asked an ack for.
-const EXCEPTION: &str = "exception";
-
-pub(super) type WatchIncoming = Arc<dyn Fn(&Socket, &EventName, &Args) + Send + Sync>;
-pub(super) type WatchOutgoing = Arc<dyn Fn(&Socket, &Payload) + Send + Sync>;
-pub(super) type EventMiddleware = Arc<
-    dyn Fn(Socket, EventName, Args) -> BoxFuture<'static, Result<(), EventError>> + Send + Sync,
->;
-pub(super) type ServerSide = Arc<dyn Fn(Args) -> BoxFuture<'static, Option<Args>> + Send + Sync>;
+use crate::namespace::{DisconnectReason, Dispatch, Handling, Incoming, Socket};
 
 /// The handlers of one namespace.
 #[derive(Default)]
 pub(crate) struct Router {
-    pub(crate) is_public: bool,
-    routes: HashMap<Box<str>, Route, RandomState>,
-    pub(super) middlewares: Vec<ErasedConnect>,
-    pub(super) on_connect: Vec<ErasedConnect>,
+    pub(super) is_public: bool,
+    pub(super) policy: Arc<Policy>,
+    pub(super) states: States,
+    pub(super) routes: HashMap<Box<str>, Arc<Route>, RandomState>,
+    /// Connect guards, then `on_connect`.
+    pub(super) connect: Vec<ErasedConnect>,
     pub(super) on_disconnect: Vec<ErasedDisconnect>,
     pub(super) on_any: Vec<WatchIncoming>,
     pub(super) on_any_outgoing: Vec<WatchOutgoing>,
@@ -44,25 +47,14 @@ pub(crate) struct Router {
     pub(super) server_side: HashMap<Box<str>, ServerSide, RandomState>,
 }
 
-struct Route {
-    handler: ErasedEvent,
-    concurrency: usize,
-}
-
-impl Router {
-    /// Adds a handler; `false` if the event has one.
-    pub(super) fn add<M>(
-        &mut self,
-        event: &str,
-        concurrency: usize,
-        handler: impl EventHandler<M>,
-    ) -> bool {
-        let route = Route {
-            handler: erase_event(handler),
-            concurrency: concurrency.max(1),
-        };
-        self.routes.insert(event.into(), route).is_none()
-    }
+/// The way of one event.
+pub(super) struct Route {
+    pub(super) handler: ErasedEvent,
+    pub(super) concurrency: usize,
+    /// Of the server, of the gateway, of the handler.
+    pub(super) guards: Vec<Arc<dyn Guard>>,
+    /// The same, from the outermost to the innermost.
+    pub(super) interceptors: Arc<[Arc<dyn Interceptor>]>,
 }
 
 impl fmt::Debug for Router {
@@ -74,9 +66,33 @@ impl fmt::Debug for Router {
     }
 }
 
+impl Router {
+    fn conclusion(&self, socket: &Socket, incoming: Incoming) -> Conclusion {
+        Conclusion {
+            socket: socket.clone(),
+            incoming,
+            policy: Arc::clone(&self.policy),
+        }
+    }
+
+    /// Nobody handles the event: whoever waits for an answer hears so.
+    fn unhandled(&self, socket: &Socket, incoming: Incoming) {
+        metrics::counter!("portcullis_events_unhandled_total").increment(1);
+        if incoming.ack.is_some() && !self.policy.nest_compat {
+            let error = EventError::new("UNKNOWN_EVENT", "Nobody handles this event");
+            let conclusion = self.conclusion(socket, incoming);
+            conclusion.conclude(Outcome::failed(error));
+        }
+    }
+}
+
 impl Dispatch for Router {
     fn is_public(&self) -> bool {
         self.is_public
+    }
+
+    fn state(&self, key: TypeId) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.states.get(key)
     }
 
     fn concurrency(&self, event: &EventName) -> usize {
@@ -86,18 +102,17 @@ impl Dispatch for Router {
     }
 
     fn connect(&self, socket: Socket) -> BoxFuture<'static, Result<(), Refusal>> {
-        let steps: Vec<_> = self
-            .middlewares
-            .iter()
-            .chain(&self.on_connect)
-            .cloned()
-            .collect();
+        let steps = self.connect.clone();
         async move {
             for step in steps {
                 // The call may panic as well as the future that it returns.
                 match contain("on_connect", async { step(&socket).await }).await {
                     Some(verdict) => verdict?,
-                    None => return Err(EventError::internal().into()),
+                    None => {
+                        let error = panicked();
+                        error.log("connect");
+                        return Err(error.into());
+                    }
                 }
             }
             Ok(())
@@ -105,18 +120,17 @@ impl Dispatch for Router {
         .boxed()
     }
 
-    fn event(&self, socket: &Socket, incoming: Incoming) -> Option<BoxFuture<'static, ()>> {
+    fn event(&self, socket: &Socket, incoming: Incoming) -> Option<Handling> {
         for watch in &self.on_any {
             contain_watch("on_any", || watch(socket, &incoming.event, &incoming.args));
         }
         let Some(route) = self.routes.get(incoming.event.as_str()) else {
-            metrics::counter!("portcullis_events_unhandled_total").increment(1);
+            self.unhandled(socket, incoming);
             return None;
         };
         let call = Call {
-            socket: socket.clone(),
-            incoming,
-            handler: Arc::clone(&route.handler),
+            conclusion: self.conclusion(socket, incoming),
+            route: Arc::clone(route),
         };
         if self.event_middlewares.is_empty() {
             return Some(call.run().boxed());
@@ -125,9 +139,9 @@ impl Dispatch for Router {
         Some(call.run_behind(middlewares).boxed())
     }
 
-    fn timed_out(&self, socket: &Socket, ack: Option<AckId>) {
-        let error = EventError::new("TIMEOUT", "The handler did not end in time");
-        conclude(socket, ack, false, &Outcome::Failed(error));
+    fn timed_out(&self, socket: &Socket, incoming: Incoming) {
+        let conclusion = self.conclusion(socket, incoming);
+        conclusion.conclude(Outcome::failed(EventError::timeout()));
     }
 
     fn disconnect(
@@ -170,92 +184,94 @@ impl Dispatch for Router {
     }
 }
 
-/// One event with its handler.
+/// One event with its way.
 struct Call {
-    socket: Socket,
-    incoming: Incoming,
-    handler: ErasedEvent,
+    conclusion: Conclusion,
+    route: Arc<Route>,
 }
 
 impl Call {
-    async fn run(self) {
-        let by_hand = Cell::new(false);
-        let outcome = {
-            let Self {
-                socket,
-                incoming,
-                handler,
-            } = &self;
-            // Extraction runs code of the application's types: it may panic too.
-            let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                handler(&EventContext {
-                    socket,
-                    event: &incoming.event,
-                    args: &incoming.args,
-                    ack: incoming.ack,
-                    by_hand: &by_hand,
-                })
-            }));
-            match started {
-                Ok(Ok(running)) => Started::Running(running),
-                Ok(Err(error)) => Started::Failed(error),
-                Err(_) => {
-                    metrics::counter!("portcullis_panics_total", "place" => "extract").increment(1);
-                    Started::Failed(EventError::internal())
-                }
-            }
+    async fn run(self) -> Option<BoxFuture<'static, ()>> {
+        let (socket, incoming) = (&self.conclusion.socket, &self.conclusion.incoming);
+        let outcome = if self.route.is_direct() {
+            invoke_here(&self.route.handler, socket, incoming).await
+        } else {
+            // Guards and interceptors are the application's code as well.
+            let handled = contain("event", self.route.handle(socket, incoming)).await;
+            handled.unwrap_or_else(|| Outcome::failed(panicked()))
         };
-        let by_hand = by_hand.get();
-        let outcome = match outcome {
-            Started::Failed(error) => Outcome::Failed(error),
-            Started::Running(running) => contain("handler", running)
-                .await
-                .unwrap_or_else(|| Outcome::Failed(EventError::internal())),
-        };
-        conclude(&self.socket, self.incoming.ack, by_hand, &outcome);
+        self.conclusion.conclude(outcome)
     }
 
-    async fn run_behind(self, middlewares: Vec<EventMiddleware>) {
+    async fn run_behind(self, middlewares: Vec<EventMiddleware>) -> Option<BoxFuture<'static, ()>> {
         for middleware in middlewares {
-            let (socket, event) = (self.socket.clone(), self.incoming.event.clone());
-            let args = self.incoming.args.clone();
+            let Incoming { event, args, .. } = self.conclusion.incoming.clone();
+            let socket = self.conclusion.socket.clone();
             let verdict = contain("event_middleware", async {
                 middleware(socket, event, args).await
             });
-            let verdict = verdict.await.unwrap_or_else(|| Err(EventError::internal()));
+            let verdict = verdict.await.unwrap_or_else(|| Err(panicked()));
             if let Err(error) = verdict {
-                conclude(
-                    &self.socket,
-                    self.incoming.ack,
-                    false,
-                    &Outcome::Failed(error),
-                );
-                return;
+                return self.conclusion.conclude(Outcome::failed(error));
             }
         }
-        self.run().await;
+        self.run().await
     }
 }
 
-enum Started {
-    Running(BoxFuture<'static, Outcome>),
-    Failed(EventError),
+impl Route {
+    /// Whether nothing stands before the handler.
+    fn is_direct(&self) -> bool {
+        self.guards.is_empty() && self.interceptors.is_empty()
+    }
+
+    async fn handle(&self, socket: &Socket, incoming: &Incoming) -> Outcome {
+        let by_hand = AtomicBool::new(false);
+        for guard in &self.guards {
+            let context = EventContext::new(socket, incoming, &by_hand);
+            let verdict = match guard.check(&context) {
+                Checked::Now(verdict) => verdict,
+                Checked::Later(verdict) => verdict.await,
+            };
+            if let Err(error) = verdict {
+                return Outcome::failed(error);
+            }
+        }
+        if self.interceptors.is_empty() {
+            return invoke_here(&self.handler, socket, incoming).await;
+        }
+        let next = Next::new(Arc::clone(&self.interceptors), Arc::clone(&self.handler));
+        let request = EventRequest::new(socket.clone(), incoming.clone());
+        next.run(request).await
+    }
 }
 
-/// Tells the client what came of its event, if it is to be told.
-fn conclude(socket: &Socket, ack: Option<AckId>, by_hand: bool, outcome: &Outcome) {
-    // A client that has left meanwhile is told nothing.
-    let _ = match (outcome, ack) {
-        (Outcome::Done, Some(id)) if !by_hand => match Payload::args(&()) {
-            Ok(payload) => send_ack(socket, id, &payload),
-            Err(error) => Err(error.into()),
-        },
-        (Outcome::Answer(payload), Some(id)) if !by_hand => send_ack(socket, id, payload),
-        (Outcome::Failed(error), Some(id)) => match Payload::args(error) {
-            Ok(payload) => send_ack(socket, id, &payload),
-            Err(error) => Err(error.into()),
-        },
-        (Outcome::Failed(error), None) => socket.emit(EXCEPTION, error),
-        (Outcome::Done | Outcome::Answer(_), _) => Ok(()),
+/// Runs a handler at the end of its interceptors.
+pub(super) async fn invoke(handler: ErasedEvent, socket: Socket, incoming: Incoming) -> Outcome {
+    invoke_here(&handler, &socket, &incoming).await
+}
+
+/// Takes a handler's parameters and runs it; a panic in either becomes an error.
+async fn invoke_here(handler: &ErasedEvent, socket: &Socket, incoming: &Incoming) -> Outcome {
+    let by_hand = AtomicBool::new(false);
+    // Extraction runs code of the application's types: it may panic too.
+    let started = catch_unwind(AssertUnwindSafe(|| {
+        handler(&EventContext::new(socket, incoming, &by_hand))
+    }));
+    let running = match started {
+        Ok(Ok(running)) => running,
+        Ok(Err(error)) => return Outcome::failed(error),
+        Err(_) => {
+            metrics::counter!("portcullis_panics_total", "place" => "extract").increment(1);
+            return Outcome::failed(panicked());
+        }
     };
+    let ended = contain("handler", running).await;
+    let mut outcome = ended.unwrap_or_else(|| Outcome::failed(panicked()));
+    outcome.by_hand = by_hand.load(Ordering::Relaxed);
+    outcome
+}
+
+fn panicked() -> EventError {
+    EventError::unexpected("it panicked")
 }

@@ -116,7 +116,8 @@ impl Emission<'_> {
         }
     }
 
-    fn send(&self, payload: &Payload, ack: Option<AckId>) -> Result<(), EmitError> {
+    /// Sends an event that is serialised already.
+    pub(super) fn send(&self, payload: &Payload, ack: Option<AckId>) -> Result<(), EmitError> {
         let socket = self.socket.inner();
         let dispatch = socket.namespace().dispatch();
         if dispatch.watches_outgoing() {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use portcullis_socketio::args::Args;
 use portcullis_socketio::ids::{AckId, NamespacePath, Room, SocketId};
-use portcullis_socketio::payload::EncodeError;
+use portcullis_socketio::payload::{EncodeError, Payload};
 use portcullis_socketio::value::{Value, ValueError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -258,6 +258,11 @@ impl Socket {
         let extensions = self.0.extras.get()?.extensions.lock();
         let (_, state) = extensions.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
         Arc::clone(state).downcast().ok()
+    }
+
+    /// Sends an event that is serialised already.
+    pub(crate) fn send_event(&self, payload: &Payload) -> Result<(), EmitError> {
+        self.emission().send(payload, None)
     }
 
     pub(crate) fn inner(&self) -> &Arc<SocketInner> {

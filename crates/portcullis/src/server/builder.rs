@@ -1,6 +1,8 @@
 //! What a server is told before it runs.
 
 mod check;
+mod declared;
+mod gateways;
 
 use std::fmt;
 use std::future::Future;
@@ -19,19 +21,19 @@ use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 use tokio::net::TcpListener;
 
+use self::declared::{Assembled, Declared};
 use super::{Server, Shared};
 use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
 use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
 use crate::client::{Clients, Gate, GateOptions};
-use crate::gateway::{Gateway, Registrar};
+use crate::clock::{Clock, SystemClock};
+use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
-    Cookie, Cors, Door, GateRefusal, Handshake, HeaderPolicy, HttpOptions, IdError, RequestHead,
+    Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
 };
 use crate::management::{self, Readiness};
-use crate::namespace::{
-    Cluster, ClusterSlot, Dispatch, Kind, NamespaceLimits, Namespaces, Pattern,
-};
+use crate::namespace::{Cluster, ClusterSlot, NamespaceLimits, Namespaces};
 use crate::session::{Core, CoreOptions, OutboxLimits};
 use crate::tasks::Tasks;
 
@@ -57,6 +59,14 @@ pub enum BuildError {
         #[source]
         source: io::Error,
     },
+    /// A gateway's `on_init` failed.
+    #[error("{gateway} could not start")]
+    Init {
+        /// The gateway.
+        gateway: String,
+        /// What it said.
+        source: InitError,
+    },
 }
 
 /// Describes a server. Every method may be called in any order; problems are reported together
@@ -73,7 +83,10 @@ pub struct ServerBuilder {
     adapter: Arc<dyn Adapter>,
     management: Option<SocketAddr>,
     on_gap: Option<GapHook>,
-    declared: Vec<(Kind, Registrar)>,
+    declared: Vec<Declared>,
+    everywhere: Everywhere,
+    /// The options that were set, as they were set: one that is set twice has to agree with itself.
+    said: Vec<(&'static str, String)>,
     slot: ClusterSlot,
     shards: usize,
     problems: Vec<String>,
@@ -105,10 +118,12 @@ impl ServerBuilder {
                 client_limits: ClientLimits::new(),
                 verify_timeout: Duration::from_secs(5),
                 handler_timeout: Duration::from_secs(30),
+                clock: Arc::new(SystemClock),
             },
             namespace_limits: NamespaceLimits {
                 rooms_per_socket: 1000,
                 acks_per_socket: 1000,
+                handler_timeout: Duration::from_secs(30),
             },
             cleanup_children: true,
             authenticator: None,
@@ -117,6 +132,8 @@ impl ServerBuilder {
             management: None,
             on_gap: None,
             declared: Vec::new(),
+            everywhere: Everywhere::default(),
+            said: Vec::new(),
             slot: Arc::new(OnceLock::new()),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             problems: Vec::new(),
@@ -138,57 +155,6 @@ impl ServerBuilder {
         Fut: Future<Output = Result<Identity, RefusalCode>> + Send + 'static,
     {
         self.authenticate(FromFn(authenticate))
-    }
-
-    /// Declares a namespace and its handlers.
-    #[must_use]
-    pub fn namespace(mut self, path: &str, register: impl FnOnce(&mut Registrar)) -> Self {
-        match NamespacePath::parse(path) {
-            Ok(path) => self.declare(Kind::Static(path), register),
-            Err(error) => self.problems.push(format!("namespace {path:?}: {error}")),
-        }
-        self
-    }
-
-    /// Declares namespaces that are made when a client asks for one, such as `/tenant-{id}`.
-    #[must_use]
-    pub fn namespace_pattern(
-        mut self,
-        pattern: &str,
-        register: impl FnOnce(&mut Registrar),
-    ) -> Self {
-        match Pattern::parse(pattern) {
-            Ok(pattern) => self.declare(Kind::Pattern(pattern), register),
-            Err(error) => self.problems.push(format!("pattern {pattern:?}: {error}")),
-        }
-        self
-    }
-
-    /// Declares namespaces that are made if `allows` says so. It runs before authentication, and
-    /// sees the whole handshake.
-    #[must_use]
-    pub fn namespace_if<F, Fut>(mut self, allows: F, register: impl FnOnce(&mut Registrar)) -> Self
-    where
-        F: Fn(NamespacePath, Handshake) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = bool> + Send + 'static,
-    {
-        let predicate = move |path, handshake| allows(path, handshake).boxed();
-        self.declare(Kind::Predicate(Arc::new(predicate)), register);
-        self
-    }
-
-    /// Declares the namespace of a gateway.
-    #[must_use]
-    pub fn gateway(mut self, gateway: impl Gateway) -> Self {
-        let kind = Kind::Static(gateway.namespace());
-        self.declare(kind, |registrar| Arc::new(gateway).register(registrar));
-        self
-    }
-
-    fn declare(&mut self, kind: Kind, register: impl FnOnce(&mut Registrar)) {
-        let mut registrar = Registrar::default();
-        register(&mut registrar);
-        self.declared.push((kind, registrar));
     }
 
     /// Connects the server to a cluster. Default: a cluster of one.
@@ -237,34 +203,39 @@ impl ServerBuilder {
     /// The path of the engine. Default: `/socket.io`.
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
+        self.say("path", &path);
         path.clone_into(&mut self.http.path);
         self
     }
 
     /// Whether the path ends in a slash, as stock clients expect. Default: true.
     #[must_use]
-    pub const fn add_trailing_slash(mut self, add: bool) -> Self {
+    pub fn add_trailing_slash(mut self, add: bool) -> Self {
+        self.say("add_trailing_slash", &add);
         self.trailing_slash = add;
         self
     }
 
     /// How often the server pings. Default: 25 s. At least 1 ms.
     #[must_use]
-    pub const fn ping_interval(mut self, interval: Duration) -> Self {
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.say("ping_interval", &interval);
         self.core.timing.ping_interval = interval;
         self
     }
 
     /// How long the answer to a ping may take. Default: 20 s. At least 1 ms.
     #[must_use]
-    pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.say("ping_timeout", &timeout);
         self.core.timing.ping_timeout = timeout;
         self
     }
 
     /// How long an upgrade to WebSocket may take. Default: 10 s.
     #[must_use]
-    pub const fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.say("upgrade_timeout", &timeout);
         self.core.upgrade_timeout = timeout;
         self
     }
@@ -272,22 +243,35 @@ impl ServerBuilder {
     /// How long a connection may stay without having joined a namespace (Node: `connectTimeout`).
     /// Default: 10 s.
     #[must_use]
-    pub const fn auth_timeout(mut self, timeout: Duration) -> Self {
+    pub fn auth_timeout(mut self, timeout: Duration) -> Self {
+        self.say("auth_timeout", &timeout);
         self.core.join_timeout = Some(timeout);
         self
     }
 
     /// How long one run of the authenticator may take. Default: 5 s.
     #[must_use]
-    pub const fn verify_timeout(mut self, timeout: Duration) -> Self {
+    pub fn verify_timeout(mut self, timeout: Duration) -> Self {
+        self.say("verify_timeout", &timeout);
         self.gate.verify_timeout = timeout;
+        self
+    }
+
+    /// How long a connect guard, `on_connect`, a handler or `on_disconnect` may run before it is
+    /// dropped and its client told so. Default: 30 s.
+    #[must_use]
+    pub fn handler_timeout(mut self, timeout: Duration) -> Self {
+        self.say("handler_timeout", &timeout);
+        self.gate.handler_timeout = timeout;
+        self.namespace_limits.handler_timeout = timeout;
         self
     }
 
     /// The largest message and the largest polling body, in bytes (Node: `maxHttpBufferSize`).
     /// Default: 1,000,000.
     #[must_use]
-    pub const fn max_payload(mut self, bytes: usize) -> Self {
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.say("max_payload", &bytes);
         self.core.max_payload = bytes;
         self.gate.codec_limits = self.gate.codec_limits.max_attachment_bytes(bytes);
         self
@@ -295,21 +279,24 @@ impl ServerBuilder {
 
     /// The most attachments of one packet. Default: 10, which is also what stock clients accept.
     #[must_use]
-    pub const fn max_attachments(mut self, count: usize) -> Self {
+    pub fn max_attachments(mut self, count: usize) -> Self {
+        self.say("max_attachments", &count);
         self.gate.codec_limits = self.gate.codec_limits.max_attachments(count);
         self
     }
 
     /// The most namespaces that one connection may be in. Default: 16.
     #[must_use]
-    pub const fn max_namespaces(mut self, count: usize) -> Self {
+    pub fn max_namespaces(mut self, count: usize) -> Self {
+        self.say("max_namespaces", &count);
         self.gate.client_limits = self.gate.client_limits.max_namespaces(count);
         self
     }
 
     /// The most rooms that one socket may be in. Default: 1,000.
     #[must_use]
-    pub const fn max_rooms(mut self, count: usize) -> Self {
+    pub fn max_rooms(mut self, count: usize) -> Self {
+        self.say("max_rooms", &count);
         self.namespace_limits.rooms_per_socket = count;
         self
     }
@@ -317,7 +304,8 @@ impl ServerBuilder {
     /// How much may wait to be sent to one connection before it is closed as too slow: bytes and
     /// frames. Default: 1 MiB and 4,096.
     #[must_use]
-    pub const fn max_outbox(mut self, bytes: usize, frames: usize) -> Self {
+    pub fn max_outbox(mut self, bytes: usize, frames: usize) -> Self {
+        self.say("max_outbox", &(bytes, frames));
         self.core.outbox = OutboxLimits {
             max_bytes: bytes,
             max_frames: frames,
@@ -327,21 +315,24 @@ impl ServerBuilder {
 
     /// The most sessions at the same time; more are refused with 503. Default: no limit.
     #[must_use]
-    pub const fn max_connections(mut self, count: usize) -> Self {
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.say("max_connections", &count);
         self.http.max_connections = Some(count);
         self
     }
 
     /// The transports that the server offers. Default: both.
     #[must_use]
-    pub const fn transports(mut self, transports: Transports) -> Self {
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.say("transports", &transports);
         self.http.transports = transports;
         self
     }
 
     /// Whether a polling session may become a WebSocket. Default: true.
     #[must_use]
-    pub const fn allow_upgrades(mut self, allow: bool) -> Self {
+    pub fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.say("allow_upgrades", &allow);
         self.http.allow_upgrades = allow;
         self
     }
@@ -357,7 +348,8 @@ impl ServerBuilder {
     /// From which size on polling responses are compressed; `None` switches that off (Node:
     /// `httpCompression`). Default: 1,024 bytes.
     #[must_use]
-    pub const fn http_compression(mut self, threshold: Option<usize>) -> Self {
+    pub fn http_compression(mut self, threshold: Option<usize>) -> Self {
+        self.say("http_compression", &threshold);
         self.http.compression_threshold = threshold;
         self
     }
@@ -372,6 +364,7 @@ impl ServerBuilder {
     /// Which pages of other origins may read polling responses. Default: none.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
+        self.say("cors", &cors);
         self.http.cors = Some(cors);
         self
     }
@@ -392,15 +385,27 @@ impl ServerBuilder {
 
     /// The packet codec, which clients must be told too (Node: `parser`). Default: JSON.
     #[must_use]
-    pub const fn parser(mut self, codec: Codec) -> Self {
+    pub fn parser(mut self, codec: Codec) -> Self {
+        self.say("parser", &codec);
         self.gate.codec = codec;
         self
     }
 
     /// Whether a namespace that was made on demand goes when its last socket does. Default: true.
     #[must_use]
-    pub const fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+    pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+        self.say("cleanup_empty_child_namespaces", &cleanup);
         self.cleanup_children = cleanup;
+        self
+    }
+
+    /// Tells the server what time it is, which decides whether a token has expired. Timers do not
+    /// follow it. Default: the clock of the system.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        self.http.clock = Arc::clone(&clock);
+        self.gate.clock = clock;
         self
     }
 
@@ -479,17 +484,21 @@ impl ServerBuilder {
             }
             self.http.header_policy = self.http.header_policy.with(authenticator.headers());
         }
-        let declared = self.declared.into_iter().map(|(kind, registrar)| {
-            let dispatch: Arc<dyn Dispatch> = Arc::new(registrar.router);
-            (kind, dispatch)
-        });
+        let Assembled {
+            declared,
+            gateways,
+            inits,
+        } = self.assemble();
+        for gateway in &gateways {
+            tracing::info!("{gateway}");
+        }
         let namespaces = Arc::new(Namespaces::new(
             self.gate.codec,
             self.namespace_limits,
             self.cleanup_children,
             Arc::new(AdapterWatcher(Arc::clone(&self.adapter))),
             &self.slot,
-            declared.collect(),
+            declared,
         ));
         // Before the cluster hears of this node: it must not, if this fails.
         let management = listen_for_management(self.management).await?;
@@ -519,15 +528,21 @@ impl ServerBuilder {
             management::start(listener, Arc::clone(&readiness), &tasks);
             address
         });
-        Ok(Server(Arc::new(Shared {
+        let server = Server(Arc::new(Shared {
             door,
             slot: self.slot,
+            gateways,
             cluster: Mutex::new(Some(cluster)),
             adapter: self.adapter,
             readiness,
             management,
             tasks,
-        })))
+        }));
+        if let Err(error) = inits.run(&server, &self.everywhere.states).await {
+            server.close().await;
+            return Err(error);
+        }
+        Ok(server)
     }
 }
 

@@ -8,10 +8,10 @@ use portcullis::engineio::Transports;
 use portcullis::gateway::Registrar;
 use portcullis::handshake::Cors;
 use portcullis::{BuildError, Server, ServerBuilder};
+use portcullis_testing::MemoryBus;
 use serde_json::Value;
 
-use crate::support::bus::Bus;
-
+const SECOND: Duration = Duration::from_secs(1);
 const SECRET: &str = "a secret for tests, long enough for HS256";
 
 async fn problems(builder: ServerBuilder) -> Vec<String> {
@@ -57,10 +57,12 @@ async fn what_does_not_make_a_server_is_named() {
             public().namespace("/a", |r| {
                 r.public().on("x", async || {}).on("x", async || {});
             }),
-            "/a: two handlers for the event \"x\"",
+            "/a: two handlers for the event \"x\": the handler of \"x\" in /a and the handler of",
         ),
-        (public().namespace("/", open), "/ is declared twice"),
-        (public().namespace("", open), "/ is declared twice"),
+        (
+            public().ping_interval(SECOND).ping_interval(2 * SECOND),
+            "`ping_interval` is set twice: to 1s, and to 2s",
+        ),
         (public().namespace("/a,b", open), "namespace \"/a,b\""),
         (
             public().namespace_pattern("/{a", open),
@@ -106,7 +108,9 @@ async fn all_problems_are_reported_together() {
         .namespace("/a", |r| {
             r.public().on("x", async || {}).on("x", async || {});
         })
-        .namespace("/a", open)
+        .namespace("/b", |_| {})
+        .exception_event("a")
+        .exception_event("b")
         .authenticate(Jwt::<Value>::hs256("short").sources([TokenSource::Cookie("t".into())]))
         .cors(Cors::any().credentials(true))
         .ping_timeout(Duration::ZERO);
@@ -132,8 +136,8 @@ async fn the_secret_is_not_in_the_message() {
 
 #[tokio::test]
 async fn a_cluster_that_cannot_be_joined_is_an_error_with_its_cause() {
-    let (adapter, station) = Bus::default().node();
-    station.cut_off();
+    let (adapter, station) = MemoryBus::default().node();
+    station.fail_to_start();
     let builder = Server::builder().namespace("/", open).cluster(adapter);
     let error = builder.build().await.unwrap_err();
     assert!(matches!(error, BuildError::Adapter(_)), "{error:?}");

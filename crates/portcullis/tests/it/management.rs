@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use portcullis::adapter::Health;
 use portcullis::{BuildError, Server};
+use portcullis_testing::wire::{Http, request};
+use portcullis_testing::{MemoryBus, TestServer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use crate::support::bus::Bus;
-use crate::support::http::request;
-use crate::support::{Http, TestServer, patiently, public};
+use crate::support::{Wire as _, patiently, public};
 
 const READY: (u16, &str) = (200, r#"{"status":"ready"}"#);
 const ALIVE: (u16, &str) = (200, r#"{"status":"alive"}"#);
@@ -74,16 +74,16 @@ fn down(seconds: u64) -> Health {
 
 #[tokio::test]
 async fn a_node_that_has_lost_its_cluster_for_long_is_unready_and_alive_until_it_is_back() {
-    let (adapter, station) = Bus::default().node();
+    let (adapter, station) = MemoryBus::default().node();
     let builder = public(|_| {}).management(0).cluster(adapter);
     let server = builder.build().await.unwrap();
     assert_eq!(get(&server, "/readyz").await, said(READY));
     station.report(down(1));
     assert_eq!(get(&server, "/readyz").await, said(READY), "a short loss");
     station.report(down(5));
-    let unready = said((503, r#"{"because":["bus"],"status":"unready"}"#));
+    let unready = said((503, r#"{"because":["cluster"],"status":"unready"}"#));
     assert_eq!(get(&server, "/readyz").await, unready);
-    assert_eq!(server.obstacles(), ["bus"]);
+    assert_eq!(server.obstacles(), ["cluster"]);
     assert_eq!(get(&server, "/livez").await, said(ALIVE));
     station.report(Health::Up);
     assert_eq!(get(&server, "/readyz").await, said(READY));
@@ -91,7 +91,7 @@ async fn a_node_that_has_lost_its_cluster_for_long_is_unready_and_alive_until_it
 
 #[tokio::test]
 async fn a_node_that_has_never_reached_its_cluster_is_unready_at_once() {
-    let (adapter, station) = Bus::default().node();
+    let (adapter, station) = MemoryBus::default().node();
     station.report(down(0));
     let builder = public(|_| {}).management(0).cluster(adapter);
     let server = builder.build().await.unwrap();
@@ -119,11 +119,11 @@ async fn a_node_is_unready_from_the_moment_its_shutdown_begins_until_its_end() {
     server.stop();
     tokio::join!(client.gone(), patiently(told.notified()));
     let draining = said((503, r#"{"because":["draining"],"status":"unready"}"#));
-    assert_eq!(get(&server.server, "/readyz").await, draining);
-    assert_eq!(get(&server.server, "/livez").await, said(ALIVE));
+    assert_eq!(get(server.server(), "/readyz").await, draining);
+    assert_eq!(get(server.server(), "/livez").await, said(ALIVE));
     leave.notify_one();
     server.stopped().await;
-    let address = server.server.management_address().unwrap();
+    let address = server.server().management_address().unwrap();
     let gone = async {
         while TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
@@ -136,7 +136,7 @@ async fn a_node_is_unready_from_the_moment_its_shutdown_begins_until_its_end() {
 async fn a_management_address_in_use_is_named_and_the_cluster_is_not_joined() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address: SocketAddr = taken.local_addr().unwrap();
-    let (adapter, station) = Bus::default().node();
+    let (adapter, station) = MemoryBus::default().node();
     let builder = public(|_| {}).management_on(address).cluster(adapter);
     match builder.build().await {
         Err(error @ BuildError::Management { .. }) => {
@@ -144,7 +144,7 @@ async fn a_management_address_in_use_is_named_and_the_cluster_is_not_joined() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(station.journal.lines().is_empty());
+    assert!(station.told().lines().is_empty());
 }
 
 #[tokio::test]

@@ -1,40 +1,30 @@
 //! What keeps a description from being a server: every problem at once, a line each.
 
+use std::fmt;
 use std::time::Duration;
-
-use portcullis_socketio::ids::NamespacePath;
 
 use super::ServerBuilder;
 use crate::handshake::Cors;
-use crate::namespace::Kind;
 
 impl ServerBuilder {
+    /// Notes that an option was set. Two parts of an application that set it to different values
+    /// would otherwise be served one of the two, and never know.
+    pub(super) fn say(&mut self, option: &'static str, value: &dyn fmt::Debug) {
+        let value = format!("{value:?}");
+        match self.said.iter().find(|(name, _)| *name == option) {
+            Some((_, before)) if *before == value => {}
+            Some((_, before)) => self.problems.push(format!(
+                "`{option}` is set twice: to {before}, and to {value}"
+            )),
+            None => self.said.push((option, value)),
+        }
+    }
+
     /// Collects what is wrong.
     pub(super) fn check(&mut self) {
+        let of_gateways = self.gateway_problems();
         let problems = &mut self.problems;
-        let mut paths: Vec<&NamespacePath> = Vec::new();
-        for (kind, registrar) in &self.declared {
-            let name = match kind {
-                Kind::Static(path) => path.to_string(),
-                Kind::Pattern(pattern) => pattern.to_string(),
-                Kind::Predicate(_) => "namespaces made by a predicate".to_owned(),
-            };
-            if let Kind::Static(path) = kind {
-                if paths.contains(&path) {
-                    problems.push(format!("namespace {name} is declared twice"));
-                }
-                paths.push(path);
-            }
-            for problem in &registrar.problems {
-                problems.push(format!("{name}: {problem}"));
-            }
-            if !registrar.router.is_public && self.authenticator.is_none() {
-                problems.push(format!(
-                    "{name} is guarded, and there is no authenticator: call `authenticate`, or \
-                     declare it `public`"
-                ));
-            }
-        }
+        problems.extend(of_gateways);
         if self.declared.is_empty() {
             problems.push("no namespace is declared".to_owned());
         }
@@ -60,6 +50,7 @@ impl ServerBuilder {
             ("ping_interval", self.core.timing.ping_interval),
             ("ping_timeout", self.core.timing.ping_timeout),
             ("upgrade_timeout", self.core.upgrade_timeout),
+            ("handler_timeout", self.namespace_limits.handler_timeout),
             (
                 "auth_timeout",
                 self.core.join_timeout.unwrap_or(Duration::from_secs(1)),

@@ -1,0 +1,257 @@
+//! From what a handler came to, to what its client is told.
+//!
+//! ```text
+//!  Outcome ─┬─ done, answer ─────────────────────────────▶ ack
+//!           ├─ event ────────────────────────────────────▶ event, then an empty ack
+//!           ├─ stream ─▶ each item as above ─────────────▶ …
+//!           └─ failed ─▶ map_error ─▶ log, if internal ──▶ ack, or `exception`
+//! ```
+//!
+//! # Invariants
+//!
+//! - An event gets at most one ack, and one that asked for an ack gets one, unless its handler
+//!   answers by hand or NestJS would not.
+//! - What an error says to its client is decided here and nowhere else.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use futures_core::future::BoxFuture;
+use portcullis_socketio::ids::AckId;
+use portcullis_socketio::payload::{EncodeError, Payload};
+use portcullis_socketio::value::Value;
+
+use super::error::EventError;
+use super::extract::{EventContext, send_ack};
+use super::policy::{ErrorReply, ExceptionCause, Policy};
+use super::reply::{Kind, Outcome, Responder};
+use crate::namespace::{EmitError, Incoming, Socket};
+
+/// One event that is to be answered, and by which rules.
+#[derive(Debug)]
+pub(super) struct Conclusion {
+    pub(super) socket: Socket,
+    pub(super) incoming: Incoming,
+    pub(super) policy: Arc<Policy>,
+}
+
+impl Conclusion {
+    /// Tells the client; what comes back is a stream that goes on telling it.
+    pub(super) fn conclude(mut self, outcome: Outcome) -> Option<BoxFuture<'static, ()>> {
+        if outcome.by_hand && outcome.error().is_none() {
+            self.incoming.ack = None;
+        }
+        match outcome.kind {
+            Kind::Stream(start) => return Some(start(Responder::new(self))),
+            Kind::Emit(payload) => {
+                self.emit(&payload);
+                if !self.policy.nest_compat {
+                    self.acknowledge();
+                }
+            }
+            Kind::Done if self.policy.nest_compat => {}
+            Kind::Done => self.acknowledge(),
+            Kind::Answer(payload) => {
+                self.answer(&payload, &mut false);
+            }
+            Kind::Failed(error) => self.fail(error),
+        }
+        None
+    }
+
+    /// Tells the client one item of a stream.
+    pub(super) fn item(&self, outcome: Outcome, is_answered: &mut bool) {
+        match outcome.kind {
+            Kind::Done => {}
+            Kind::Emit(payload) => self.emit(&payload),
+            Kind::Answer(payload) => self.answer(&payload, is_answered),
+            Kind::Failed(error) => self.fail(error),
+            Kind::Stream(_) => self.fail(EventError::unexpected("a stream of streams")),
+        }
+    }
+
+    /// The stream came to its end.
+    pub(super) fn stream_ended(&self, is_answered: bool) {
+        if !is_answered && !self.policy.nest_compat {
+            self.acknowledge();
+        }
+    }
+
+    /// Whether anybody is left to hear more.
+    pub(super) fn can_be_heard(&self) -> bool {
+        self.socket.is_connected()
+    }
+
+    fn acknowledge(&self) {
+        if let Some(id) = self.incoming.ack {
+            match Payload::args(&()) {
+                Ok(payload) => self.send(id, &payload),
+                Err(error) => self.cannot_be_told(&error.into()),
+            }
+        }
+    }
+
+    fn answer(&self, payload: &Payload, is_answered: &mut bool) {
+        if self.policy.nest_compat {
+            match NestReply::of(payload) {
+                Ok(NestReply::Silence) => return,
+                Ok(NestReply::Event(payload)) => return self.emit(&payload),
+                Ok(NestReply::Answer) => {}
+                Err(error) => return self.fail(error.into()),
+            }
+        }
+        if let Some(id) = self.incoming.ack
+            && !std::mem::replace(is_answered, true)
+        {
+            self.send(id, payload);
+        }
+    }
+
+    fn fail(&self, error: EventError) {
+        let by_hand = AtomicBool::new(false);
+        let context = EventContext::new(&self.socket, &self.incoming, &by_hand);
+        let error = self.policy.map(error, &context);
+        error.log(&self.incoming.event);
+        let (nest, delivery) = (self.policy.nest_compat, self.policy.error_reply);
+        if !nest
+            && delivery != ErrorReply::Exception
+            && let Some(id) = self.incoming.ack
+        {
+            match Payload::args(&told(&error, None)) {
+                Ok(payload) => self.send(id, &payload),
+                Err(error) => self.cannot_be_told(&error.into()),
+            }
+            if delivery == ErrorReply::AckOrException {
+                return;
+            }
+        }
+        let payload = if nest {
+            nest_exception(&error, self.cause())
+        } else {
+            told(&error, self.cause())
+        };
+        match Payload::event(&self.policy.exception_event, &payload) {
+            Ok(payload) => self.emit(&payload),
+            Err(error) => self.cannot_be_told(&error.into()),
+        }
+    }
+
+    /// What the exception event says about the event that failed.
+    fn cause(&self) -> Option<Value> {
+        let pattern = (
+            "pattern".to_owned(),
+            Value::from(self.incoming.event.as_str()),
+        );
+        match self.policy.cause() {
+            ExceptionCause::None => None,
+            ExceptionCause::Pattern => Some(Value::Map(vec![pattern])),
+            ExceptionCause::PatternAndData => {
+                let mut cause = vec![pattern];
+                let mut args = self.incoming.args.values().unwrap_or_default();
+                // As NestJS hands them to a handler: nothing, the one, or the list of them.
+                match args.len() {
+                    0 => {}
+                    1 => cause.extend(args.pop().map(|data| ("data".to_owned(), data))),
+                    _ => cause.push(("data".to_owned(), Value::Array(args))),
+                }
+                Some(Value::Map(cause))
+            }
+        }
+    }
+
+    fn emit(&self, payload: &Payload) {
+        let padded = if self.policy.nest_compat {
+            with_null(payload)
+        } else {
+            None
+        };
+        // A client that has left meanwhile is told nothing.
+        if let Err(error @ EmitError::Encode(_)) =
+            self.socket.send_event(padded.as_ref().unwrap_or(payload))
+        {
+            self.cannot_be_told(&error);
+        }
+    }
+
+    fn send(&self, id: AckId, payload: &Payload) {
+        if let Err(error @ EmitError::Encode(_)) = send_ack(&self.socket, id, payload) {
+            self.cannot_be_told(&error);
+        }
+    }
+
+    fn cannot_be_told(&self, error: &EmitError) {
+        tracing::error!(event = ?self.incoming.event, %error, "a reply could not be encoded");
+    }
+}
+
+/// An error as it stands in an ack, or with its cause in the exception event.
+fn told(error: &EventError, cause: Option<Value>) -> Value {
+    if let Some(object) = error.as_object() {
+        return object.clone();
+    }
+    let mut told = vec![
+        ("status".to_owned(), Value::from("error")),
+        ("code".to_owned(), Value::from(error.code())),
+        ("message".to_owned(), Value::from(error.message())),
+    ];
+    told.extend(
+        error
+            .details()
+            .map(|details| ("details".to_owned(), details.clone())),
+    );
+    told.extend(
+        error
+            .correlation_id()
+            .map(|id| ("correlationId".to_owned(), Value::from(id))),
+    );
+    told.extend(cause.map(|cause| ("cause".to_owned(), cause)));
+    Value::Map(told)
+}
+
+/// An error as NestJS's own exception filter tells it.
+fn nest_exception(error: &EventError, cause: Option<Value>) -> Value {
+    if let Some(object) = error.as_object() {
+        return object.clone();
+    }
+    let mut told = vec![
+        ("status".to_owned(), Value::from("error")),
+        ("message".to_owned(), Value::from(error.message())),
+    ];
+    told.extend(cause.map(|cause| ("cause".to_owned(), cause)));
+    Value::Map(told)
+}
+
+/// What NestJS makes of a value that a handler returned.
+enum NestReply {
+    /// Null: neither an ack nor an event.
+    Silence,
+    /// The value has an `event`: that is emitted, with its `data`.
+    Event(Payload),
+    /// Anything else is the ack.
+    Answer,
+}
+
+impl NestReply {
+    fn of(payload: &Payload) -> Result<Self, EncodeError> {
+        let values = payload.values();
+        let Some(value) = values.first().filter(|value| **value != Value::Null) else {
+            return Ok(Self::Silence);
+        };
+        let name = match value.get("event") {
+            Some(Value::String(name)) if !name.is_empty() => name.clone(),
+            Some(Value::Integer(number)) if *number != 0 => number.to_string(),
+            _ => return Ok(Self::Answer),
+        };
+        let data = value.get("data").unwrap_or(&Value::Null);
+        Payload::event(&name, &(data,)).map(Self::Event)
+    }
+}
+
+/// NestJS always sends a second item, null if there is no data.
+fn with_null(payload: &Payload) -> Option<Payload> {
+    let values = payload.values();
+    match values.as_slice() {
+        [Value::String(event)] => Payload::event(event, &((),)).ok(),
+        _ => None,
+    }
+}
