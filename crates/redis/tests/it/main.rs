@@ -10,3 +10,4 @@ mod operations;
 mod poison;
 mod sharded;
 mod support;
+mod topologies;

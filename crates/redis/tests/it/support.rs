@@ -13,6 +13,7 @@ pub(crate) mod http;
 #[path = "../../../portcullis/tests/it/support/journal.rs"]
 pub(crate) mod journal;
 pub(crate) mod proxy;
+pub(crate) mod redis_cluster;
 pub(crate) mod redis_server;
 #[path = "../../../portcullis/tests/it/support/websocket.rs"]
 pub(crate) mod websocket;
