@@ -86,6 +86,8 @@ pub(crate) struct BusOptions {
     pub(crate) is_sharded: bool,
     /// How often each connection is looked after.
     pub(crate) keep_alive: Duration,
+    /// Whether there is nothing to subscribe to, and no connection for it.
+    pub(crate) publishes_only: bool,
 }
 
 /// The way to Redis and back.
@@ -171,6 +173,14 @@ impl Bus {
         match self {
             Self::Single(link) => link.publish(message),
             Self::Sharded(cluster) => cluster.publish(message),
+        }
+    }
+
+    /// Publishes a message now, past those that wait; ready when Redis has taken it.
+    pub(crate) async fn publish_now(&self, message: Outgoing) -> Result<(), LinkError> {
+        match self {
+            Self::Single(link) => link.publish_now(&message).await,
+            Self::Sharded(cluster) => cluster.publish_now(&message).await,
         }
     }
 

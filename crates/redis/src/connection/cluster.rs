@@ -16,7 +16,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -151,6 +151,29 @@ impl Cluster {
         match self.link_of(&mut state, &message.channel) {
             Some(link) => link.publish(message),
             None => self.keep(&mut state, message),
+        }
+    }
+
+    /// Publishes a message past those that wait; follows its channel if that moves meanwhile.
+    pub(crate) async fn publish_now(&self, message: &Outgoing) -> Result<(), LinkError> {
+        let deadline = Instant::now() + self.options.keep_alive * 2;
+        loop {
+            let link = self.link_of(&mut self.state.lock(), &message.channel);
+            let error = match link {
+                Some(link) => match link.publish_now(message).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                },
+                None => LinkError::NoCluster {
+                    reason: self.reason(),
+                },
+            };
+            let may_pass = error.is_misdirected() || matches!(error, LinkError::NoCluster { .. });
+            if !may_pass || Instant::now() >= deadline {
+                return Err(error);
+            }
+            self.suspect(error.hint());
+            tokio::time::sleep(ALARMED).await;
         }
     }
 

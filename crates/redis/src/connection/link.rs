@@ -31,7 +31,7 @@ use super::error::LinkError;
 use super::probe::Probe;
 use super::queue::{Outgoing, PublishQueue};
 use super::server::{Connection, Pushed};
-use super::status::Status;
+use super::status::{Half, Status};
 use super::subscriptions::{Subscription, Subscriptions};
 use super::{BusOptions, Receive, publisher, subscriber};
 use crate::tasks::Tasks;
@@ -50,6 +50,7 @@ pub(crate) struct Link {
     pub(crate) status: Status,
     pub(crate) probe: Probe,
     is_sharded: bool,
+    publishes_only: bool,
     /// How often each connection is looked after.
     pub(crate) keep_alive: Duration,
     /// The connection that publishes, while there is one.
@@ -94,6 +95,7 @@ impl Link {
             subscriptions: Subscriptions::default(),
             probe: Probe::new(options.probe),
             is_sharded: options.is_sharded,
+            publishes_only: options.publishes_only,
             keep_alive: options.keep_alive,
             publishing: watch::Sender::new(None),
             receive,
@@ -104,15 +106,21 @@ impl Link {
             closing: CancellationToken::new(),
             tasks: Tasks::default(),
         });
-        let probe = link.subscription(&link.probe.channel());
-        link.subscriptions.add(probe);
+        if !link.publishes_only {
+            let probe = link.subscription(&link.probe.channel());
+            link.subscriptions.add(probe);
+        }
         link
     }
 
     /// Begins to connect.
     pub(crate) fn start(self: &Arc<Self>) {
         self.tasks.spawn(publisher::run(Arc::clone(self)));
-        self.tasks.spawn(subscriber::run(Arc::clone(self)));
+        if self.publishes_only {
+            self.status.up(Half::Subscriber);
+        } else {
+            self.tasks.spawn(subscriber::run(Arc::clone(self)));
+        }
     }
 
     /// A channel as this link subscribes to it.
@@ -135,6 +143,25 @@ impl Link {
 
     pub(crate) fn publish(&self, message: Outgoing) {
         self.queue.push(message);
+    }
+
+    /// Publishes a message past those that wait, as soon as there is a connection.
+    pub(crate) async fn publish_now(&self, message: &Outgoing) -> Result<(), LinkError> {
+        let timeout = self.answer_timeout();
+        let mut publishing = self.publishing.subscribe();
+        let connected = publishing.wait_for(Option::is_some);
+        let connection = match tokio::time::timeout(timeout, connected).await {
+            Ok(Ok(connection)) => connection.clone(),
+            _ => None,
+        };
+        let Some(connection) = connection else {
+            let server = self.endpoint.name();
+            return Err(LinkError::Timeout { server, timeout });
+        };
+        let mut command = redis::cmd(publisher::publish_command(self.is_sharded));
+        command.arg(&message.channel).arg(&message.payload);
+        connection.ask(command, timeout).await?;
+        Ok(())
     }
 
     /// What Redis says, in the task that reads the subscriber's connection.

@@ -156,6 +156,7 @@ fn observe(elapsed: Duration) {
     metrics::histogram!("portcullis_redis_publish_seconds").record(elapsed.as_secs_f64());
 }
 
-const fn publish_command(is_sharded: bool) -> &'static str {
+/// How a message is published.
+pub(super) const fn publish_command(is_sharded: bool) -> &'static str {
     if is_sharded { "SPUBLISH" } else { "PUBLISH" }
 }

@@ -5,6 +5,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod emitter;
 mod faults;
 mod operations;
 mod poison;

@@ -58,7 +58,7 @@ pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until something is so, and says how long that took.
-pub(crate) async fn until<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) -> Duration {
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let started = Instant::now();
     patiently(async {
         while !is_so().await {
