@@ -20,18 +20,15 @@ use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis::socketio::payload::Payload;
 use portcullis::socketio::value::Value;
 
-use crate::connection::{Bus, BusOptions, Receive};
-use crate::identity;
-use crate::options::{AtStart, Options, Redis};
+use crate::connection::Receive;
+use crate::options::{Options, Redis};
 use crate::protocol::asking::{self, Asked};
 use crate::protocol::classic::Classic;
 use crate::protocol::sharded::Sharded;
 use crate::protocol::{Ask, Context, Member, Via};
+use crate::start::{self, StartError};
 use crate::tasks::Tasks;
 use crate::wire::channel;
-
-/// How long a server that may run alone waits for Redis before it does.
-const DEGRADE_AFTER: Duration = Duration::from_secs(1);
 
 /// A node of a running cluster.
 #[derive(Debug)]
@@ -62,37 +59,15 @@ struct Receiver {
     namespaces: Arc<Namespaces>,
 }
 
-/// Redis cannot be joined.
-#[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error("{0}")]
-    Options(String),
-    #[error("redis could not be reached within {after:?}: {reason}")]
-    Unreachable { after: Duration, reason: String },
-    #[error("the adapter was started before")]
-    Twice,
-}
-
 impl Running {
     fn new(options: &Options, node: Arc<dyn LocalNode>) -> Result<Self, AdapterError> {
-        let address = match &options.address {
-            Ok(address) => address,
-            Err(error) => return Err(AdapterError::new(StartError::Options(error.clone()))),
-        };
-        check(options).map_err(|error| AdapterError::new(StartError::Options(error)))?;
         let namespaces = Arc::new(Namespaces::default());
         let receiver = Receiver {
             prefix: options.prefix.clone(),
             node: Arc::clone(&node),
             namespaces: Arc::clone(&namespaces),
         };
-        let bus_options = BusOptions {
-            limits: options.queue,
-            probe: format!("{}-probe#{}#", options.prefix, identity::sharded_id()),
-            is_sharded: options.mode.is_sharded(),
-            keep_alive: options.keep_alive,
-        };
-        let bus = Bus::new(address, bus_options, Arc::new(receiver)).map_err(AdapterError::new)?;
+        let bus = start::bus(options, Arc::new(receiver), false).map_err(AdapterError::new)?;
         let context = Arc::new(Context {
             options: options.clone(),
             node,
@@ -109,27 +84,10 @@ impl Running {
     /// Connects, as what happens at start says.
     async fn join(&self) -> Result<(), AdapterError> {
         let bus = &self.context.bus;
-        bus.start();
-        match self.context.options.at_start {
-            AtStart::Fail { after } => {
-                if tokio::time::timeout(after, bus.reached()).await.is_err() {
-                    let reason = bus.reason();
-                    bus.close().await;
-                    let error = StartError::Unreachable { after, reason };
-                    return Err(AdapterError::new(error));
-                }
-            }
-            AtStart::Degrade => {
-                if tokio::time::timeout(DEGRADE_AFTER, bus.reached())
-                    .await
-                    .is_err()
-                {
-                    let reason = bus.reason();
-                    tracing::warn!(reason, "redis is not there: this node serves itself alone");
-                    bus.runs_alone();
-                }
-            }
-        }
+        let at_start = self.context.options.at_start;
+        start::join(bus, at_start)
+            .await
+            .map_err(AdapterError::new)?;
         for member in self.namespaces.members() {
             member
                 .hello()
@@ -239,20 +197,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.context.tasks.abort();
     }
-}
-
-/// What cannot work.
-fn check(options: &Options) -> Result<(), String> {
-    if options.prefix.is_empty() || options.prefix.chars().any(char::is_control) {
-        return Err("the prefix of channels must be text without control characters".to_owned());
-    }
-    if !(Duration::from_millis(50)..=Duration::from_secs(300)).contains(&options.keep_alive) {
-        return Err("keep_alive must be between 50 ms and 5 min".to_owned());
-    }
-    if options.queue.messages == 0 {
-        return Err("the publish queue must hold at least one message".to_owned());
-    }
-    Ok(())
 }
 
 impl Namespaces {

@@ -18,14 +18,19 @@
 //! # }
 //! ```
 //!
+//! A process that serves no sockets emits with a [`RedisEmitter`].
+//!
 //! The modules follow a message: from the adapter to the wire, to Redis, and back.
 
 // 1. Say what the cluster is.
 mod address;
 mod options;
 
+mod start;
+
 // 2. Put the seam of the framework on it.
 mod adapter;
+mod emitter;
 
 // 3. Decide what a message means in one namespace.
 mod protocol;
@@ -41,5 +46,7 @@ mod connection;
 mod identity;
 mod tasks;
 
+pub use emitter::{RedisEmitError, RedisEmitter, RedisOperator};
 pub use options::{AtStart, Mode, Redis};
+pub use start::StartError;
 pub use wire::parser::{Parser, ParserError};

@@ -77,9 +77,15 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), LinkError> {
 async fn probe(link: &Link, connection: &Connection) -> Result<(), LinkError> {
     let number = link.probe.next();
     let mut command = redis::cmd(publish_command(link.is_sharded()));
-    command.arg(&link.probe.channel).arg(number);
-    connection.ask(command, link.answer_timeout()).await?;
-    link.probe.sent(number);
+    command.arg(link.probe.channel()).arg(number);
+    match connection.ask(command, link.answer_timeout()).await {
+        Ok(_) => link.probe.sent(number),
+        // Its channel has moved, and another one will be found.
+        Err(error) if error.is_misdirected() && link.misdirected(Vec::new()) => {
+            link.suspect(&error);
+        }
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 
@@ -101,7 +107,8 @@ async fn publish(
     let result = match answered {
         Ok(answers) => {
             observe(started.elapsed());
-            refused(link, connection, answers)
+            settle(link, connection, batch, answers);
+            Ok(())
         }
         Err(error) => {
             link.lost(count as u64);
@@ -112,39 +119,44 @@ async fn publish(
     result
 }
 
-/// Counts what Redis refused; the connection stays, unless this server is the wrong one.
-fn refused(link: &Link, connection: &Connection, answers: Vec<Value>) -> Result<(), LinkError> {
-    let errors = answers
-        .into_iter()
-        .filter_map(|answer| answer.extract_error().err());
-    let mut count = 0_u64;
-    let mut last = None;
-    for error in errors {
-        count += 1;
-        last = Some(error);
+/// Counts what Redis refused. The connection stays; what another server should have got goes there.
+fn settle(link: &Link, connection: &Connection, batch: Vec<Outgoing>, answers: Vec<Value>) {
+    let mut refused = 0_u64;
+    let mut misdirected = Vec::new();
+    for (message, answer) in batch.into_iter().zip(answers) {
+        let Err(error) = answer.extract_error() else {
+            continue;
+        };
+        let error = LinkError::redis(&connection.server, error);
+        let reason = error.label();
+        metrics::counter!(
+            "portcullis_redis_failures_total", "connection" => "publisher", "reason" => reason
+        )
+        .increment(1);
+        if error.is_misdirected() {
+            misdirected.push(message);
+            link.suspect(&error);
+        } else {
+            refused += 1;
+            link.status.refused(&error);
+        }
     }
-    let Some(error) = last else {
+    let count = misdirected.len() as u64;
+    if count > 0 && !link.misdirected(misdirected) {
+        refused += count;
+    }
+    if refused > 0 {
+        link.lost(refused);
+    } else if count == 0 {
         link.publishing_works();
-        return Ok(());
-    };
-    link.lost(count);
-    let error = LinkError::redis(&connection.server, error);
-    let reason = error.label();
-    metrics::counter!(
-        "portcullis_redis_failures_total", "connection" => "publisher", "reason" => reason
-    )
-    .increment(count);
-    link.status.refused(&error);
-    if reason == "moved" || reason == "cluster_down" {
-        link.suspect(&error);
     }
-    Ok(())
 }
 
 fn observe(elapsed: Duration) {
     metrics::histogram!("portcullis_redis_publish_seconds").record(elapsed.as_secs_f64());
 }
 
-const fn publish_command(is_sharded: bool) -> &'static str {
+/// How a message is published.
+pub(super) const fn publish_command(is_sharded: bool) -> &'static str {
     if is_sharded { "SPUBLISH" } else { "PUBLISH" }
 }

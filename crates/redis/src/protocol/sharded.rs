@@ -163,6 +163,23 @@ impl Sharded {
     }
 }
 
+/// Where an envelope goes: a broadcast to one room has a channel of its own in some modes.
+pub(crate) fn channel_of(mode: Mode, namespace_channel: &str, envelope: &Envelope) -> String {
+    if let Envelope::Broadcast { target, .. } = envelope
+        && let [room] = target.rooms()
+    {
+        let has_channel = match mode {
+            Mode::ShardedDynamicPrivate => true,
+            Mode::ShardedDynamic => !looks_private(room),
+            Mode::ShardedStatic | Mode::Classic => false,
+        };
+        if has_channel {
+            return room_channel(namespace_channel, room);
+        }
+    }
+    namespace_channel.to_owned()
+}
+
 /// Whether Node takes a room for that of a single socket.
 fn looks_private(room: &Room) -> bool {
     match room {
@@ -216,20 +233,11 @@ impl Member for Sharded {
     }
 
     fn envelope(&self, envelope: &Envelope) -> Option<Outgoing> {
-        let mut message = self.outgoing(self.speaker().envelope(envelope)?);
-        if let Envelope::Broadcast { target, .. } = envelope
-            && let [room] = target.rooms()
-        {
-            let has_channel = match self.mode {
-                Mode::ShardedDynamicPrivate => true,
-                Mode::ShardedDynamic => !looks_private(room),
-                Mode::ShardedStatic | Mode::Classic => false,
-            };
-            if has_channel {
-                message.channel = room_channel(&self.channel, room);
-            }
-        }
-        Some(message)
+        Some(Outgoing {
+            channel: channel_of(self.mode, &self.channel, envelope),
+            payload: self.speaker().envelope(envelope)?,
+            is_sharded: true,
+        })
     }
 
     fn hello(&self) -> Option<Outgoing> {

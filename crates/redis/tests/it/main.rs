@@ -5,8 +5,10 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod emitter;
 mod faults;
 mod operations;
 mod poison;
 mod sharded;
 mod support;
+mod topologies;

@@ -5,6 +5,7 @@
 pub(crate) mod counters;
 pub(crate) mod gaps;
 pub(crate) mod proxy;
+pub(crate) mod redis_cluster;
 pub(crate) mod redis_server;
 
 use std::future::Future;
@@ -25,7 +26,7 @@ pub(crate) use portcullis_testing::wire::{Client, patiently};
 pub(crate) use redis_server::RedisServer;
 
 /// Waits until something is so, and says how long that took.
-pub(crate) async fn until<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) -> Duration {
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let started = Instant::now();
     patiently(async {
         while !is_so().await {
