@@ -257,12 +257,12 @@ pub fn connect_guard(_arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// assert!(EventError::from(ChatError::Store(std::io::ErrorKind::Other.into())).is_internal());
 /// ```
 ///
-/// | on a variant, or on a struct  | meaning                                                       |
-/// |-------------------------------|---------------------------------------------------------------|
-/// | `#[event(code = "…")]`        | the stable code. Default: its name in capitals, `NOT_MEMBER`  |
-/// | `#[event(message = "…")]`     | the text for people. Default: what `Display` writes           |
-/// | `#[event(internal)]`          | the error is for the log; the client hears of an internal error, with an id |
-/// | `#[event(transparent)]`       | its only field, which is `Into<EventError>`, says what is told |
+/// | on a variant, or on a struct | meaning |
+/// |---|---|
+/// | `#[event(code = "…")]` | the stable code. Default: its name in capitals, `NOT_MEMBER` |
+/// | `#[event(message = "…")]` | the text for people. Default: what `Display` writes |
+/// | `#[event(internal)]` | for the log; the client hears of an internal error, with an id |
+/// | `#[event(transparent)]` | its only field, which is `Into<EventError>`, says what is told |
 /// | on a field: `#[event(details)]` | the field, serialised, stands in the details under its name |
 ///
 /// The error itself is kept as the cause, for `map_error`.

@@ -1,59 +1,58 @@
 //! The chat: rooms, who is in them, and what they say.
 //!
-//! | the client         | it is answered                  | the room gets                        |
-//! |--------------------|---------------------------------|--------------------------------------|
-//! | connects           | `welcome {name, room, members}` | `presence {room, members}`           |
-//! | `join {room}`      | ack `{room, members}`           | `presence {room, members}`           |
-//! | `leave {room}`     | ack `{room}`                    | `presence {room, members}`           |
-//! | `say {room, text}` | ack `{id, at}`                  | `message {id, room, from, text, at}` |
-//! | `kick`             | by being disconnected           | `presence {room, members}`           |
-//! | disconnects        |                                 | `presence {room, members}`           |
+//! | the client         | it is answered                        | the room gets                 |
+//! |--------------------|---------------------------------------|-------------------------------|
+//! | connects           | `welcome {name, node, room, members}` | `presence {room, members}`    |
+//! | `join {room}`      | ack `{room, members}`                 | `presence {room, members}`    |
+//! | `leave {room}`     | ack `{room}`                          | `presence {room, members}`    |
+//! | `say {room, text}` | ack `{id, at}`                        | `message {id, room, from, …}` |
+//! | `kick`             | by being disconnected                 | `presence {room, members}`    |
+//! | disconnects        |                                       | `presence {room, members}`    |
 //!
-//! What cannot be done is acked with `{status: "error", code, message}`.
+//! `members` are `{name, node}` each, of every node; a list has a `version` besides. What cannot be
+//! done is acked with `{status: "error", code, message}`.
 //!
 //! # Invariants
 //!
-//! - Whoever is in a room hears the same `presence` events in the same order, and the last of them
-//!   is true: they are emitted under the lock that guards the list.
 //! - A room that a client names is never the room of a socket's id: see [`RoomName::delivery`].
+//! - The id of a message is its node's own, so that no two nodes give the same.
 //!
 //! # Not here
 //!
-//! Who may connect (`dev` says whose tokens are good), and the shape of what is asked and answered
-//! (`message`).
+//! Who may connect (`dev` says whose tokens are good), the shape of what is asked and answered
+//! (`message`), and who is where in the cluster (`presence`).
 
 mod message;
 mod presence;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use portcullis::gateway::{EventError, User, Valid};
-use portcullis::socketio::ids::SocketId;
+use portcullis::gateway::{EventError, Extension, User, Valid};
+use portcullis::socketio::payload::EncodeError;
 use portcullis::{EmitError, Socket, gateway};
 
-use self::message::{InRoom, Message, RoomMembers, RoomName, Said, Say, Welcome};
-use self::presence::Presence;
+use self::message::{InRoom, Message, RoomName, Said, Say, Welcome};
+use self::presence::RoomMembers;
+pub(crate) use self::presence::{OtherNodes, Presence};
 use crate::token::Claims;
 
 /// The room that everybody starts in.
 const LOBBY: &str = "lobby";
 
 /// The gateway on `/`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chat {
-    lists: Mutex<Lists>,
+    presence: Arc<Presence>,
     last_message: AtomicU64,
 }
 
-/// Who is where, and how they are told of it.
-#[derive(Debug, Default)]
-struct Lists {
-    presence: Presence<SocketId>,
-    /// Sockets in the lobby that are still connecting: broadcasts do not reach them yet.
-    newcomers: Vec<Socket>,
-}
+/// The rooms of one socket: by the time it is gone, the framework has forgotten them.
+#[derive(Debug)]
+struct Joined(Mutex<BTreeSet<RoomName>>);
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error, EventError)]
@@ -66,54 +65,64 @@ enum ChatError {
     #[error("an event could not be emitted")]
     #[event(internal)]
     Emit(#[from] EmitError),
+    /// The same.
+    #[error("the socket's data could not be encoded")]
+    #[event(internal)]
+    Encode(#[from] EncodeError),
 }
 
 #[gateway(namespace = "/")]
 impl Chat {
+    /// A chat that tells people of each other through `presence`.
+    pub(crate) const fn new(presence: Arc<Presence>) -> Self {
+        Self {
+            presence,
+            last_message: AtomicU64::new(0),
+        }
+    }
+
     /// Puts a socket that is connecting into the lobby.
     #[on_connect]
-    fn welcome(&self, socket: Socket, user: User<Claims>) -> Result<(), ChatError> {
+    async fn welcome(&self, socket: Socket, user: User<Claims>) -> Result<(), ChatError> {
         let (lobby, name) = (RoomName::from(LOBBY), user.display_name());
-        let mut lists = self.lists.lock();
-        lists.presence.join(&lobby, socket.id(), name);
+        self.presence.introduce(&socket, name)?;
+        socket.insert(Joined(Mutex::new(BTreeSet::from([lobby.clone()]))));
+        socket.join(lobby.delivery());
+        self.presence.arrives(&socket, &lobby);
         let welcome = Welcome {
             name,
-            room: &lobby,
-            members: &lists.presence.members(&lobby),
+            node: self.presence.node(),
+            lobby: self.presence.members(&lobby).await,
         };
-        if let Err(error) = socket.emit("welcome", &welcome) {
-            // It is refused then, and nobody will say that it has gone.
-            lists.presence.leave(&lobby, socket.id());
-            return Err(error.into());
-        }
-        socket.join(lobby.delivery());
-        lists.newcomers.push(socket.clone());
-        lists.announce(&socket, lobby);
-        Ok(())
+        Ok(socket.emit("welcome", &welcome)?)
     }
 
     #[subscribe("join")]
-    fn join(
+    async fn join(
         &self,
         socket: Socket,
-        user: User<Claims>,
+        joined: Extension<Joined>,
         Valid(InRoom { room }): Valid<InRoom>,
     ) -> Result<RoomMembers, ChatError> {
-        let mut lists = self.lists.lock();
         socket.join(room.delivery());
         if !socket.is_in(room.delivery()) {
             return Err(ChatError::TooManyRooms);
         }
-        lists.presence.join(&room, socket.id(), user.display_name());
-        Ok(lists.announce(&socket, room))
+        joined.0.lock().insert(room.clone());
+        self.presence.changed(&room);
+        Ok(self.presence.members(&room).await)
     }
 
     #[subscribe("leave")]
-    fn leave(&self, socket: Socket, Valid(left): Valid<InRoom>) -> InRoom {
-        let mut lists = self.lists.lock();
+    fn leave(
+        &self,
+        socket: Socket,
+        joined: Extension<Joined>,
+        Valid(left): Valid<InRoom>,
+    ) -> InRoom {
         socket.leave(left.room.delivery());
-        if lists.presence.leave(&left.room, socket.id()) {
-            lists.announce(&socket, left.room.clone());
+        if joined.0.lock().remove(&left.room) {
+            self.presence.changed(&left.room);
         }
         left
     }
@@ -128,11 +137,12 @@ impl Chat {
         if !socket.is_in(say.room.delivery()) {
             return Err(ChatError::NotAMember);
         }
-        let id = self.last_message.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.last_message.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = format!("{}-{number}", self.presence.node());
         let message = Message::new(id, user.display_name(), &say, now_millis());
         let everyone = socket.within(say.room.delivery());
         everyone.emit("message", &message)?;
-        Ok(Said::of(&message))
+        Ok(message.into())
     }
 
     #[subscribe("kick")]
@@ -142,30 +152,9 @@ impl Chat {
 
     /// Tells every room that a socket was in that it has gone.
     #[on_disconnect]
-    fn forget(&self, socket: Socket) {
-        let mut lists = self.lists.lock();
-        for room in lists.presence.leave_all(socket.id()) {
-            lists.announce(&socket, room.as_str().into());
-        }
-    }
-}
-
-impl Lists {
-    /// Tells a room who is in it.
-    fn announce(&mut self, socket: &Socket, room: RoomName) -> RoomMembers {
-        let members = self.presence.members(&room);
-        let announced = RoomMembers { room, members };
-        if &*announced.room == LOBBY {
-            // To each of these by itself: that is held until it is connected, and not lost.
-            self.newcomers.retain(|newcomer| {
-                !newcomer.is_connected() && newcomer.emit("presence", &announced).is_ok()
-            });
-        }
-        let everyone = socket.within(announced.room.delivery());
-        if let Err(error) = everyone.emit("presence", &announced) {
-            tracing::warn!(%error, "presence was not announced");
-        }
-        announced
+    fn forget(&self, joined: Extension<Joined>) {
+        let rooms = std::mem::take(&mut *joined.0.lock());
+        rooms.iter().for_each(|room| self.presence.changed(room));
     }
 }
 

@@ -16,6 +16,7 @@ mod hooks;
 mod lifecycle;
 mod limits;
 mod macros;
+mod management;
 mod misuse;
 mod mounting;
 mod panics;

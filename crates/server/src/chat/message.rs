@@ -10,11 +10,11 @@ use garde::Validate;
 use portcullis::socketio::ids::Room;
 use serde::{Deserialize, Serialize};
 
-use super::presence::Members;
+use super::presence::RoomMembers;
 
 /// The name of a room, as people write it: 1 to 64 characters. In bytes it is the framework's
 /// limit, less one for [`Self::delivery`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Validate)]
 #[garde(transparent)]
 pub(super) struct RoomName(
     #[garde(length(chars, min = 1, max = 64), length(bytes, max = 255))] String,
@@ -64,21 +64,15 @@ pub(super) struct Say {
 #[derive(Debug, Serialize)]
 pub(super) struct Welcome<'a> {
     pub(super) name: &'a str,
-    pub(super) room: &'a RoomName,
-    pub(super) members: &'a Members,
-}
-
-/// The answer to `join`, and the event `presence`.
-#[derive(Debug, Serialize)]
-pub(super) struct RoomMembers {
-    pub(super) room: RoomName,
-    pub(super) members: Members,
+    pub(super) node: &'a str,
+    #[serde(flatten)]
+    pub(super) lobby: RoomMembers,
 }
 
 /// `message`; `at` is in milliseconds since 1970, as everywhere in JavaScript.
 #[derive(Debug, Serialize)]
 pub(super) struct Message<'a> {
-    id: u64,
+    id: String,
     room: &'a RoomName,
     from: &'a str,
     text: &'a str,
@@ -86,7 +80,7 @@ pub(super) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    pub(super) fn new(id: u64, from: &'a str, say: &'a Say, at: u64) -> Self {
+    pub(super) fn new(id: String, from: &'a str, say: &'a Say, at: u64) -> Self {
         Self {
             id,
             room: &say.room,
@@ -100,12 +94,12 @@ impl<'a> Message<'a> {
 /// The answer to `say`: which message it became.
 #[derive(Debug, Serialize)]
 pub(super) struct Said {
-    id: u64,
+    id: String,
     at: u64,
 }
 
-impl Said {
-    pub(super) const fn of(message: &Message<'_>) -> Self {
+impl From<Message<'_>> for Said {
+    fn from(message: Message<'_>) -> Self {
         Self {
             id: message.id,
             at: message.at,

@@ -17,7 +17,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use portcullis::adapter::{
-    Adapter, AdapterError, Answers, Envelope, LocalNode, SocketDescription, Target,
+    Adapter, AdapterError, Answers, Envelope, Health, LocalNode, SocketDescription, Target,
 };
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room};
@@ -51,6 +51,7 @@ struct Station {
     namespaces: Mutex<Vec<NamespacePath>>,
     is_cut_off: AtomicBool,
     cannot_start: AtomicBool,
+    health: Mutex<Option<Health>>,
     told: Journal,
 }
 
@@ -83,6 +84,11 @@ impl BusNode {
     /// Lets the adapter fail when its server is built, as if no cluster were there.
     pub fn fail_to_start(&self) {
         self.0.cannot_start.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the adapter say this of its cluster from now on; before, it says that all is well.
+    pub fn report(&self, health: Health) {
+        *self.0.health.lock() = Some(health);
     }
 
     /// What the framework told the adapter, a line each: `start`, `close`, `publish /chat`,
@@ -169,7 +175,11 @@ impl Arrived {
 }
 
 impl Adapter for MemoryAdapter {
-    fn start(&self, node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>> {
+    fn start(
+        &self,
+        node: Arc<dyn LocalNode>,
+        namespaces: Vec<NamespacePath>,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
         if self.own.cannot_start.load(Ordering::Relaxed) {
             let error = AdapterError::new("nobody is there");
             return std::future::ready(Err(error)).boxed();
@@ -177,7 +187,14 @@ impl Adapter for MemoryAdapter {
         assert!(self.own.node.set(node).is_ok(), "started once");
         self.bus.0.lock().push(Arc::clone(&self.own));
         self.own.told.note("start");
+        for namespace in &namespaces {
+            self.namespace_opened(namespace);
+        }
         std::future::ready(Ok(())).boxed()
+    }
+
+    fn health(&self) -> Health {
+        self.own.health.lock().clone().unwrap_or(Health::Up)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
