@@ -7,6 +7,7 @@
 mod auth;
 mod bench;
 mod client_suite;
+mod nest;
 mod protocol;
 mod serve;
 mod ws_echo;
@@ -38,6 +39,8 @@ enum Command {
     WsEcho(serve::Port),
     /// A guarded server with every kind of namespace.
     Auth(auth::Options),
+    /// The gateways of `interop/nest`, answering as NestJS does.
+    Nest(nest::Options),
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
                 Command::Bench(options) => bench::run(options).await,
                 Command::WsEcho(port) => ws_echo::run(port).await,
                 Command::Auth(options) => auth::run(options).await,
+                Command::Nest(options) => nest::run(options).await,
             }
         })
     });

@@ -4,6 +4,7 @@
 //! |--------------|--------------------------------------|---------------------------------------|
 //! | Node         | `node --version` 20 or newer, `npm`  | said                                  |
 //! | Node's peers | `interop/node`, as its lock file says| `npm ci`                              |
+//! | NestJS       | `interop/nest`, as its lock file says| `npm ci`                              |
 //! | Python       | `python3 --version` 3.11 or newer    | said                                  |
 //! | Python peers | `interop/python/.venv`               | made, filled from `requirements.txt`  |
 //! | Chromium     | `CHROMIUM_BIN`, then the search path | apt-get as root; else its line is said|
@@ -34,6 +35,8 @@ use crate::workspace::{Workspace, answer};
 pub(crate) enum Need {
     /// Node and the packages of `interop/node`.
     Node,
+    /// Node and the packages of `interop/nest`.
+    Nest,
     /// Python and the packages of `interop/python`.
     Python,
     /// A browser that runs without a screen.
@@ -43,7 +46,13 @@ pub(crate) enum Need {
 }
 
 /// Everything that any step needs.
-pub(crate) const ALL: &[Need] = &[Need::Chromium, Need::Node, Need::Python, Need::OpenSsl];
+pub(crate) const ALL: &[Need] = &[
+    Need::Chromium,
+    Need::Node,
+    Need::Nest,
+    Need::Python,
+    Need::OpenSsl,
+];
 
 const NODE_AT_LEAST: (u32, u32) = (20, 0);
 const PYTHON_AT_LEAST: (u32, u32) = (3, 11);
@@ -67,14 +76,14 @@ struct Package {
 /// What is missing and cannot be installed from here, with what to do about it.
 pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
     // Ask for everything that only a person can provide before the first download.
-    if needs.contains(&Need::Node) {
+    if needs.contains(&Need::Node) || needs.contains(&Need::Nest) {
         require(
             "node",
             NODE_AT_LEAST,
-            "the clients in interop/node run on it",
+            "the peers in interop/node and interop/nest run on it",
         )?;
         if command::find("npm").is_none() {
-            return Err("npm is missing: it installs the packages of interop/node".to_owned());
+            return Err("npm is missing: it installs the packages of the peers".to_owned());
         }
     }
     if needs.contains(&Need::Python) {
@@ -114,6 +123,12 @@ pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
         npm_packages(
             &workspace.root().join("interop/node"),
             "the tests' Node peers",
+        )?;
+    }
+    if needs.contains(&Need::Nest) {
+        npm_packages(
+            &workspace.root().join("interop/nest"),
+            "NestJS and its clients",
         )?;
     }
     if needs.contains(&Need::Python) {

@@ -48,7 +48,8 @@ pub mod guard;
 mod handler;
 mod init;
 pub mod interceptor;
-pub(crate) mod method;
+#[doc(hidden)]
+pub mod method;
 mod policy;
 mod registrar;
 mod reply;

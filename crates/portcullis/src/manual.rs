@@ -1,6 +1,34 @@
 //! The manual and the README, so that their examples are compiled. There is no code in here.
 
-#![doc = include_str!("../../../docs/manual.md")]
+#![doc = include_str!("../../../docs/manual/README.md")]
+
+/// The builder, limits, mounting, logs and metrics.
+#[doc = include_str!("../../../docs/manual/server.md")]
+pub mod server {}
+
+/// Who may connect.
+#[doc = include_str!("../../../docs/manual/authentication.md")]
+pub mod authentication {}
+
+/// Structs whose methods handle events.
+#[doc = include_str!("../../../docs/manual/gateways.md")]
+pub mod gateways {}
+
+/// What a handler returns, and what its client is told.
+#[doc = include_str!("../../../docs/manual/errors-and-acks.md")]
+pub mod errors_and_acks {}
+
+/// What a server sends.
+#[doc = include_str!("../../../docs/manual/broadcasts.md")]
+pub mod broadcasts {}
+
+/// Stock clients, and what differs from Node.
+#[doc = include_str!("../../../docs/manual/clients.md")]
+pub mod clients {}
+
+/// Servers, clients, tokens, clocks and clusters within a test.
+#[doc = include_str!("../../../docs/manual/testing.md")]
+pub mod testing {}
 
 /// The README of the project.
 #[cfg(doctest)]

@@ -218,6 +218,23 @@ pub(super) const STEPS: &[Step] = &[
         }],
     },
     Step {
+        name: "nest",
+        about: "NestJS and ours, frame by frame",
+        needs: &[Need::Nest],
+        after: &["build"],
+        minutes: 5,
+        tasks: &[
+            run_in("interop/nest", "node node_modules/typescript/bin/tsc"),
+            Task {
+                counts: Some(Runner::Node),
+                ..run_in(
+                    "interop/nest",
+                    "node --test --test-reporter=spec *.test.mjs",
+                )
+            },
+        ],
+    },
+    Step {
         name: "python",
         about: "stock clients in Python",
         needs: &[Need::Python],

@@ -1,21 +1,21 @@
 //! What a handler asks for by the types of its parameters.
 //!
-//! | parameter          | where                  | what                                              |
-//! |--------------------|------------------------|---------------------------------------------------|
-//! | [`Socket`]         | everywhere             | the socket                                        |
-//! | [`User<C>`]        | everywhere             | the verified claims                               |
-//! | [`Handshake`]      | everywhere             | the first request, and `auth`                     |
-//! | [`Params<T>`]      | everywhere             | the parameters of the namespace's pattern         |
-//! | [`Extension<T>`]   | everywhere             | state of this connection, put there by a handler  |
-//! | [`State<T>`]       | everywhere             | state of the server, given to its builder         |
-//! | [`Data<T>`]        | events                 | the first argument                                |
-//! | [`Valid<T>`]       | events                 | the first argument, validated                     |
-//! | [`Args<T>`]        | events                 | all arguments, as a tuple                         |
-//! | [`RawArgs`]        | events                 | all arguments, as they came                       |
-//! | [`EventName`]      | events                 | the event's name                                  |
-//! | [`Ack`]            | events                 | the way to answer by hand                         |
-//! | [`DisconnectReason`](crate::DisconnectReason) | `on_disconnect` | why the socket left           |
-//! | [`Emitter`](crate::Emitter) | `on_init`     | the way to the sockets of the namespace           |
+//! | parameter | where | what |
+//! |---|---|---|
+//! | [`Socket`] | everywhere | the socket |
+//! | [`User<C>`] | everywhere | the verified claims |
+//! | [`Handshake`] | everywhere | the first request, and `auth` |
+//! | [`Params<T>`] | everywhere | the parameters of the namespace's pattern |
+//! | [`Extension<T>`] | everywhere | state of this connection, put there by a handler |
+//! | [`State<T>`] | everywhere | state of the server, given to its builder |
+//! | [`Data<T>`] | events | the first argument |
+//! | [`Valid<T>`] | events | the first argument, validated |
+//! | [`Args<T>`] | events | all arguments, as a tuple |
+//! | [`RawArgs`] | events | all arguments, as they came |
+//! | [`EventName`] | events | the event's name |
+//! | [`Ack`] | events | the way to answer by hand |
+//! | [`DisconnectReason`](crate::DisconnectReason) | `on_disconnect` | why the socket left |
+//! | [`Emitter`](crate::Emitter) | `on_init` | the way to the sockets of the namespace |
 //!
 //! The order of parameters means nothing. `Option<T>` of what is taken from the socket is `None`
 //! where it is missing. A type of the application's own is taken by implementing [`FromEvent`], or

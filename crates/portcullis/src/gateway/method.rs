@@ -31,7 +31,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Stands for a value whose type decides.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "made where a macro is expanded")]
+#[expect(clippy::exhaustive_structs, reason = "made by what the macros write")]
 pub struct Probe<'a, T>(pub &'a T);
 
 /// The outcome of a value that a method returned.
@@ -43,9 +43,9 @@ macro_rules! __reply {
             unused_imports,
             reason = "one of them is used, and which depends on the type"
         )]
-        use $crate::__private::tiers::*;
+        use $crate::gateway::method::tiers::*;
         match $value {
-            value => (&&&&&&&&&$crate::__private::Probe(&value))
+            value => (&&&&&&&&&$crate::gateway::method::Probe(&value))
                 .choose()
                 .outcome(value),
         }
@@ -61,9 +61,9 @@ macro_rules! __verdict {
             unused_imports,
             reason = "one of them is used, and which depends on the type"
         )]
-        use $crate::__private::verdicts::*;
+        use $crate::gateway::method::verdicts::*;
         match $value {
-            value => (&&&&$crate::__private::Probe(&value))
+            value => (&&&&$crate::gateway::method::Probe(&value))
                 .choose()
                 .verdict(value),
         }

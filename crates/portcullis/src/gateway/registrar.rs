@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use portcullis_socketio::args::Args;
 use portcullis_socketio::packet::EventName;
 use portcullis_socketio::payload::Payload;
+use tower::{BoxError, Layer, Service};
 
 use super::describe::Parameters;
 use super::error::EventError;
@@ -20,7 +21,8 @@ use super::handler::{
     Subscription, erase_connect, erase_disconnect, erase_event,
 };
 use super::init::{ErasedInit, InitHandler, erase_init};
-use super::interceptor::{Interceptor, layer};
+use super::interceptor::{EventRequest, EventService, Interceptor, layer};
+use super::reply::Outcome;
 use crate::namespace::Socket;
 
 pub(super) type WatchIncoming = Arc<dyn Fn(&Socket, &EventName, &Args) + Send + Sync>;
@@ -121,15 +123,10 @@ impl Registrar {
     /// Puts a tower layer around the handlers of this gateway: [`layer`] as an interceptor.
     pub fn layer<L>(&mut self, tower_layer: L) -> &mut Self
     where
-        L: tower::Layer<super::interceptor::EventService>,
-        L::Service: tower::Service<super::interceptor::EventRequest, Response = super::reply::Outcome>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        <L::Service as tower::Service<super::interceptor::EventRequest>>::Error:
-            Into<tower::BoxError>,
-        <L::Service as tower::Service<super::interceptor::EventRequest>>::Future: Send + 'static,
+        L: Layer<EventService>,
+        L::Service: Service<EventRequest, Response = Outcome> + Clone + Send + Sync + 'static,
+        <L::Service as Service<EventRequest>>::Error: Into<BoxError>,
+        <L::Service as Service<EventRequest>>::Future: Send + 'static,
     {
         self.intercept(layer(tower_layer))
     }

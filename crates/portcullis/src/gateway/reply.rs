@@ -1,16 +1,16 @@
 //! What a handler returns, and what becomes of it.
 //!
-//! | returned                        | the client asked for an ack       | it did not               |
-//! |---------------------------------|-----------------------------------|--------------------------|
-//! | `()`                            | an ack without arguments          | nothing                  |
-//! | `None`                          | an ack with null                  | nothing                  |
-//! | [`Reply(value)`](Reply)         | an ack with `value`               | nothing                  |
-//! | [`Emit(event, data)`](Emit)     | the event, then an empty ack      | the event                |
-//! | [`Replies(stream)`](Replies)    | of each item what this table says; the first answer is the ack, an empty one if there is none | the events |
-//! | `Err(error)`, a panic           | `{status: "error", code, message}` | the same, as `exception` |
-//! | nothing within 30 s             | the same, with the code `TIMEOUT` | the same, as `exception` |
-//! | anything, with [`Ack`]          | what the handler sent by hand     | nothing                  |
-//! | there is no handler             | the same, with `UNKNOWN_EVENT`    | nothing                  |
+//! | returned                     | the client asked for an ack        | it did not               |
+//! |------------------------------|------------------------------------|--------------------------|
+//! | `()`                         | an ack without arguments           | nothing                  |
+//! | `None`                       | an ack with null                   | nothing                  |
+//! | [`Reply(value)`](Reply)      | an ack with `value`                | nothing                  |
+//! | [`Emit(event, data)`](Emit)  | the event, then an empty ack       | the event                |
+//! | [`Replies(stream)`](Replies) | the first answer, or an empty ack  | the events               |
+//! | `Err(error)`, a panic        | `{status: "error", code, message}` | the same, as `exception` |
+//! | nothing in time              | the same, with the code `TIMEOUT`  | the same, as `exception` |
+//! | anything, with [`Ack`]       | what the handler sent by hand      | nothing                  |
+//! | there is no handler          | the same, with `UNKNOWN_EVENT`     | nothing                  |
 //!
 //! Methods of a `#[gateway]` return a value itself, a stream itself, and a `Result` with any error.
 //! With [`nest_compat`](crate::ServerBuilder::nest_compat) what NestJS does takes the place of this
@@ -114,6 +114,15 @@ impl Outcome {
     pub const fn error(&self) -> Option<&EventError> {
         match &self.kind {
             Kind::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The name and data of the event for the client, if it is one.
+    #[must_use]
+    pub const fn event(&self) -> Option<&Payload> {
+        match &self.kind {
+            Kind::Emit(payload) => Some(payload),
             _ => None,
         }
     }

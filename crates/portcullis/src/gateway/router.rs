@@ -108,7 +108,11 @@ impl Dispatch for Router {
                 // The call may panic as well as the future that it returns.
                 match contain("on_connect", async { step(&socket).await }).await {
                     Some(verdict) => verdict?,
-                    None => return Err(EventError::internal().into()),
+                    None => {
+                        let error = panicked();
+                        error.log("connect");
+                        return Err(error.into());
+                    }
                 }
             }
             Ok(())
@@ -194,7 +198,7 @@ impl Call {
         } else {
             // Guards and interceptors are the application's code as well.
             let handled = contain("event", self.route.handle(socket, incoming)).await;
-            handled.unwrap_or_else(|| Outcome::failed(EventError::internal()))
+            handled.unwrap_or_else(|| Outcome::failed(panicked()))
         };
         self.conclusion.conclude(outcome)
     }
@@ -206,7 +210,7 @@ impl Call {
             let verdict = contain("event_middleware", async {
                 middleware(socket, event, args).await
             });
-            let verdict = verdict.await.unwrap_or_else(|| Err(EventError::internal()));
+            let verdict = verdict.await.unwrap_or_else(|| Err(panicked()));
             if let Err(error) = verdict {
                 return self.conclusion.conclude(Outcome::failed(error));
             }
@@ -259,11 +263,15 @@ async fn invoke_here(handler: &ErasedEvent, socket: &Socket, incoming: &Incoming
         Ok(Err(error)) => return Outcome::failed(error),
         Err(_) => {
             metrics::counter!("portcullis_panics_total", "place" => "extract").increment(1);
-            return Outcome::failed(EventError::internal());
+            return Outcome::failed(panicked());
         }
     };
     let ended = contain("handler", running).await;
-    let mut outcome = ended.unwrap_or_else(|| Outcome::failed(EventError::internal()));
+    let mut outcome = ended.unwrap_or_else(|| Outcome::failed(panicked()));
     outcome.by_hand = by_hand.load(Ordering::Relaxed);
     outcome
+}
+
+fn panicked() -> EventError {
+    EventError::unexpected("it panicked")
 }

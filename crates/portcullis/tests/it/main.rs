@@ -11,6 +11,7 @@ mod cluster;
 mod dynamic;
 mod emitters;
 mod events;
+mod gateways;
 mod hooks;
 mod lifecycle;
 mod limits;

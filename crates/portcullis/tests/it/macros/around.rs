@@ -11,9 +11,11 @@ use portcullis::gateway::{
     EventContext, EventError, Guard, Interceptor, Outcome, RateLimit, guard, interceptor,
 };
 use portcullis::{Server, Socket, gateway};
+use portcullis_testing::wire::{Client, WEBSOCKET};
+use portcullis_testing::{Journal, TestServer};
 use tower::timeout::TimeoutLayer;
 
-use crate::support::{Client, Journal, MemoryServer};
+use crate::support::Wire as _;
 
 /// A guard that is heard of, and lets everything but the event `no` through.
 struct Heard(&'static str);
@@ -106,7 +108,7 @@ async fn no_strangers(socket: Socket) -> Result<(), Refusal> {
     }
 }
 
-async fn server() -> (MemoryServer, Journal) {
+async fn server() -> (TestServer, Journal) {
     let heard = Journal::default();
     let builder = Server::builder()
         .guard(|context: &EventContext<'_>| {
@@ -116,13 +118,13 @@ async fn server() -> (MemoryServer, Journal) {
         .gateway(Chat {
             journal: heard.clone(),
         });
-    (MemoryServer::start(builder).await, heard)
+    (TestServer::start(builder).await, heard)
 }
 
 #[tokio::test]
 async fn guards_come_before_interceptors_and_what_is_wider_before_what_is_narrower() {
-    let (mut server, journal) = server().await;
-    let mut client = server.client().await;
+    let (server, journal) = server().await;
+    let mut client = server.client_in_memory().await;
     assert_eq!(client.ask(r#"["say"]"#).await, "[]");
     assert_eq!(
         journal.lines(),
@@ -147,8 +149,8 @@ async fn guards_come_before_interceptors_and_what_is_wider_before_what_is_narrow
 
 #[tokio::test]
 async fn what_a_guard_refuses_goes_no_further() {
-    let (mut server, journal) = server().await;
-    let mut client = server.client().await;
+    let (server, journal) = server().await;
+    let mut client = server.client_in_memory().await;
     let answer = client.ask(r#"["no"]"#).await;
     assert!(answer.contains(r#""code":"FORBIDDEN""#), "{answer}");
     assert_eq!(journal.lines(), ["guard server", "guard gateway, first"]);
@@ -156,16 +158,16 @@ async fn what_a_guard_refuses_goes_no_further() {
 
 #[tokio::test]
 async fn a_layer_holds_for_every_method() {
-    let (mut server, _) = server().await;
-    let mut client = server.client().await;
+    let (server, _) = server().await;
+    let mut client = server.client_in_memory().await;
     let answer = client.ask(r#"["hangs"]"#).await;
     assert!(answer.contains(r#""code":"TIMEOUT""#), "{answer}");
 }
 
 #[tokio::test]
 async fn each_event_of_a_method_has_guards_of_its_own() {
-    let (mut server, _) = server().await;
-    let mut client = server.client().await;
+    let (server, _) = server().await;
+    let mut client = server.client_in_memory().await;
     assert_eq!(client.ask(r#"["often"]"#).await, "[]");
     assert_eq!(client.ask(r#"["rarely"]"#).await, "[]");
     let answer = client.ask(r#"["often"]"#).await;
@@ -174,9 +176,9 @@ async fn each_event_of_a_method_has_guards_of_its_own() {
 
 #[tokio::test]
 async fn a_connect_guard_refuses_before_on_connect() {
-    let (mut server, _) = server().await;
-    let io = server.connect(1024);
-    let mut client = Client::open_over(Box::new(io), crate::support::http::WEBSOCKET, &[]).await;
+    let (server, _) = server().await;
+    let io = server.memory(1024);
+    let mut client = Client::open_over(io, WEBSOCKET, &[]).await;
     let refused = client.try_join("/", r#"{"who":"me"}"#).await;
     assert!(
         refused.starts_with(r#"44{"message":"strangers stay outside""#),

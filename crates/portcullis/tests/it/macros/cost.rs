@@ -3,9 +3,10 @@
 use allocation_counter::measure;
 use portcullis::gateway::{Data, Reply};
 use portcullis::{Server, ServerBuilder, Socket, gateway};
+use portcullis_testing::TestServer;
 use tokio::runtime::Builder;
 
-use crate::support::MemoryServer;
+use crate::support::Wire as _;
 
 struct Echo;
 
@@ -23,8 +24,8 @@ const CALLS: u64 = 64;
 fn allocations(builder: ServerBuilder) -> u64 {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (mut client, _server) = runtime.block_on(async {
-        let mut server = MemoryServer::start(builder).await;
-        let mut client = server.client().await;
+        let server = TestServer::start(builder).await;
+        let mut client = server.client_in_memory().await;
         // What is made once is made now.
         for _ in 0..CALLS {
             client.ask(r#"["echo",7]"#).await;

@@ -4,8 +4,9 @@ use std::fmt;
 
 use portcullis::gateway::{Data, EventContext, EventError};
 use portcullis::{Server, gateway};
+use portcullis_testing::TestServer;
 
-use crate::support::MemoryServer;
+use crate::support::Wire as _;
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0} leaks")]
@@ -128,8 +129,8 @@ async fn a_client_is_told_what_its_variant_says() {
         _ => error,
     };
     let builder = Server::builder().map_error(mapped).gateway(Chat);
-    let mut server = MemoryServer::start(builder).await;
-    let mut client = server.client().await;
+    let server = TestServer::start(builder).await;
+    let mut client = server.client_in_memory().await;
     for (how, told) in [
         ("not at all", "[1]"),
         (

@@ -3,8 +3,10 @@
 use portcullis::auth::Refusal;
 use portcullis::gateway::{EventError, InitError, State};
 use portcullis::{BuildError, DisconnectReason, Emitter, Server, Socket, gateway};
+use portcullis_testing::wire::Client;
+use portcullis_testing::{Journal, TestServer};
 
-use crate::support::{Client, Journal, MemoryServer, TestServer};
+use crate::support::Wire as _;
 
 /// The first of two gateways in one namespace.
 struct First {
@@ -76,7 +78,7 @@ async fn gateways_of_one_namespace_have_their_hooks_and_events_side_by_side() {
         .gateway(First { journal: first })
         .gateway(Second { journal: second });
     let server = TestServer::start(builder).await;
-    let mut client = Client::connect(server.address, "/shared").await;
+    let mut client = Client::connect(server.address(), "/shared").await;
     assert_eq!(client.ask(r#"["one"]"#).await, "[1]");
     assert_eq!(client.ask(r#"["two"]"#).await, "[2]");
     client.send("41/shared,").await;
@@ -148,11 +150,11 @@ async fn an_error_of_on_connect_refuses_and_says_no_more_than_it_may() {
             r#"44{"message":"Internal server error","data":{"code":"INTERNAL","correlationId":""#,
         ),
     ] {
-        let mut client = Client::open(server.address).await;
+        let mut client = Client::open(server.address()).await;
         let answer = client.try_join("/", &format!(r#"{{"by":"{by}"}}"#)).await;
         assert!(answer.starts_with(refused), "{answer}");
     }
-    Client::connect(server.address, "/").await;
+    Client::connect(server.address(), "/").await;
 }
 
 struct NotReady;
@@ -184,8 +186,8 @@ async fn a_gateway_without_handlers_lets_sockets_in() {
     #[gateway(public)]
     impl Quiet {}
 
-    let mut server = MemoryServer::start(Server::builder().gateway(Quiet)).await;
-    let mut client = server.client().await;
+    let server = TestServer::start(Server::builder().gateway(Quiet)).await;
+    let mut client = server.client_in_memory().await;
     let answer = client.ask(r#"["say"]"#).await;
     assert!(answer.contains("UNKNOWN_EVENT"), "{answer}");
 }

@@ -8,9 +8,10 @@ use futures_core::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use portcullis::gateway::{Data, Emit, EventError, EventName};
 use portcullis::{Server, gateway};
+use portcullis_testing::TestServer;
 use serde::Serialize;
 
-use crate::support::MemoryServer;
+use crate::support::Wire as _;
 
 /// One method for each kind of reply.
 struct Kinds {
@@ -135,16 +136,16 @@ impl Kinds {
     }
 }
 
-async fn server() -> MemoryServer {
+async fn server() -> TestServer {
     let words = ["a".to_owned(), "bee".to_owned()].into();
     let builder = Server::builder().gateway(Kinds { words });
-    MemoryServer::start(builder).await
+    TestServer::start(builder).await
 }
 
 #[tokio::test]
 async fn what_a_method_returns_is_the_answer() {
-    let mut server = server().await;
-    let mut client = server.client().await;
+    let server = server().await;
+    let mut client = server.client_in_memory().await;
     for (event, answer) in [
         (r#"["unit"]"#, "[]"),
         (r#"["value"]"#, r#"[{"id":7}]"#),
@@ -164,8 +165,8 @@ async fn what_a_method_returns_is_the_answer() {
 
 #[tokio::test]
 async fn an_error_is_told_if_it_knows_how_and_logged_if_it_does_not() {
-    let mut server = server().await;
-    let mut client = server.client().await;
+    let server = server().await;
+    let mut client = server.client_in_memory().await;
     assert_eq!(
         client.ask(r#"["saved",0]"#).await,
         r#"[{"status":"error","code":"ZERO","message":"no such thing"}]"#
@@ -184,8 +185,8 @@ async fn an_error_is_told_if_it_knows_how_and_logged_if_it_does_not() {
 
 #[tokio::test]
 async fn events_are_sent_before_the_ack_is_called() {
-    let mut server = server().await;
-    let mut client = server.client().await;
+    let server = server().await;
+    let mut client = server.client_in_memory().await;
     for (event, packets) in [
         (r#"["emit"]"#, &[r#"42["emitted","this"]"#, "437[]"][..]),
         (
@@ -209,8 +210,8 @@ async fn events_are_sent_before_the_ack_is_called() {
 
 #[tokio::test]
 async fn the_first_answer_of_a_stream_is_the_ack_and_an_error_its_end() {
-    let mut server = server().await;
-    let mut client = server.client().await;
+    let server = server().await;
+    let mut client = server.client_in_memory().await;
     assert_eq!(client.ask(r#"["borrowed"]"#).await, r#"["a"]"#);
     let failed = client.recv().await.unwrap();
     assert!(failed.contains(r#""code":"END""#), "{failed}");

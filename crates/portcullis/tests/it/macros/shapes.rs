@@ -7,8 +7,10 @@ use std::marker::PhantomData;
 use parking_lot::Mutex;
 use portcullis::gateway::{Data, Params};
 use portcullis::{Server, gateway};
+use portcullis_testing::TestServer;
+use portcullis_testing::wire::Client;
 
-use crate::support::{Client, MemoryServer, TestServer};
+use crate::support::Wire as _;
 
 /// A gateway whose type has parameters.
 struct Generic<T, F>
@@ -37,8 +39,8 @@ async fn a_gateway_can_be_generic() {
         make: || 42,
         made: PhantomData,
     };
-    let mut server = MemoryServer::start(Server::builder().gateway(gateway)).await;
-    let mut client = server.client().await;
+    let server = TestServer::start(Server::builder().gateway(gateway)).await;
+    let mut client = server.client_in_memory().await;
     assert_eq!(client.ask(r#"["make"]"#).await, r#"["42"]"#);
 }
 
@@ -84,8 +86,8 @@ impl Names {
 async fn names_of_methods_and_parameters_are_the_users_own() {
     let heard = Mutex::default();
     let builder = Server::builder().gateway(Names { heard });
-    let mut server = MemoryServer::start(builder).await;
-    let mut client = server.client().await;
+    let server = TestServer::start(builder).await;
+    let mut client = server.client_in_memory().await;
     for (event, answer) in [
         (r#"["register","x"]"#, "[true]"),
         (r#"["name",["a",1]]"#, r#"["[\"a\"] 1"]"#),
@@ -94,7 +96,7 @@ async fn names_of_methods_and_parameters_are_the_users_own() {
     ] {
         assert_eq!(client.ask(event).await, answer, "{event}");
     }
-    assert_eq!(server.server.gateways()[0].events[0].concurrency, 2);
+    assert_eq!(server.server().gateways()[0].events[0].concurrency, 2);
 }
 
 /// Methods that are there or not.
@@ -134,10 +136,10 @@ impl Absent {}
 
 #[tokio::test]
 async fn what_is_compiled_out_is_not_registered() {
-    let mut server = MemoryServer::start(Server::builder().gateway(Conditional)).await;
-    let events = &server.server.gateways()[0].events;
+    let server = TestServer::start(Server::builder().gateway(Conditional)).await;
+    let events = &server.server().gateways()[0].events;
     assert_eq!(events.len(), 1, "{events:?}");
-    let mut client = server.client().await;
+    let mut client = server.client_in_memory().await;
     assert_eq!(client.ask(r#"["either"]"#).await, r#"["other"]"#);
     assert!(Server::builder().gateway(Absent).build().await.is_ok());
 }
@@ -160,7 +162,7 @@ impl Tenants {
 #[tokio::test]
 async fn a_pattern_has_its_parameters() {
     let server = TestServer::start(Server::builder().gateway(Tenants)).await;
-    let mut client = Client::connect(server.address, "/tenant-21").await;
+    let mut client = Client::connect(server.address(), "/tenant-21").await;
     assert_eq!(client.ask(r#"["double"]"#).await, "[42]");
 }
 
