@@ -79,9 +79,11 @@ macro_rules! __ended {
             unused_imports,
             reason = "one of them is used, and which depends on the type"
         )]
-        use $crate::__private::endings::*;
+        use $crate::gateway::method::endings::*;
         match $value {
-            value => (&&&$crate::__private::Probe(&value)).choose().ended(value),
+            value => (&&&$crate::gateway::method::Probe(&value))
+                .choose()
+                .ended(value),
         }
     }};
 }

@@ -139,7 +139,10 @@ async fn a_client_is_told_what_its_variant_says() {
         ),
         (
             "full",
-            r#"[{"status":"error","code":"FULL","message":"this room is full","details":{"limit":10,"type":"small"}}]"#,
+            concat!(
+                r#"[{"status":"error","code":"FULL","message":"this room is full","#,
+                r#""details":{"limit":10,"type":"small"}}]"#
+            ),
         ),
         (
             "quota",
