@@ -24,6 +24,8 @@
 
 mod message;
 mod presence;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
