@@ -65,8 +65,13 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Request headers that it reads, so that they are kept.
+    /// Request headers that it reads, so that they are kept. They never leave this node.
     fn headers(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
+    /// Parameters of the query that hold secrets. They never leave this node.
+    fn secret_parameters(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -288,6 +293,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
                 _ => None,
             });
         fields.collect()
+    }
+
+    fn secret_parameters(&self) -> Vec<String> {
+        let sources = self.token_sources().iter();
+        let parameters = sources.filter(|source| matches!(source, TokenSource::Query(_)));
+        parameters
+            .filter_map(|source| source.name().map(str::to_owned))
+            .collect()
     }
 
     fn reads_cookies(&self) -> bool {
