@@ -19,8 +19,8 @@
 //!
 //! # Not here
 //!
-//! Who may connect (`dev` says whose tokens are good), what an answer looks like (`answer`), and who
-//! is where in the cluster (`presence`).
+//! Who may connect (`dev` says whose tokens are good), what an answer looks like (`answer`), and
+//! who is where in the cluster (`presence`).
 
 mod answer;
 mod presence;

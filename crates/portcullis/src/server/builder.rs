@@ -3,11 +3,12 @@
 mod check;
 mod declared;
 mod gateways;
+mod outside;
 
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,11 +20,10 @@ use portcullis_engineio::{SessionId, Timing, Transports};
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
-use tokio::net::TcpListener;
 
 use self::declared::{Assembled, Declared};
 use super::{Server, Shared};
-use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
+use crate::adapter::{Adapter, AdapterError, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
 use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
 use crate::client::{Clients, Gate, GateOptions};
@@ -155,39 +155,6 @@ impl ServerBuilder {
         Fut: Future<Output = Result<Identity, RefusalCode>> + Send + 'static,
     {
         self.authenticate(FromFn(authenticate))
-    }
-
-    /// Connects the server to a cluster. Default: a cluster of one.
-    #[must_use]
-    pub fn cluster(mut self, adapter: impl Adapter) -> Self {
-        self.adapter = Arc::new(adapter);
-        self
-    }
-
-    /// Answers probes on a port of loopback: `/livez` and `/readyz`. 0 lets the system choose, and
-    /// [`Server::management_address`] says what it chose. Default: no such listener.
-    ///
-    /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
-    /// reach the other nodes; its body says which.
-    #[must_use]
-    pub fn management(self, port: u16) -> Self {
-        self.management_on((Ipv4Addr::LOCALHOST, port))
-    }
-
-    /// As [`Self::management`], on any address. Whoever reaches it learns how this node is, so keep
-    /// it to those who run the server.
-    #[must_use]
-    pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
-        self.management = Some(address.into());
-        self
-    }
-
-    /// Hears of every interval in which messages of the cluster may have been lost, once it is
-    /// over: the time to ask a database what was missed. The hook must not block.
-    #[must_use]
-    pub fn on_bus_gap(mut self, hook: impl Fn(BusGap) + Send + Sync + 'static) -> Self {
-        self.on_gap = Some(Arc::new(hook));
-        self
     }
 
     /// The way to the sockets of a namespace, for whatever is made before the server runs.
@@ -501,7 +468,7 @@ impl ServerBuilder {
             declared,
         ));
         // Before the cluster hears of this node: it must not, if this fails.
-        let management = listen_for_management(self.management).await?;
+        let management = outside::listen(self.management).await?;
         let tasks = Tasks::default();
         let node = NodeState {
             namespaces: Arc::clone(&namespaces),
@@ -544,22 +511,6 @@ impl ServerBuilder {
         }
         Ok(server)
     }
-}
-
-/// The listener at the address that was asked for, and where it really is.
-async fn listen_for_management(
-    address: Option<SocketAddr>,
-) -> Result<Option<(TcpListener, SocketAddr)>, BuildError> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    let bound = bound.await.map(Some);
-    bound.map_err(|source| BuildError::Management { address, source })
 }
 
 impl fmt::Debug for ServerBuilder {
