@@ -145,6 +145,70 @@ export const ERRORS = [
   },
 ];
 
+const invalid = (data, detail) => {
+  const told = { code: "VALIDATION", message: "Validation failed", details: [detail] };
+  return {
+    namespace: "/validation",
+    event: "with-factory",
+    args: [data],
+    nest: both(exception("Validation failed", "with-factory", data)),
+    ours: failed(told, "with-factory"),
+  };
+};
+
+const denied = (name) => ({
+  namespace: "/enhanced",
+  event: name,
+  args: [SECRET],
+  nest: both(exception("Forbidden resource", name, SECRET)),
+  ours: failed({ code: "FORBIDDEN", message: "Forbidden resource" }, name),
+});
+
+const STEPS = [
+  ...["global", "class", "method"].map((level) => `${level} guard`),
+  ...["global", "class", "method"].map((level) => `${level} interceptor before`),
+  "pipe",
+  "handler",
+  ...["method", "class", "global"].map((level) => `${level} interceptor after`),
+];
+
+const popClient = event("popClient", { test: "test", path: "getClient" });
+
+/** What stands around a handler, and values that look like something else. */
+export const AROUND = [
+  { namespace: "/enhanced", event: "order", args: [{ log: [] }], nest: answered(STEPS) },
+  ...["denied-globally", "denied-by-the-class", "denied-by-the-method"].map(denied),
+  { namespace: "/enhanced", event: "wrapped", args: [], nest: answered({ wrapped: "answer" }) },
+  { namespace: "/enhanced", event: "short-cut", args: [], nest: answered("from the interceptor") },
+  {
+    namespace: "/enhanced",
+    event: "getClient",
+    args: [{ test: "test" }],
+    nest: both(popClient),
+    ours: [[popClient, ack()], [popClient]],
+  },
+  {
+    namespace: "/validation",
+    event: "with-factory",
+    args: [{ text: "ab", times: 2 }],
+    nest: answered("abab"),
+  },
+  invalid({ text: "too long", times: 2 }, { path: "text", message: "length is greater than 5" }),
+  invalid({ text: "ab", times: 0 }, { path: "times", message: "lower than 1" }),
+  invalid(
+    { text: 1, times: 2 },
+    { argument: 0, path: "text", message: "invalid type: integer, expected a string" },
+  ),
+  invalid({ text: "ab" }, { argument: 0, path: "", message: "missing field times" }),
+  {
+    namespace: "/payloads",
+    event: "echo",
+    args: [{ event: "concert", data: 1 }],
+    nest: both(event("concert", 1)),
+    ours: answered({ event: "concert", data: 1 }),
+  },
+];
+
 /** What a handler takes as its payload, by the arguments that were emitted. */
 export const PAYLOADS = [
   { args: [], seen: { absent: true } },

@@ -3,11 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis::Socket;
+use portcullis::gateway;
 use portcullis::gateway::interceptor::{self, EventRequest, Interceptor, Next};
-use portcullis::gateway::{
-    Data, Emit, EventContext, EventError, EventHandler as _, FromEvent, Guard, Outcome, Registrar,
-    Reply,
-};
+use portcullis::gateway::{Data, Emit, EventContext, EventError, FromEvent, Guard, Outcome, Reply};
 use portcullis::socketio::payload::Payload;
 use portcullis::socketio::value::Value;
 
@@ -36,32 +34,55 @@ impl Log {
     }
 }
 
-pub(super) fn register(r: &mut Registrar) {
-    r.public();
-    r.guard(logging("class guard", "denied-by-the-class"));
-    r.intercept(around("class interceptor"));
-    let order = async |Piped(log): Piped| {
+pub(super) struct Enhanced;
+
+#[gateway(namespace = "/enhanced", public)]
+#[guard(logging("class guard", "denied-by-the-class"))]
+#[intercept(around("class interceptor"))]
+impl Enhanced {
+    #[subscribe("order")]
+    #[guard(logging("method guard", "denied-by-the-method"))]
+    #[intercept(around("method interceptor"))]
+    fn order(&self, Piped(log): Piped) -> Vec<String> {
         log.leave("handler");
-        Reply(log.names())
-    };
-    r.on(
-        "order",
-        order
-            .guard(logging("method guard", "denied-by-the-method"))
-            .intercept(around("method interceptor")),
-    );
-    let never = async || Reply("never");
-    r.on("denied-globally", never);
-    r.on("denied-by-the-class", never);
-    let guard = logging("method guard", "denied-by-the-method");
-    r.on("denied-by-the-method", never.guard(guard));
-    let answer = async || Reply("answer");
-    r.on("wrapped", answer.intercept(wrapping()));
-    let get_client = async |Data(data): Data<Value>| Emit("popClient", data);
-    r.on("getClient", get_client.intercept(showing_the_pattern()));
-    r.on("short-cut", never.intercept(short_cut()));
-    let fails = async || Err::<(), _>(EventError::new("INSIDE", "inside"));
-    r.on("fails-inside", fails.intercept(wrapping()));
+        log.names()
+    }
+
+    #[subscribe("denied-globally")]
+    #[subscribe("denied-by-the-class")]
+    fn denied(&self) -> &'static str {
+        "never"
+    }
+
+    #[subscribe("denied-by-the-method")]
+    #[guard(logging("method guard", "denied-by-the-method"))]
+    fn denied_by_the_method(&self) -> &'static str {
+        "never"
+    }
+
+    #[subscribe("wrapped")]
+    #[intercept(wrapping())]
+    fn wrapped(&self) -> &'static str {
+        "answer"
+    }
+
+    #[subscribe("getClient")]
+    #[intercept(showing_the_pattern())]
+    fn get_client(&self, Data(data): Data<Value>) -> Emit<Value> {
+        Emit("popClient", data)
+    }
+
+    #[subscribe("short-cut")]
+    #[intercept(short_cut())]
+    fn short_cut(&self) -> &'static str {
+        "never"
+    }
+
+    #[subscribe("fails-inside")]
+    #[intercept(wrapping())]
+    fn fails_inside(&self) -> Result<u32, EventError> {
+        Err(EventError::new("INSIDE", "inside"))
+    }
 }
 
 /// A guard that leaves its name, and lets nothing through for one event.

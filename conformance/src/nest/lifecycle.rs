@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use portcullis::gateway::{Data, Emit, EventError, Registrar, Reply};
+use portcullis::gateway;
+use portcullis::gateway::{Data, Emit, EventError, Extension};
 use portcullis::handshake::Handshake;
 use portcullis::socketio::value::Value;
 use portcullis::{DisconnectReason, ServerBuilder, Socket};
@@ -34,62 +35,80 @@ impl Departures {
 
 pub(super) fn add_to(builder: ServerBuilder) -> ServerBuilder {
     let departures = Arc::new(Departures::default());
-    let noted = Arc::clone(&departures);
     builder
-        .namespace("/lifecycle", |r| lifecycle(r, &departures))
-        .namespace("/hook", |r| hook(r, noted))
-        .namespace("/order", order)
-        .namespace("/state", state)
-        .namespace("/farewell", farewell)
+        .gateway(Lifecycle {
+            departures: Arc::clone(&departures),
+            inits: AtomicU32::new(0),
+        })
+        .gateway(Hook { departures })
+        .gateway(Order)
+        .gateway(Counting)
+        .gateway(Farewell)
 }
 
-fn lifecycle(r: &mut Registrar, departures: &Arc<Departures>) {
-    r.public();
-    let inits = Arc::new(AtomicU32::new(0));
-    let seen = Arc::clone(&inits);
-    r.on_init(move || {
-        inits.fetch_add(1, Ordering::Relaxed);
-        std::future::ready(())
-    });
-    r.on_connect(move |socket: Socket| {
-        let _ = socket.emit("welcome", &seen.load(Ordering::Relaxed));
-        std::future::ready(())
-    });
-    let noted = Arc::clone(departures);
-    r.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
-        noted.note(&socket, reason);
-        std::future::ready(())
-    });
-    r.on("kick", async |socket: Socket, Data(close): Data<bool>| {
+struct Lifecycle {
+    departures: Arc<Departures>,
+    inits: AtomicU32,
+}
+
+#[gateway(namespace = "/lifecycle", public)]
+impl Lifecycle {
+    #[on_init]
+    fn init(&self) {
+        self.inits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[on_connect]
+    fn welcome(&self, socket: Socket) {
+        let _ = socket.emit("welcome", &self.inits.load(Ordering::Relaxed));
+    }
+
+    #[on_disconnect]
+    fn note(&self, socket: Socket, reason: DisconnectReason) {
+        self.departures.note(&socket, reason);
+    }
+
+    #[subscribe("kick")]
+    fn kick(&self, socket: Socket, Data(close): Data<bool>) {
         socket.disconnect(close);
-    });
-    r.on(
-        "kick-and-answer",
-        async |socket: Socket, Data(close): Data<bool>| {
-            socket.disconnect(close);
-            Reply("too late")
-        },
-    );
-    r.on("echo", async |Data(data): Data<Value>| Reply(data));
-    let told = Arc::clone(departures);
-    r.on("reasons", move |Data(label): Data<String>| {
-        std::future::ready(Reply(told.of(&label)))
-    });
+    }
+
+    #[subscribe("kick-and-answer")]
+    fn kick_and_answer(&self, socket: Socket, Data(close): Data<bool>) -> &'static str {
+        socket.disconnect(close);
+        "too late"
+    }
+
+    #[subscribe("echo")]
+    fn echo(&self, Data(data): Data<Value>) -> Value {
+        data
+    }
+
+    #[subscribe("reasons")]
+    fn reasons(&self, Data(label): Data<String>) -> Vec<String> {
+        self.departures.of(&label)
+    }
 }
 
 /// Says that the connection hook has come to its end.
 struct Ready;
 
 /// A gateway whose connection hook does what `auth.hook` says.
-fn hook(r: &mut Registrar, departures: Arc<Departures>) {
-    r.public();
-    r.on_connect(async |socket: Socket, handshake: Handshake| {
+struct Hook {
+    departures: Arc<Departures>,
+}
+
+#[gateway(namespace = "/hook", public)]
+impl Hook {
+    #[on_connect]
+    async fn enter(&self, socket: Socket, handshake: Handshake) -> Result<(), EventError> {
+        let unauthorized = EventError::new("UNAUTHORIZED", "Unauthorized");
         let auth = handshake.auth_value();
         match auth.get("hook").and_then(Value::as_str) {
-            Some("throws") => return Err(unauthorized()),
+            Some("throws") => return Err(unauthorized),
             Some("rejects") => {
                 tokio::task::yield_now().await;
-                return Err(unauthorized());
+                return Err(unauthorized);
             }
             Some("kicks") => socket.disconnect(true),
             Some("kicks later") => {
@@ -101,54 +120,61 @@ fn hook(r: &mut Registrar, departures: Arc<Departures>) {
         }
         socket.insert(Ready);
         Ok(())
-    });
-    r.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
-        departures.note(&socket, reason);
-        std::future::ready(())
-    });
-    r.on("is-ready", async |socket: Socket| {
-        Reply(socket.get::<Ready>().is_some())
-    });
-}
+    }
 
-fn unauthorized() -> EventError {
-    EventError::new("UNAUTHORIZED", "Unauthorized")
+    #[on_disconnect]
+    fn note(&self, socket: Socket, reason: DisconnectReason) {
+        self.departures.note(&socket, reason);
+    }
+
+    #[subscribe("is-ready")]
+    fn is_ready(&self, ready: Option<Extension<Ready>>) -> bool {
+        ready.is_some()
+    }
 }
 
 /// Handlers that take their time.
-fn order(r: &mut Registrar) {
-    r.public();
-    r.on("after", async |Data(milliseconds): Data<u64>| {
+struct Order;
+
+#[gateway(namespace = "/order", public)]
+impl Order {
+    #[subscribe("after")]
+    async fn after(&self, Data(milliseconds): Data<u64>) -> Emit<u64> {
         sleep(Duration::from_millis(milliseconds.min(1_000))).await;
         Emit("done", milliseconds)
-    });
+    }
 }
 
 /// What a connection has counted.
 #[derive(Default)]
 struct Count(AtomicU32);
 
-fn state(r: &mut Registrar) {
-    r.public();
-    r.on_connect(async |socket: Socket| {
+struct Counting;
+
+#[gateway(namespace = "/state", public)]
+impl Counting {
+    #[on_connect]
+    fn start(&self, socket: Socket) {
         socket.insert(Count::default());
-    });
-    r.on(
-        "count",
-        async |count: portcullis::gateway::Extension<Count>| {
-            Reply(count.0.fetch_add(1, Ordering::Relaxed) + 1)
-        },
-    );
+    }
+
+    #[subscribe("count")]
+    fn count(&self, count: Extension<Count>) -> u32 {
+        count.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// A disconnect hook that is not done at once.
-fn farewell(r: &mut Registrar) {
-    r.public();
-    r.on_disconnect(async |reason: DisconnectReason| {
+struct Farewell;
+
+#[gateway(namespace = "/farewell", public)]
+impl Farewell {
+    #[on_disconnect]
+    async fn part(&self, reason: DisconnectReason) {
         say(&format!("farewell begins: {reason}"));
         sleep(Duration::from_millis(300)).await;
         say(&format!("farewell is done: {reason}"));
-    });
+    }
 }
 
 fn say(line: &str) {

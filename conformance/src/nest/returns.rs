@@ -1,115 +1,187 @@
 //! What a handler may return: an event for each row.
 
-use futures_util::stream;
-use portcullis::gateway::{
-    Ack, Emit, EventContext, EventError, EventHandler as _, Outcome, Registrar, Replies, Reply,
-};
+use futures_util::stream::{self, Stream};
+use portcullis::gateway;
+use portcullis::gateway::{Ack, Emit, EventContext, EventError, Outcome};
 use portcullis::socketio::value::Value;
 
-pub(super) fn register(r: &mut Registrar) {
-    r.public();
-    values(r);
-    events(r);
-    streams(r);
-    by_hand(r);
-    failures(r);
-}
+pub(super) struct Values;
 
-fn values(r: &mut Registrar) {
-    r.on("object", async || {
+/// Values, which are acks.
+#[gateway(namespace = "/returns", public)]
+impl Values {
+    #[subscribe("object")]
+    fn object(&self) -> Value {
         let list = Value::Array(vec![Value::from(true), Value::Null]);
-        Reply(Value::from_iter([("a", Value::from(1)), ("b", list)]))
-    });
-    r.on("array", async || {
-        Reply(Value::Array(vec![Value::from(1), Value::from("two")]))
-    });
-    r.on("string", async || Reply("pong"));
-    r.on("number", async || Reply(42));
-    r.on("zero", async || Reply(0));
-    r.on("empty-string", async || Reply(""));
-    r.on("false", async || Reply(false));
-    r.on("null", async || None::<Reply<Value>>);
-    r.on("undefined", async || {});
-    r.on("promise", async || {
+        Value::from_iter([("a", Value::from(1)), ("b", list)])
+    }
+
+    #[subscribe("array")]
+    fn array(&self) -> Vec<Value> {
+        vec![Value::from(1), Value::from("two")]
+    }
+
+    #[subscribe("string")]
+    fn string(&self) -> &'static str {
+        "pong"
+    }
+
+    #[subscribe("number")]
+    fn number(&self) -> u32 {
+        42
+    }
+
+    #[subscribe("zero")]
+    fn zero(&self) -> u32 {
+        0
+    }
+
+    #[subscribe("empty-string")]
+    fn empty_string(&self) -> String {
+        String::new()
+    }
+
+    #[subscribe("false")]
+    fn no(&self) -> bool {
+        false
+    }
+
+    #[subscribe("null")]
+    fn nothing(&self) -> Option<u32> {
+        None
+    }
+
+    #[subscribe("undefined")]
+    fn not_even_that(&self) {}
+
+    #[subscribe("event-is-empty")]
+    fn event_is_empty(&self) -> Value {
+        Value::from_iter([("event", Value::from("")), ("data", Value::from(1))])
+    }
+
+    #[subscribe("promise")]
+    async fn promise(&self) -> &'static str {
         tokio::task::yield_now().await;
-        Reply("later")
-    });
-    r.on("promise-of-null", async || {
+        "later"
+    }
+
+    #[subscribe("promise-of-null")]
+    async fn promise_of_null(&self) -> Option<u32> {
         tokio::task::yield_now().await;
-        None::<Reply<Value>>
-    });
+        None
+    }
 }
 
-fn events(r: &mut Registrar) {
-    r.on("event-and-data", async || {
+pub(super) struct Events;
+
+/// Events, one and many.
+#[gateway(namespace = "/returns", public)]
+impl Events {
+    #[subscribe("event-and-data")]
+    fn event_and_data(&self) -> Emit<Value> {
         Emit("reply", Value::from_iter([("a", 1)]))
-    });
-    r.on("event-without-data", async || Emit("reply", ()));
-    r.on("event-is-empty", async || {
-        Reply(Value::from_iter([
-            ("event", Value::from("")),
-            ("data", Value::from(1)),
-        ]))
-    });
-    r.on("promise-of-event", async || {
+    }
+
+    #[subscribe("event-without-data")]
+    fn event_without_data(&self) -> Emit<()> {
+        Emit("reply", ())
+    }
+
+    #[subscribe("promise-of-event")]
+    async fn promise_of_event(&self) -> Emit<&'static str> {
         tokio::task::yield_now().await;
         Emit("reply", "later")
-    });
-}
+    }
 
-fn streams(r: &mut Registrar) {
-    r.on("stream", async || {
-        Replies(stream::iter([
+    #[subscribe("stream")]
+    fn stream(&self) -> impl Stream<Item = Outcome> {
+        stream::iter([
             Outcome::emit("tick", &1),
             Outcome::answer("first"),
             Outcome::done(),
             Outcome::emit("tick", &2),
             Outcome::answer("second"),
-        ]))
-    });
-    r.on("stream-of-events", async || {
-        Replies(stream::iter([Emit("tick", 1), Emit("tick", 2)]))
-    });
-    r.on("stream-of-nothing", async || {
-        Replies(stream::empty::<Emit<u32>>())
-    });
-    r.on("stream-that-fails", async || {
+        ])
+    }
+
+    #[subscribe("stream-of-events")]
+    fn stream_of_events(&self) -> impl Stream<Item = Emit<u32>> {
+        stream::iter([Emit("tick", 1), Emit("tick", 2)])
+    }
+
+    #[subscribe("stream-of-nothing")]
+    fn stream_of_nothing(&self) -> impl Stream<Item = Emit<u32>> {
+        stream::empty()
+    }
+
+    #[subscribe("stream-that-fails")]
+    fn stream_that_fails(&self) -> impl Stream<Item = Result<Emit<u32>, EventError>> {
         let broken = EventError::new("BROKEN", "the stream broke");
-        Replies(stream::iter([Ok(Emit("tick", 1)), Err(broken)]))
-    });
+        stream::iter([Ok(Emit("tick", 1)), Err(broken)])
+    }
 }
 
-fn by_hand(r: &mut Registrar) {
-    r.on("manual-success", async |ack: Ack| {
+pub(super) struct ByHand;
+
+/// Acks by hand.
+#[gateway(namespace = "/returns", public)]
+impl ByHand {
+    #[subscribe("manual-success")]
+    fn success(&self, ack: Ack) -> &'static str {
         let answer = [("status", Value::from("success")), ("data", Value::from(7))];
         let _ = ack.send(&Value::from_iter(answer));
-        Reply("ignored")
-    });
-    r.on("manual-error", async |ack: Ack| {
+        "ignored"
+    }
+
+    #[subscribe("manual-error")]
+    fn error(&self, ack: Ack) {
         let answer = [("status", "error"), ("message", "Operation failed")];
         let _ = ack.send(&Value::from_iter(answer));
-    });
-    r.on("manual-silence", async |_: Ack| Reply("ignored"));
-    r.on("manual-event", async |_: Ack| Emit("reply", "not ignored"));
-    r.on("manual-twice", async |ack: Ack| {
+    }
+
+    #[subscribe("manual-silence")]
+    fn silence(&self, _: Ack) -> &'static str {
+        "ignored"
+    }
+
+    #[subscribe("manual-event")]
+    fn event(&self, _: Ack) -> Emit<&'static str> {
+        Emit("reply", "not ignored")
+    }
+
+    #[subscribe("manual-twice")]
+    fn twice(&self, ack: Ack) {
         let _ = ack.send("first");
         let _ = ack.send("second");
-    });
-    r.on("manual-failure", async |_: Ack| {
-        Err::<(), _>(EventError::new("EARLY", "before the ack"))
-    });
+    }
+
+    #[subscribe("manual-failure")]
+    fn failure(&self, _: Ack) -> Result<(), EventError> {
+        Err(EventError::new("EARLY", "before the ack"))
+    }
 }
 
-fn failures(r: &mut Registrar) {
-    r.on("throws", async || {
-        Err::<(), _>(EventError::new("THROWN", "thrown"))
-    });
-    r.on("rejects", async || {
+pub(super) struct Failures;
+
+/// Errors, and a denial.
+#[gateway(namespace = "/returns", public)]
+impl Failures {
+    #[subscribe("throws")]
+    fn throws(&self) -> Result<u32, EventError> {
+        Err(EventError::new("THROWN", "thrown"))
+    }
+
+    #[subscribe("rejects")]
+    async fn rejects(&self) -> Result<u32, EventError> {
         tokio::task::yield_now().await;
-        Err::<(), _>(EventError::new("REJECTED", "rejected"))
-    });
-    let denied = async || Reply("never");
-    r.on("denied", denied.guard(denying));
+        Err(EventError::new("REJECTED", "rejected"))
+    }
+
+    #[subscribe("denied")]
+    #[guard(denying)]
+    fn denied(&self) -> &'static str {
+        "never"
+    }
 }
 
 /// A guard that lets nothing through.

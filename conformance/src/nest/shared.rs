@@ -1,75 +1,89 @@
 //! Two gateways on one namespace, a namespace that is made on demand, and rooms.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use portcullis::gateway;
+use portcullis::gateway::{Data, EventError};
+use portcullis::{EmitError, Emitter, Socket};
 
-use portcullis::gateway::{Data, EventError, Gateway, Registrar, Reply};
-use portcullis::{Emitter, Socket};
+pub(super) struct First;
 
-pub(super) fn first(r: &mut Registrar) {
-    r.public();
-    r.on_connect(async |socket: Socket| {
+#[gateway(namespace = "/shared", public)]
+impl First {
+    #[on_connect]
+    fn greet(&self, socket: Socket) {
         let _ = socket.emit("greeted", "by the first");
-    });
-    r.on("first", async || Reply("first"));
-    r.on("both", async |socket: Socket| {
-        let _ = socket.emit("heard", "by the first");
-        Reply("first")
-    });
-}
+    }
 
-pub(super) fn second(r: &mut Registrar, handles_twice: bool) {
-    r.public();
-    r.on_connect(async |socket: Socket| {
-        let _ = socket.emit("greeted", "by the second");
-    });
-    r.on("second", async || Reply("second"));
-    if handles_twice {
-        r.on("both", async || Reply("second"));
+    #[subscribe("first")]
+    fn first(&self) -> &'static str {
+        "first"
+    }
+
+    #[subscribe("both")]
+    fn both(&self, socket: Socket) -> &'static str {
+        let _ = socket.emit("heard", "by the first");
+        "first"
     }
 }
 
-pub(super) fn dynamic(r: &mut Registrar) {
-    r.public();
-    r.on("where", async |socket: Socket| {
-        Reply(socket.namespace().to_string())
-    });
+pub(super) struct Second;
+
+#[gateway(namespace = "/shared", public)]
+impl Second {
+    #[on_connect]
+    fn greet(&self, socket: Socket) {
+        let _ = socket.emit("greeted", "by the second");
+    }
+
+    #[subscribe("second")]
+    fn second(&self) -> &'static str {
+        "second"
+    }
+}
+
+/// A gateway that handles what [`First`] handles, and must not build beside it.
+pub(super) struct Twice;
+
+#[gateway(namespace = "/shared", public)]
+impl Twice {
+    #[subscribe("both")]
+    fn both(&self) {}
+}
+
+pub(super) struct Dynamic;
+
+#[gateway(namespace = "/room-{number}", public)]
+impl Dynamic {
+    #[subscribe("where")]
+    fn place(&self, socket: Socket) -> String {
+        socket.namespace().to_string()
+    }
 }
 
 /// Rooms, from a socket and from the server.
 pub(super) struct Rooms {
-    server: Emitter,
+    pub(super) server: Emitter,
 }
 
+#[gateway(namespace = "/rooms", public)]
 impl Rooms {
-    pub(super) const fn new(server: Emitter) -> Self {
-        Self { server }
-    }
-}
-
-impl Gateway for Rooms {
-    fn namespace(&self) -> Cow<'static, str> {
-        "/rooms".into()
+    #[subscribe("join")]
+    fn join(&self, socket: Socket, Data(room): Data<String>) -> Vec<String> {
+        socket.join(room);
+        let own = socket.id().to_string();
+        let rooms = socket.rooms().into_iter().map(|room| room.to_string());
+        rooms.filter(|room| *room != own).collect()
     }
 
-    fn register(self: Arc<Self>, r: &mut Registrar) {
-        r.public();
-        r.on("join", async |socket: Socket, Data(room): Data<String>| {
-            socket.join(room);
-            let own = socket.id().to_string();
-            let rooms = socket.rooms().into_iter().map(|room| room.to_string());
-            Reply(rooms.filter(|room| *room != own).collect::<Vec<_>>())
-        });
-        r.on(
-            "to-others",
-            async |socket: Socket, Data(room): Data<String>| {
-                let said = socket.to(room).emit("said", "to others");
-                said.map(|()| Reply("ok")).map_err(EventError::unexpected)
-            },
-        );
-        r.on("to-all", move |Data(room): Data<String>| {
-            let said = self.server.to(room).emit("said", "to all");
-            std::future::ready(said.map(|()| Reply("ok")).map_err(EventError::unexpected))
-        });
+    /// The error of an emit is an error of the event.
+    #[subscribe("to-others")]
+    fn to_others(&self, socket: Socket, Data(room): Data<String>) -> Result<&str, EmitError> {
+        socket.to(room).emit("said", "to others")?;
+        Ok("ok")
+    }
+
+    #[subscribe("to-all")]
+    fn to_all(&self, Data(room): Data<String>) -> Result<&'static str, EventError> {
+        let said = self.server.to(room).emit("said", "to all");
+        said.map(|()| "ok").map_err(EventError::unexpected)
     }
 }

@@ -17,7 +17,8 @@ mod variant;
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Data, DeriveInput, Ident};
+use syn::ext::IdentExt as _;
+use syn::{Data, DeriveInput, Ident, LitStr, parse_quote_spanned};
 
 use self::variant::{Detail, Told, Variant};
 use crate::problems::Problems;
@@ -71,83 +72,94 @@ fn read(input: &DeriveInput, problems: &mut Problems) -> Vec<Variant> {
 
 /// The implementation of `From<…> for EventError`.
 fn implementation(input: &DeriveInput, variants: &[Variant]) -> TokenStream {
-    let (ident, span) = (&input.ident, input.ident.span());
-    let (generics, arguments, bounds) = input.generics.split_for_impl();
-    let is_enum = matches!(input.data, Data::Enum(_));
+    let ident = &input.ident;
+    let mut generics = input.generics.clone();
+    if !generics.params.is_empty() {
+        let (_, arguments, _) = input.generics.split_for_impl();
+        let bound = parse_quote_spanned! { ident.span() =>
+            #ident #arguments: ::std::error::Error + ::std::marker::Send + ::std::marker::Sync
+                + 'static
+        };
+        generics.make_where_clause().predicates.push(bound);
+    }
+    let (parameters, arguments, bounds) = generics.split_for_impl();
     let path = |variant: &Ident| {
-        if is_enum {
+        if matches!(input.data, Data::Enum(_)) {
             quote!(#ident::#variant)
         } else {
             quote!(#ident)
         }
     };
-    let passed_on = variants.iter().filter_map(|variant| match &variant.told {
-        Told::Transparent(member) => {
-            let path = path(&variant.ident);
-            Some(quote! {
-                #path { #member: inner } => {
-                    return ::std::convert::Into::<::portcullis::gateway::EventError>::into(inner);
-                }
-            })
-        }
-        _ => None,
-    });
-    let told = variants.iter().filter_map(|variant| {
-        let (path, details) = (path(&variant.ident), &variant.details);
-        let told = match &variant.told {
-            Told::Transparent(_) => return None,
-            Told::Internal => quote! { ::portcullis::gateway::EventError::internal() },
+    let mut passed_on = Vec::new();
+    let mut told = Vec::new();
+    for variant in variants {
+        let path = path(&variant.ident);
+        match &variant.told {
+            Told::Transparent(member) => passed_on.push(quote! {
+                #path { #member: inner } => ::std::convert::Into::into(inner),
+            }),
+            Told::Internal => told.push(quote! {
+                #path { .. } => ::portcullis::gateway::EventError::internal(),
+            }),
             Told::Openly { code, message } => {
-                let message = message.as_ref().map_or_else(
-                    || quote_spanned! { span => ::std::string::ToString::to_string(&error) },
-                    |message| quote!(#message),
-                );
-                quote! { ::portcullis::gateway::EventError::new(#code, #message) }
+                told.push(openly(&path, code, message.as_ref(), variant));
             }
-        };
-        let fields = details
-            .iter()
-            .map(|Detail { field, local }| quote!(#field: #local));
-        let calls = details.iter().map(|Detail { field, local }| {
-            let name = field.to_string();
-            quote_spanned! { field.span() => .with_detail(#name, #local) }
-        });
-        Some(quote! { #path { #(#fields,)* .. } => #told #(#calls)*, })
-    });
-    let passes_on = variants
-        .iter()
-        .any(|one| matches!(one.told, Told::Transparent(_)));
-    let others = variants
-        .iter()
-        .any(|one| !matches!(one.told, Told::Transparent(_)));
-    let pass_on = passes_on.then(|| {
-        let others = others.then(|| quote! { other => other, });
-        quote! { let error = match error { #(#passed_on)* #others }; }
-    });
-    let tell = others.then(|| {
-        let told_by_now = passes_on.then(|| {
-            quote! {
-                #[allow(unreachable_patterns, reason = "what is passed on has been")]
-                _ => ::portcullis::gateway::EventError::internal(),
-            }
-        });
-        quote_spanned! { span =>
-            let told = match &error { #(#told)* #told_by_now };
-            let cause: ::std::boxed::Box<
-                dyn ::std::error::Error + ::std::marker::Send + ::std::marker::Sync,
-            > = ::std::boxed::Box::new(error);
-            told.with_cause(cause)
         }
-    });
+    }
+    let others = (!told.is_empty()).then(|| tell(ident, &told, !passed_on.is_empty()));
     quote! {
         #[automatically_derived]
-        impl #generics ::std::convert::From<#ident #arguments>
+        impl #parameters ::std::convert::From<#ident #arguments>
             for ::portcullis::gateway::EventError #bounds
         {
             fn from(error: #ident #arguments) -> Self {
-                #pass_on
-                #tell
+                match error {
+                    #(#passed_on)*
+                    #others
+                }
             }
+        }
+    }
+}
+
+/// The arm of a variant that is told: `Full { limit, .. } => EventError::new(…).with_detail(…)`.
+fn openly(
+    path: &TokenStream,
+    code: &str,
+    message: Option<&LitStr>,
+    variant: &Variant,
+) -> TokenStream {
+    let message = message.map_or_else(
+        || quote_spanned! { variant.ident.span() => ::std::string::ToString::to_string(&error) },
+        |message| quote!(#message),
+    );
+    let details = &variant.details;
+    let fields = details
+        .iter()
+        .map(|Detail { field, local }| quote!(#field: #local));
+    let calls = details.iter().map(|Detail { field, local }| {
+        let name = field.unraw().to_string();
+        quote_spanned! { field.span() => .with_detail(#name, #local) }
+    });
+    quote! {
+        #path { #(#fields,)* .. } =>
+            ::portcullis::gateway::EventError::new(#code, #message) #(#calls)*,
+    }
+}
+
+/// What is told is made while the error is there; then it becomes the cause.
+fn tell(ident: &Ident, told: &[TokenStream], some_are_passed_on: bool) -> TokenStream {
+    let passed_on = some_are_passed_on.then(|| {
+        quote! { _ => ::portcullis::gateway::EventError::internal(), }
+    });
+    let cause = quote_spanned! { ident.span() => ::std::boxed::Box::new(error) };
+    quote! {
+        error => {
+            let told = match &error { #(#told)* #passed_on };
+            let cause: ::std::boxed::Box<
+                dyn ::std::error::Error + ::std::marker::Send + ::std::marker::Sync,
+            > = #cause;
+            told.with_cause(cause)
         }
     }
 }

@@ -18,9 +18,9 @@ mod method;
 mod namespace;
 mod write;
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens as _, quote};
-use syn::{Attribute, ImplItem, Item, ItemImpl};
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::{Attribute, ImplItem, Item, ItemImpl, parse_quote};
 
 use self::arguments::GatewayArguments;
 use self::attribute::take;
@@ -39,7 +39,7 @@ struct Block {
 }
 
 /// Expands `#[gateway(arguments)]` on an item.
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut problems = Problems::default();
     let arguments = problems.attempt(syn::parse2(arguments)).unwrap_or_default();
     let item = match inherent_impl(item.clone()) {
@@ -89,7 +89,10 @@ impl Block {
             match part {
                 ImplItem::Fn(method) => {
                     let found = take(&mut method.attrs, problems);
-                    methods.extend(Method::read(method, found, problems));
+                    methods.extend(Method::read(method, &found, problems));
+                    if !found.is_empty() {
+                        method.attrs.insert(0, form_of_a_handler());
+                    }
                 }
                 ImplItem::Const(part) => not_a_method(&mut part.attrs, problems),
                 ImplItem::Type(part) => not_a_method(&mut part.attrs, problems),
@@ -126,6 +129,18 @@ fn read_around(item: &mut ItemImpl, problems: &mut Problems) -> Vec<Around> {
     around
 }
 
+/// A handler owns its parameters and may be async, whether its body needs that or not. It stands
+/// first, so that what the user says of a lint holds.
+fn form_of_a_handler() -> Attribute {
+    parse_quote! {
+        #[allow(
+            clippy::needless_pass_by_value,
+            clippy::unused_async,
+            reason = "that is the form of a handler"
+        )]
+    }
+}
+
 fn not_a_method(attributes: &mut Vec<Attribute>, problems: &mut Problems) {
     for found in take(attributes, problems) {
         let text = format!("`#[{}]` is for a method", found.kind.name());
@@ -157,7 +172,7 @@ fn check_events(methods: &[Method], problems: &mut Problems) {
 }
 
 /// Expands one of the attributes that only `#[gateway]` reads, found anywhere else.
-pub(crate) fn out_of_place(kind: attribute::Kind, item: TokenStream) -> TokenStream {
+pub(crate) fn out_of_place(kind: attribute::Kind, item: &TokenStream) -> TokenStream {
     let name = kind.name();
     let text = if kind.is_role() {
         format!("`#[{name}]` is for a method in an impl block with `#[gateway]`")
@@ -166,8 +181,6 @@ pub(crate) fn out_of_place(kind: attribute::Kind, item: TokenStream) -> TokenStr
             "`#[{name}(…)]` is for an impl block with `#[gateway]`, below it, or for a method there"
         )
     };
-    let error = syn::Error::new(proc_macro2::Span::call_site(), text).into_compile_error();
-    let mut tokens = error;
-    item.to_tokens(&mut tokens);
-    tokens
+    let error = syn::Error::new(Span::call_site(), text).into_compile_error();
+    quote! { #error #item }
 }

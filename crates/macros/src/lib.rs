@@ -122,7 +122,7 @@ use self::gateway::attribute::Kind;
 /// ```
 #[proc_macro_attribute]
 pub fn gateway(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::expand(arguments.into(), item.into()).into()
+    gateway::expand(arguments.into(), &item.into()).into()
 }
 
 /// Makes a method of a [`#[gateway]`](macro@gateway) the handler of an event.
@@ -158,7 +158,7 @@ pub fn gateway(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// it needs.
 #[proc_macro_attribute]
 pub fn subscribe(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::out_of_place(Kind::Subscribe, item.into()).into()
+    gateway::out_of_place(Kind::Subscribe, &item.into()).into()
 }
 
 /// Runs a method of a [`#[gateway]`](macro@gateway) once, when the server is built, before the
@@ -168,7 +168,7 @@ pub fn subscribe(_arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `()` or a `Result<(), E>`, whose error keeps the server from being built.
 #[proc_macro_attribute]
 pub fn on_init(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::out_of_place(Kind::OnInit, item.into()).into()
+    gateway::out_of_place(Kind::OnInit, &item.into()).into()
 }
 
 /// Runs a method of a [`#[gateway]`](macro@gateway) before a client hears that it is connected.
@@ -178,7 +178,7 @@ pub fn on_init(_arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// the log, and the client hears of an internal error.
 #[proc_macro_attribute]
 pub fn on_connect(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::out_of_place(Kind::OnConnect, item.into()).into()
+    gateway::out_of_place(Kind::OnConnect, &item.into()).into()
 }
 
 /// Runs a method of a [`#[gateway]`](macro@gateway) once for each socket that was accepted and has
@@ -188,7 +188,7 @@ pub fn on_connect(_arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `DisconnectReason`. It returns `()` or a `Result<(), E>`, whose error goes to the log.
 #[proc_macro_attribute]
 pub fn on_disconnect(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::out_of_place(Kind::OnDisconnect, item.into()).into()
+    gateway::out_of_place(Kind::OnDisconnect, &item.into()).into()
 }
 
 /// Lets an event of a [`#[gateway]`](macro@gateway), or of one of its methods, go on only if a
@@ -198,7 +198,7 @@ pub fn on_disconnect(_arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// They do not guard connecting.
 #[proc_macro_attribute]
 pub fn guard(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::out_of_place(Kind::Guard, item.into()).into()
+    gateway::out_of_place(Kind::Guard, &item.into()).into()
 }
 
 /// Puts an interceptor around the handlers of a [`#[gateway]`](macro@gateway), or around one of its
@@ -206,14 +206,14 @@ pub fn guard(_arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// one is the outermost.
 #[proc_macro_attribute]
 pub fn intercept(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::out_of_place(Kind::Intercept, item.into()).into()
+    gateway::out_of_place(Kind::Intercept, &item.into()).into()
 }
 
 /// Puts a tower layer around the handlers of a [`#[gateway]`](macro@gateway):
 /// `#[layer(expression)]`.
 #[proc_macro_attribute]
 pub fn layer(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::out_of_place(Kind::Layer, item.into()).into()
+    gateway::out_of_place(Kind::Layer, &item.into()).into()
 }
 
 /// Lets a socket connect to a [`#[gateway]`](macro@gateway) only if a connect guard says so:
@@ -223,7 +223,7 @@ pub fn layer(_arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// It runs behind the authenticator and before `#[on_connect]`.
 #[proc_macro_attribute]
 pub fn connect_guard(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gateway::out_of_place(Kind::ConnectGuard, item.into()).into()
+    gateway::out_of_place(Kind::ConnectGuard, &item.into()).into()
 }
 
 /// Says what a client is told of an application's error.
@@ -257,12 +257,12 @@ pub fn connect_guard(_arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// assert!(EventError::from(ChatError::Store(std::io::ErrorKind::Other.into())).is_internal());
 /// ```
 ///
-/// | on a variant, or on a struct  | meaning                                                       |
-/// |-------------------------------|---------------------------------------------------------------|
-/// | `#[event(code = "…")]`        | the stable code. Default: its name in capitals, `NOT_MEMBER`  |
-/// | `#[event(message = "…")]`     | the text for people. Default: what `Display` writes           |
-/// | `#[event(internal)]`          | the error is for the log; the client hears of an internal error, with an id |
-/// | `#[event(transparent)]`       | its only field, which is `Into<EventError>`, says what is told |
+/// | on a variant, or on a struct | meaning |
+/// |---|---|
+/// | `#[event(code = "…")]` | the stable code. Default: its name in capitals, `NOT_MEMBER` |
+/// | `#[event(message = "…")]` | the text for people. Default: what `Display` writes |
+/// | `#[event(internal)]` | for the log; the client hears of an internal error, with an id |
+/// | `#[event(transparent)]` | its only field, which is `Into<EventError>`, says what is told |
 /// | on a field: `#[event(details)]` | the field, serialised, stands in the details under its name |
 ///
 /// The error itself is kept as the cause, for `map_error`.

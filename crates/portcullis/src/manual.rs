@@ -73,6 +73,10 @@ pub mod clients {}
 #[doc = include_str!("../../../docs/manual/testing.md")]
 pub mod testing {}
 
+/// What NestJS's decorators and adapters are here.
+#[doc = include_str!("../../../docs/manual/from-nestjs.md")]
+pub mod from_nestjs {}
+
 /// The README of the project.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

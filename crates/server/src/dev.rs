@@ -33,11 +33,12 @@ use portcullis_redis::{AtStart, Redis};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::chat::{Chat, Presence};
+use crate::chat::{Chat, OtherNodes, Presence};
 use crate::cli::DevArgs;
+use crate::page;
 use crate::secret::{self, Origin, SecretError, VARIABLE};
+use crate::staff::Staff;
 use crate::token::{Claims, mint};
-use crate::{page, staff};
 
 /// Whose token the terminal shows, and for how long it is good.
 const SHOWN_NAME: &str = "alice";
@@ -137,7 +138,8 @@ async fn build(
     let server = builder
         .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
         .gateway(Chat::new(Arc::clone(&presence)))
-        .namespace(staff::NAMESPACE, staff::register)
+        .gateway(OtherNodes(Arc::clone(&presence)))
+        .gateway(Staff)
         .build()
         .await?;
     Ok((server, presence))

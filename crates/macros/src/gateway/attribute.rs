@@ -87,47 +87,41 @@ pub(super) fn take(attributes: &mut Vec<Attribute>, problems: &mut Problems) -> 
     let mut found = Vec::new();
     let mut others = Vec::new();
     for attribute in std::mem::take(attributes) {
-        match Kind::of(attribute.path()) {
-            Some(kind) => found.push(Found { kind, attribute }),
-            None => {
-                check_other(&attribute, problems);
-                others.push(attribute);
-            }
+        if let Some(kind) = Kind::of(attribute.path()) {
+            found.push(Found { kind, attribute });
+        } else if let Some(text) = meant_to_be_ours(&attribute) {
+            problems.at(attribute, text);
+        } else {
+            others.push(attribute);
         }
     }
     *attributes = others;
     found
 }
 
-/// Looks at an attribute that is not ours, in case it was meant to be.
-fn check_other(attribute: &Attribute, problems: &mut Problems) {
-    let Some(name) = attribute.path().get_ident().map(ToString::to_string) else {
-        return;
-    };
+/// What is said of an attribute that is not ours, and was meant to be.
+fn meant_to_be_ours(attribute: &Attribute) -> Option<String> {
+    let name = attribute.path().get_ident()?.to_string();
     if name == "cfg_attr" {
         let parser = Punctuated::<Meta, Token![,]>::parse_terminated;
-        let metas = attribute.parse_args_with(parser).unwrap_or_default();
-        if let Some(kind) = metas.iter().skip(1).find_map(|meta| Kind::of(meta.path())) {
-            problems.at(
-                attribute,
-                format!(
-                    "`#[{}]` cannot stand in `cfg_attr`: `#[gateway]` reads it before conditions \
-                     are known; put `#[cfg(…)]` on the method",
-                    kind.name()
-                ),
-            );
-        }
-        return;
+        let metas = attribute.parse_args_with(parser).ok()?;
+        let kind = metas
+            .iter()
+            .skip(1)
+            .find_map(|meta| Kind::of(meta.path()))?;
+        return Some(format!(
+            "`#[{}]` cannot stand in `cfg_attr`: `#[gateway]` reads it before conditions are \
+             known; put `#[cfg(…)]` on the method",
+            kind.name()
+        ));
     }
     // Short names are too near to names of other people's attributes.
-    let long = KINDS
-        .map(Kind::name)
-        .into_iter()
-        .filter(|name| name.len() >= 7);
-    if let Some(meant) = closest(&name, &long.collect::<Vec<_>>()) {
-        let text = format!("unknown attribute `{name}`: did you mean `{meant}`?");
-        problems.at(attribute.path(), text);
-    }
+    let names = KINDS.map(Kind::name);
+    let long: Vec<_> = names.into_iter().filter(|name| name.len() >= 7).collect();
+    let meant = closest(&name, &long)?;
+    Some(format!(
+        "unknown attribute `{name}`: did you mean `{meant}`?"
+    ))
 }
 
 impl Found {

@@ -65,14 +65,14 @@ impl Method {
     /// be registered.
     pub(super) fn read(
         item: &ImplItemFn,
-        found: Vec<Found>,
+        found: &[Found],
         problems: &mut Problems,
     ) -> Option<Self> {
         if found.is_empty() {
             return None;
         }
-        let role = read_role(&found, problems);
-        let around = read_around(&found, role.as_ref(), problems);
+        let role = read_role(found, problems);
+        let around = read_around(found, role.as_ref(), problems);
         check_signature(&item.sig, problems);
         let parameters = read_parameters(&item.sig, problems);
         let conditions = item.attrs.iter().filter(|one| one.path().is_ident("cfg"));

@@ -63,7 +63,51 @@ fn check_pattern(text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis::namespace::Pattern;
+    use portcullis::socketio::ids::NamespacePath;
+
     use super::*;
+
+    #[test]
+    fn the_framework_takes_what_is_taken_here() {
+        let long = "x".repeat(200);
+        for text in [
+            "/",
+            "",
+            "/chat",
+            "chat",
+            "/a b",
+            "/é",
+            "/a#",
+            "/a*",
+            "/a?",
+            "/a[",
+            "/a]",
+            "/a\\",
+            "/a,b",
+            "/a\n",
+            "/tenant-{id}",
+            "{id}",
+            "/{a}/{b}",
+            "/{a}{b}",
+            "/{a}-{a}",
+            "/{}",
+            "/{",
+            "/}",
+            "/a{b",
+            "/a}b",
+            "/{a{b}}",
+            "/{a}}",
+            &long,
+        ] {
+            let is_taken = if text.contains(['{', '}']) {
+                Pattern::parse(text).is_ok()
+            } else {
+                NamespacePath::parse(text).is_ok()
+            };
+            assert_eq!(check(text).is_ok(), is_taken, "{text:?}");
+        }
+    }
 
     #[test]
     fn names_and_patterns_are_told_from_what_is_neither() {

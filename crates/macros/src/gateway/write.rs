@@ -201,7 +201,8 @@ fn describe(parameters: &[Parameter], taken: Taken) -> TokenStream {
 /// The name of a parameter, and the line that takes it.
 fn take(parameter: &Parameter, position: usize, taken: Taken) -> (Ident, TokenStream) {
     let name = match parameter.name.as_deref() {
-        Some(name) if syn::parse_str::<Ident>(name).is_ok() => local(name),
+        // Not a name of the macro's own: those are `gateway`, `context` and the like.
+        Some(name) if syn::parse_str::<Ident>(name).is_ok() => Ident::new(name, Span::call_site()),
         _ => local(&format!("argument_{position}")),
     };
     let (path, given) = (path(&parameter.ty, taken, taken.names().1), taken.given());
@@ -240,7 +241,7 @@ fn future(method: &Method, names: &[Ident], taken: Taken) -> TokenStream {
         Taken::Socket => quote_spanned! { span => ::portcullis::__private::verdict!(#call) },
         Taken::End => quote_spanned! { span => ::portcullis::__private::ended!(#call) },
         Taken::Init => quote_spanned! { span =>
-            ::portcullis::gateway::IntoInit::into_init(#call)
+            match #call { value => ::portcullis::gateway::IntoInit::into_init(value) }
         },
     }
 }

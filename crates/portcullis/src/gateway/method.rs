@@ -31,7 +31,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Stands for a value whose type decides.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "made by what the macros write")]
+#[expect(clippy::exhaustive_structs, reason = "made where a macro is expanded")]
 pub struct Probe<'a, T>(pub &'a T);
 
 /// The outcome of a value that a method returned.
@@ -79,9 +79,11 @@ macro_rules! __ended {
             unused_imports,
             reason = "one of them is used, and which depends on the type"
         )]
-        use $crate::__private::endings::*;
+        use $crate::gateway::method::endings::*;
         match $value {
-            value => (&&&$crate::__private::Probe(&value)).choose().ended(value),
+            value => (&&&$crate::gateway::method::Probe(&value))
+                .choose()
+                .ended(value),
         }
     }};
 }

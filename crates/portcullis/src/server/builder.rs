@@ -439,18 +439,7 @@ impl ServerBuilder {
             let problems = self.problems;
             return Err(BuildError::Invalid { problems });
         }
-        let path = self.http.path.trim_end_matches('/').to_owned();
-        self.http.path = if self.trailing_slash {
-            path + "/"
-        } else {
-            path
-        };
-        if let Some(authenticator) = &self.authenticator {
-            if authenticator.reads_query() {
-                tracing::warn!("tokens are taken from the query, which others write to their logs");
-            }
-            self.http.header_policy = self.http.header_policy.with(authenticator.headers());
-        }
+        self.settle();
         let Assembled {
             declared,
             gateways,
@@ -510,6 +499,25 @@ impl ServerBuilder {
             return Err(error);
         }
         Ok(server)
+    }
+}
+
+impl ServerBuilder {
+    /// Draws the conclusions from options that belong together.
+    fn settle(&mut self) {
+        let path = self.http.path.trim_end_matches('/').to_owned();
+        self.http.path = if self.trailing_slash {
+            path + "/"
+        } else {
+            path
+        };
+        if let Some(authenticator) = &self.authenticator {
+            if authenticator.reads_query() {
+                tracing::warn!("tokens are taken from the query, which others write to their logs");
+            }
+            let headers = authenticator.headers();
+            self.http.header_policy = std::mem::take(&mut self.http.header_policy).with(headers);
+        }
     }
 }
 

@@ -2,6 +2,12 @@
 //!
 //! # Not here
 //!
-//! What the compiler says of a mistake (`tests/ui`), and what a call costs (`tests/cost.rs`).
+//! What the compiler says of a mistake (`tests/ui`).
 
+mod around;
+mod building;
+mod cost;
+mod errors;
+mod hooks;
 mod replies;
+mod shapes;

@@ -18,13 +18,14 @@
 //!
 //! Delivery: whom an emit reaches is decided by the framework's rooms, and so is membership.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use portcullis::gateway::Registrar;
+use portcullis::gateway::{Gateway, Registrar};
 use portcullis::socketio::args::Args;
 use portcullis::socketio::payload::EncodeError;
 use portcullis::{Emitter, Socket};
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::delivery_room;
+use super::message::RoomName;
 
 /// What one node tells the others: that a room has changed.
 const CHANGED: &str = "presence";
@@ -59,7 +60,7 @@ pub(super) struct Member {
 /// Who is in a room: the answer to `join`, and the event `presence`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RoomMembers {
-    pub(super) room: String,
+    pub(super) room: RoomName,
     pub(super) members: BTreeSet<Member>,
     /// Of two lists from one node, the higher is the later.
     pub(super) version: u64,
@@ -77,11 +78,11 @@ pub(crate) struct Presence {
 
 #[derive(Debug, Default)]
 struct State {
-    in_doubt: BTreeMap<String, Doubt>,
+    in_doubt: BTreeMap<RoomName, Doubt>,
     /// Sockets that are still connecting, and the room that they wait to be seen in.
-    newcomers: Vec<(Socket, String)>,
+    newcomers: Vec<(Socket, RoomName)>,
     /// What was last told of each room that has somebody here.
-    told: HashMap<String, BTreeSet<Member>>,
+    told: HashMap<RoomName, BTreeSet<Member>>,
 }
 
 /// Why a room is asked about.
@@ -91,6 +92,25 @@ enum Doubt {
     Refresh,
     /// It has changed: somebody may have heard an older list, so it is told in any case.
     Changed,
+}
+
+/// Listens to the other nodes, beside the chat in its namespace.
+#[derive(Debug)]
+pub(crate) struct OtherNodes(pub(crate) Arc<Presence>);
+
+impl Gateway for OtherNodes {
+    fn namespace(&self) -> Cow<'static, str> {
+        self.0.emitter.namespace().as_str().to_owned().into()
+    }
+
+    fn register(self: Arc<Self>, registrar: &mut Registrar) {
+        registrar.on_server_side(CHANGED, move |args: Args| {
+            if let Ok(room) = args.get::<RoomName>(0) {
+                self.0.doubt(room, Doubt::Changed);
+            }
+            std::future::ready(None)
+        });
+    }
 }
 
 impl Presence {
@@ -110,17 +130,6 @@ impl Presence {
         &self.node
     }
 
-    /// Listens to the other nodes.
-    pub(super) fn register(self: &Arc<Self>, registrar: &mut Registrar) {
-        let presence = Arc::clone(self);
-        registrar.on_server_side(CHANGED, move |args: Args| {
-            if let Ok(room) = args.get::<String>(0) {
-                presence.doubt(room, Doubt::Changed);
-            }
-            std::future::ready(None)
-        });
-    }
-
     /// Lets every node know who a socket is.
     pub(super) fn introduce(&self, socket: &Socket, name: &str) -> Result<(), EncodeError> {
         socket.set_data(&Member {
@@ -130,21 +139,21 @@ impl Presence {
     }
 
     /// A socket that is still connecting has joined a room.
-    pub(super) fn arrives(&self, socket: &Socket, room: &str) {
-        let newcomer = (socket.clone(), room.to_owned());
+    pub(super) fn arrives(&self, socket: &Socket, room: &RoomName) {
+        let newcomer = (socket.clone(), room.clone());
         self.state.lock().newcomers.push(newcomer);
         self.changed(room);
     }
 
     /// Somebody here has come to a room, or gone.
-    pub(super) fn changed(&self, room: &str) {
-        self.doubt(room.to_owned(), Doubt::Changed);
+    pub(super) fn changed(&self, room: &RoomName) {
+        self.doubt(room.clone(), Doubt::Changed);
         if let Err(error) = self.emitter.server_side_emit(CHANGED, room) {
             tracing::warn!(%error, "other nodes were not told of a change");
         }
     }
 
-    fn doubt(&self, room: String, doubt: Doubt) {
+    fn doubt(&self, room: RoomName, doubt: Doubt) {
         let mut state = self.state.lock();
         if state.in_doubt.len() < MAX_IN_DOUBT {
             let known = state.in_doubt.entry(room).or_insert(doubt);
@@ -155,9 +164,9 @@ impl Presence {
     }
 
     /// Who is in a room, as far as the nodes answer.
-    pub(super) async fn members(&self, room: &str) -> RoomMembers {
+    pub(super) async fn members(&self, room: &RoomName) -> RoomMembers {
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
-        let everyone = self.emitter.to(delivery_room(room)).timeout(ASK_TIMEOUT);
+        let everyone = self.emitter.to(room.delivery()).timeout(ASK_TIMEOUT);
         let mut members = BTreeSet::new();
         match everyone.fetch_sockets().await {
             Ok(fetched) => {
@@ -169,13 +178,13 @@ impl Presence {
         let newcomers = self.newcomers(room).into_iter();
         members.extend(newcomers.filter_map(|socket| socket.data::<Member>().ok()));
         RoomMembers {
-            room: room.to_owned(),
+            room: room.clone(),
             members,
             version,
         }
     }
 
-    fn newcomers(&self, room: &str) -> Vec<Socket> {
+    fn newcomers(&self, room: &RoomName) -> Vec<Socket> {
         let state = self.state.lock();
         let here = state.newcomers.iter().filter(|(_, waits)| waits == room);
         here.map(|(socket, _)| socket.clone()).collect()
@@ -198,19 +207,19 @@ impl Presence {
     }
 
     fn doubt_all(&self) {
-        let rooms: Vec<String> = self.state.lock().told.keys().cloned().collect();
+        let rooms: Vec<RoomName> = self.state.lock().told.keys().cloned().collect();
         for room in rooms {
             self.doubt(room, Doubt::Refresh);
         }
     }
 
-    fn next_in_doubt(&self) -> Option<(String, Doubt)> {
+    fn next_in_doubt(&self) -> Option<(RoomName, Doubt)> {
         self.state.lock().in_doubt.pop_first()
     }
 
     /// Tells those who are here, if anybody is.
-    async fn tell(&self, room: String, doubt: Doubt) {
-        let here = self.emitter.to(delivery_room(&room)).local();
+    async fn tell(&self, room: RoomName, doubt: Doubt) {
+        let here = self.emitter.to(room.delivery()).local();
         let is_empty = here
             .fetch_sockets()
             .await
@@ -240,11 +249,11 @@ impl Presence {
             return;
         }
         sleep(LET_IN).await;
-        let settled: Vec<String> = {
+        let settled: Vec<RoomName> = {
             let mut state = self.state.lock();
-            let is_settled = |(socket, room): &mut (Socket, String)| {
+            let is_settled = |(socket, room): &mut (Socket, RoomName)| {
                 // Its rooms are left as it ends.
-                socket.is_connected() || !socket.is_in(delivery_room(room))
+                socket.is_connected() || !socket.is_in(room.delivery())
             };
             let settled = state.newcomers.extract_if(.., is_settled);
             settled.map(|(_, room)| room).collect()

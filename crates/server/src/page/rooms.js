@@ -273,11 +273,13 @@ export class Rooms {
   }
 }
 
-/** What an ack says went wrong: in the gateway's own form, or in the framework's. */
+/** What an ack says went wrong, and where if it says so. */
 function problemIn(answer) {
-  if (answer?.error !== undefined) return `${answer.error} (${answer.code})`;
-  if (answer?.status === "error") return `${answer.message} (${answer.code})`;
-  return null;
+  if (answer?.status !== "error") return null;
+  const { code, details, message } = answer;
+  const [first] = Array.isArray(details) ? details : [];
+  const why = first ? `${message}, ${first.path}: ${first.message}` : message;
+  return `${why} (${code})`;
 }
 
 /** Makes `items` the children of `list`, leaving those alone that are there already. */
