@@ -439,7 +439,7 @@ impl ServerBuilder {
             let problems = self.problems;
             return Err(BuildError::Invalid { problems });
         }
-        self.settle();
+        let secrets = self.settle();
         let Assembled {
             declared,
             gateways,
@@ -460,7 +460,7 @@ impl ServerBuilder {
         let management = outside::listen(self.management).await?;
         let tasks = Tasks::default();
         let node = NodeState {
-            namespaces: Arc::clone(&namespaces),
+            namespaces: Arc::downgrade(&namespaces),
             tasks: tasks.clone(),
             on_gap: self.on_gap,
         };
@@ -476,6 +476,7 @@ impl ServerBuilder {
         let cluster = Arc::new(Cluster {
             namespaces,
             adapter: Arc::clone(&self.adapter),
+            secrets,
         });
         // The slot is this builder's own, and a builder builds once.
         let _ = self.slot.set(Arc::downgrade(&cluster));
@@ -503,21 +504,27 @@ impl ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Draws the conclusions from options that belong together.
-    fn settle(&mut self) {
+    /// Draws the conclusions from options that belong together. Gives the names of headers and
+    /// parameters that hold what is secret, in lower case.
+    fn settle(&mut self) -> Vec<String> {
         let path = self.http.path.trim_end_matches('/').to_owned();
         self.http.path = if self.trailing_slash {
             path + "/"
         } else {
             path
         };
+        let mut secrets = Vec::new();
         if let Some(authenticator) = &self.authenticator {
             if authenticator.reads_query() {
                 tracing::warn!("tokens are taken from the query, which others write to their logs");
             }
             let headers = authenticator.headers();
+            secrets.extend(headers.iter().map(|name| name.as_str().to_owned()));
+            let parameters = authenticator.secret_parameters().into_iter();
+            secrets.extend(parameters.map(|name| name.to_ascii_lowercase()));
             self.http.header_policy = std::mem::take(&mut self.http.header_policy).with(headers);
         }
+        secrets
     }
 }
 
