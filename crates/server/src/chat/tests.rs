@@ -21,7 +21,7 @@ struct Lobby {
 impl Lobby {
     async fn open() -> Self {
         let tokens = TestTokens::new();
-        let mut builder = Server::builder();
+        let builder = Server::builder();
         let emitter = builder.emitter("/").unwrap();
         let presence = Arc::new(Presence::new(emitter, "here".to_owned()));
         let builder = builder
