@@ -152,8 +152,8 @@ const hooks = [
 const done = (milliseconds) => event("/order", "done", milliseconds);
 
 const order = [
-  { script: "/order: a quick handler behind a slow one", sent: [60, 5] },
-  { script: "/order: three handlers, each quicker than the one before", sent: [60, 30, 5] },
+  { script: "/order: a quick handler behind a slow one", sent: [150, 5] },
+  { script: "/order: three handlers, each quicker than the one before", sent: [300, 150, 5] },
 ].map(({ script, sent }) => ({
   script,
   reason: "the events of one socket are handled in the order in which they came",

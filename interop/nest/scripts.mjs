@@ -3,7 +3,8 @@
 // A script is one connection that joins a namespace and takes steps there:
 //   send event  without an ack        join namespace   another one, on the same connection
 //   ask event   with an ack           leave            the namespace, by a packet
-//   pause ms                          drop             the connection, without a word
+//   hear part        of a line         drop             the connection, without a word
+//   pause ms
 //   frames …           as they are; such a script is for the raw WebSocket only
 // `auth` is its CONNECT payload; with a `label` in it, the record ends with what the server's
 // disconnect hook heard.
@@ -192,12 +193,12 @@ const rooms = [
   {
     name: "/rooms: only others hear what a client says to its room",
     namespace: "/rooms",
-    steps: [["ask", "join", "only-me"], ["pause", 30], ["ask", "to-others", "only-me"]],
+    steps: [["ask", "join", "only-me"], ["hear", '[["only-me"]]'], ["ask", "to-others", "only-me"]],
   },
   {
     name: "/rooms: the server reaches all in a room",
     namespace: "/rooms",
-    steps: [["ask", "join", "me-too"], ["pause", 30], ["ask", "to-all", "me-too"]],
+    steps: [["ask", "join", "me-too"], ["hear", '[["me-too"]]'], ["ask", "to-all", "me-too"]],
   },
 ];
 
@@ -209,8 +210,8 @@ const labelled = (name, namespace, steps, more = {}) => ({
 });
 
 const lifecycle = [
-  labelled("the client leaves", "/lifecycle", [["pause", 30], ["leave"]]),
-  labelled("the client's connection is gone", "/lifecycle", [["pause", 30], ["drop"]]),
+  labelled("the client leaves", "/lifecycle", [["hear", "welcome"], ["leave"]]),
+  labelled("the client's connection is gone", "/lifecycle", [["hear", "welcome"], ["drop"]]),
   labelled("the client leaves one of two", "/lifecycle", [["join", "/test"], ["leave"]]),
   labelled("a handler disconnects the namespace", "/lifecycle", [["send", "kick", false]]),
   labelled("a handler closes the connection", "/lifecycle", [["send", "kick", true]]),
@@ -228,6 +229,14 @@ const lifecycle = [
   labelled("a handler closes and then answers", "/lifecycle", [["ask", "kick-and-answer", true]]),
 ];
 
+const endings = [
+  ["fails", "kick-and-fail"],
+  ["emits before it", "emit-and-kick"],
+].flatMap(([what, event]) => [
+  labelled(`a handler that disconnects ${what}`, "/lifecycle", [["ask", event, false]]),
+  labelled(`a handler that closes ${what}`, "/lifecycle", [["ask", event, true]]),
+]);
+
 const LEVELS = 20_000;
 
 const malformed = [
@@ -243,20 +252,42 @@ const malformed = [
   },
 ];
 
-const hooks = ["passes", "throws", "rejects", "kicks", "kicks later", "waits"].map((hook) =>
-  labelled(`the connection hook ${hook}`, "/hook", [["ask", "is-ready"]], { hook }),
-);
+// Two of the hooks take 200 ms.
+const hooks = ["passes", "throws", "rejects", "kicks", "kicks later", "waits"].map((hook) => ({
+  ...labelled(`the connection hook ${hook}`, "/hook", [["ask", "is-ready"]], { hook }),
+  quiet: 350,
+}));
 
 const order = [
   {
     name: "/order: a quick handler behind a slow one",
     namespace: "/order",
-    steps: [["send", "after", 60], ["send", "after", 5]],
+    steps: [["send", "after", 150], ["send", "after", 5], ["hear", "150"], ["hear", ",5]"]],
   },
   {
     name: "/order: three handlers, each quicker than the one before",
     namespace: "/order",
-    steps: [["send", "after", 60], ["send", "after", 30], ["send", "after", 5]],
+    steps: [
+      ["send", "after", 300],
+      ["send", "after", 150],
+      ["send", "after", 5],
+      ["hear", "300"],
+      ["hear", ",5]"],
+    ],
+  },
+];
+
+const streams = [
+  {
+    name: "/order: an event behind a stream that takes its time",
+    namespace: "/order",
+    steps: [["ask", "ticks", 150], ["ask", "at-once"], ["hear", '["tick",2]']],
+  },
+  {
+    name: "/order: a client that leaves in the middle of a stream",
+    namespace: "/order",
+    steps: [["send", "ticks", 150], ["hear", '["tick",0]'], ["leave"]],
+    quiet: 250,
   },
 ];
 
@@ -264,7 +295,7 @@ const state = [
   {
     name: "/state: what a connection has counted is its own",
     namespace: "/state",
-    steps: [["ask", "count"], ["pause", 20], ["ask", "count"], ["pause", 20], ["ask", "count"]],
+    steps: [["ask", "count"], ["ask", "count"], ["ask", "count"]],
   },
   {
     name: "/state: another connection starts anew",
@@ -284,9 +315,11 @@ export const SCRIPTS = [
   ...plain,
   ...shared,
   ...rooms,
+  ...endings,
   ...malformed,
   ...lifecycle,
   ...hooks,
   ...order,
+  ...streams,
   ...state,
 ];

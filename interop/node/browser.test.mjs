@@ -188,6 +188,17 @@ describe("the page of `portcullis dev`", () => {
     assert.notEqual(await alice.textContent("#state"), "connected");
   });
 
+  page("says what was wrong with the name of a room", async (t) => {
+    const alice = await visitor(t);
+    await enter(alice, "Alice", "websocket");
+    await alice.evaluate(() => document.querySelector("#room").removeAttribute("maxlength"));
+    await alice.fill("#room", "x".repeat(65));
+    await alice.click("#join");
+    await says(alice, "#log", "Validation failed, room: ");
+    await says(alice, "#log", "(VALIDATION)");
+    alice.assertNoProblem();
+  });
+
   for (const [choice, shown] of [
     ["auto", "websocket"],
     ["websocket", "websocket"],

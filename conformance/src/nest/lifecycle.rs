@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, Stream};
 use portcullis::gateway;
 use portcullis::gateway::{Data, Emit, EventError, Extension};
 use portcullis::handshake::Handshake;
@@ -79,6 +81,18 @@ impl Lifecycle {
         "too late"
     }
 
+    #[subscribe("kick-and-fail")]
+    fn kick_and_fail(&self, socket: Socket, Data(close): Data<bool>) -> Result<(), EventError> {
+        socket.disconnect(close);
+        Err(EventError::new("LATE", "too late"))
+    }
+
+    #[subscribe("emit-and-kick")]
+    fn emit_and_kick(&self, socket: Socket, Data(close): Data<bool>) {
+        let _ = socket.emit("farewell", "in time");
+        socket.disconnect(close);
+    }
+
     #[subscribe("echo")]
     fn echo(&self, Data(data): Data<Value>) -> Value {
         data
@@ -112,10 +126,10 @@ impl Hook {
             }
             Some("kicks") => socket.disconnect(true),
             Some("kicks later") => {
-                sleep(Duration::from_millis(20)).await;
+                sleep(Duration::from_millis(200)).await;
                 socket.disconnect(true);
             }
-            Some("waits") => sleep(Duration::from_millis(100)).await,
+            Some("waits") => sleep(Duration::from_millis(200)).await,
             _ => {}
         }
         socket.insert(Ready);
@@ -142,6 +156,20 @@ impl Order {
     async fn after(&self, Data(milliseconds): Data<u64>) -> Emit<u64> {
         sleep(Duration::from_millis(milliseconds.min(1_000))).await;
         Emit("done", milliseconds)
+    }
+
+    #[subscribe("ticks")]
+    fn ticks(&self, Data(milliseconds): Data<u64>) -> impl Stream<Item = Emit<u32>> {
+        let pause = Duration::from_millis(milliseconds.min(1_000));
+        stream::iter(0..3).then(move |count| async move {
+            sleep(pause).await;
+            Emit("tick", count)
+        })
+    }
+
+    #[subscribe("at-once")]
+    fn at_once(&self) -> &'static str {
+        "now"
     }
 }
 

@@ -11,6 +11,7 @@ import {
   type OnGatewayDisconnect,
   type OnGatewayInit,
 } from "@nestjs/websockets";
+import { interval, map, take } from "rxjs";
 import type { Socket } from "socket.io";
 
 /** Why the sockets of this process left, by the label in their `auth`. */
@@ -56,6 +57,18 @@ export class LifecycleGateway
     return "too late";
   }
 
+  @SubscribeMessage("kick-and-fail")
+  kickAndFail(@ConnectedSocket() client: Socket, @MessageBody() close: boolean) {
+    client.disconnect(close);
+    throw new WsException("too late");
+  }
+
+  @SubscribeMessage("emit-and-kick")
+  emitAndKick(@ConnectedSocket() client: Socket, @MessageBody() close: boolean) {
+    client.emit("farewell", "in time");
+    client.disconnect(close);
+  }
+
   @SubscribeMessage("echo")
   echo(@MessageBody() data: unknown) {
     return data;
@@ -84,9 +97,9 @@ export class HookGateway implements OnGatewayConnection, OnGatewayDisconnect {
         client.disconnect(true);
         return undefined;
       case "kicks later":
-        return wait(20).then(() => void client.disconnect(true));
+        return wait(200).then(() => void client.disconnect(true));
       case "waits":
-        return wait(100).then(() => void this.ready.add(client));
+        return wait(200).then(() => void this.ready.add(client));
       default:
         this.ready.add(client);
         return undefined;
@@ -110,6 +123,19 @@ export class OrderGateway {
   async after(@MessageBody() milliseconds: number) {
     await wait(milliseconds);
     return { event: "done", data: milliseconds };
+  }
+
+  @SubscribeMessage("ticks")
+  ticks(@MessageBody() milliseconds: number) {
+    return interval(milliseconds).pipe(
+      take(3),
+      map((data) => ({ event: "tick", data })),
+    );
+  }
+
+  @SubscribeMessage("at-once")
+  atOnce() {
+    return "now";
   }
 }
 

@@ -11,7 +11,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Manager } from "socket.io-client";
 import { WebSocket } from "ws";
-import { within } from "./bounded.mjs";
+import { eventually, within } from "./bounded.mjs";
 
 /** How long a script waits for what must not come, if it does not say. */
 const QUIET = 150;
@@ -64,6 +64,7 @@ export async function playStock(server, script) {
       const ack = (...answer) => lines.push(`ack ${id} ${text(answer)}`);
       sockets.get(script.namespace).emit(...event, ack);
     },
+    hear: (part) => heardIn(lines, part, script),
     pause: (ms) => wait(ms),
     join,
     leave: () => sockets.get(script.namespace).disconnect(),
@@ -82,6 +83,12 @@ export async function playStock(server, script) {
   } finally {
     manager.engine?.close();
   }
+}
+
+/** Waits until something has come with `part` in it. */
+async function heardIn(lines, part, script) {
+  const isHeard = () => lines.some((line) => !line.startsWith("> ") && line.includes(part));
+  await eventually(isHeard, Boolean, `${script.name}: ${part} was not heard`, LIMIT);
 }
 
 /** Waits until the socket is connected, refused, or gone. */
@@ -130,6 +137,7 @@ export async function playRaw(server, script) {
   const step = {
     send: (...event) => send(...packets(script.namespace, "", event)),
     ask: (...event) => send(...packets(script.namespace, asked++, event)),
+    hear: (part) => heardIn(lines, part, script),
     pause: (ms) => wait(ms),
     frames: send,
     join,

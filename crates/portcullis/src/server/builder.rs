@@ -1,41 +1,37 @@
 //! What a server is told before it runs.
 
+mod build;
 mod check;
 mod declared;
 mod gateways;
-mod outside;
 
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::HeaderMap;
-use parking_lot::Mutex;
 use portcullis_engineio::{SessionId, Timing, Transports};
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 
-use self::declared::{Assembled, Declared};
-use super::{Server, Shared};
-use crate::adapter::{Adapter, AdapterError, InMemory};
+use self::declared::Declared;
+use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
-use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
-use crate::client::{Clients, Gate, GateOptions};
+use crate::broadcast::{Emitter, GapHook};
+use crate::client::GateOptions;
 use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
-    Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
+    Cookie, Cors, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
 };
-use crate::management::{self, Readiness};
-use crate::namespace::{Cluster, ClusterSlot, NamespaceLimits, Namespaces};
-use crate::session::{Core, CoreOptions, OutboxLimits};
-use crate::tasks::Tasks;
+use crate::namespace::{ClusterSlot, NamespaceLimits};
+use crate::session::{CoreOptions, OutboxLimits};
 
 /// What keeps a server from being built: every problem, one line each.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +151,39 @@ impl ServerBuilder {
         Fut: Future<Output = Result<Identity, RefusalCode>> + Send + 'static,
     {
         self.authenticate(FromFn(authenticate))
+    }
+
+    /// Connects the server to a cluster. Default: a cluster of one.
+    #[must_use]
+    pub fn cluster(mut self, adapter: impl Adapter) -> Self {
+        self.adapter = Arc::new(adapter);
+        self
+    }
+
+    /// Answers probes on a port of loopback: `/livez` and `/readyz`. 0 lets the system choose, and
+    /// [`Server::management_address`] says what it chose. Default: no such listener.
+    ///
+    /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
+    /// reach the other nodes; its body says which.
+    #[must_use]
+    pub fn management(self, port: u16) -> Self {
+        self.management_on((Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// As [`Self::management`], on any address. Whoever reaches it learns how this node is, so keep
+    /// it to those who run the server.
+    #[must_use]
+    pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.management = Some(address.into());
+        self
+    }
+
+    /// Hears of every interval in which messages of the cluster may have been lost, once it is
+    /// over: the time to ask a database what was missed. The hook must not block.
+    #[must_use]
+    pub fn on_bus_gap(mut self, hook: impl Fn(BusGap) + Send + Sync + 'static) -> Self {
+        self.on_gap = Some(Arc::new(hook));
+        self
     }
 
     /// The way to the sockets of a namespace, for whatever is made before the server runs.
@@ -426,105 +455,6 @@ impl ServerBuilder {
     ) -> Self {
         self.http.headers = Some(Arc::new(hook));
         self
-    }
-
-    /// Builds the server and joins the cluster.
-    ///
-    /// # Errors
-    ///
-    /// All problems together; or the cluster that cannot be joined.
-    pub async fn build(mut self) -> Result<Server, BuildError> {
-        self.check();
-        if !self.problems.is_empty() {
-            let problems = self.problems;
-            return Err(BuildError::Invalid { problems });
-        }
-        let secrets = self.settle();
-        let Assembled {
-            declared,
-            gateways,
-            inits,
-        } = self.assemble();
-        for gateway in &gateways {
-            tracing::info!("{gateway}");
-        }
-        let namespaces = Arc::new(Namespaces::new(
-            self.gate.codec,
-            self.namespace_limits,
-            self.cleanup_children,
-            Arc::new(AdapterWatcher(Arc::clone(&self.adapter))),
-            &self.slot,
-            declared,
-        ));
-        // Before the cluster hears of this node: it must not, if this fails.
-        let management = outside::listen(self.management).await?;
-        let tasks = Tasks::default();
-        let node = NodeState {
-            namespaces: Arc::downgrade(&namespaces),
-            tasks: tasks.clone(),
-            on_gap: self.on_gap,
-        };
-        let paths = namespaces.all().into_iter();
-        let paths = paths.map(|namespace| namespace.path().clone()).collect();
-        self.adapter.start(Arc::new(node), paths).await?;
-        let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
-        let door = Arc::new(Door {
-            core: Core::start(self.core, self.shards, tasks.clone()),
-            options: self.http,
-            accept: Box::new(Clients(Arc::new(gate))),
-        });
-        let cluster = Arc::new(Cluster {
-            namespaces,
-            adapter: Arc::clone(&self.adapter),
-            secrets,
-        });
-        // The slot is this builder's own, and a builder builds once.
-        let _ = self.slot.set(Arc::downgrade(&cluster));
-        let readiness = Arc::new(Readiness::new(Arc::clone(&self.adapter)));
-        let management = management.map(|(listener, address)| {
-            management::start(listener, Arc::clone(&readiness), &tasks);
-            address
-        });
-        let server = Server(Arc::new(Shared {
-            door,
-            slot: self.slot,
-            gateways,
-            cluster: Mutex::new(Some(cluster)),
-            adapter: self.adapter,
-            readiness,
-            management,
-            tasks,
-        }));
-        if let Err(error) = inits.run(&server, &self.everywhere.states).await {
-            server.close().await;
-            return Err(error);
-        }
-        Ok(server)
-    }
-}
-
-impl ServerBuilder {
-    /// Draws the conclusions from options that belong together. Gives the names of headers and
-    /// parameters that hold what is secret, in lower case.
-    fn settle(&mut self) -> Vec<String> {
-        let path = self.http.path.trim_end_matches('/').to_owned();
-        self.http.path = if self.trailing_slash {
-            path + "/"
-        } else {
-            path
-        };
-        let mut secrets = Vec::new();
-        if let Some(authenticator) = &self.authenticator {
-            if authenticator.reads_query() {
-                tracing::warn!("tokens are taken from the query, which others write to their logs");
-            }
-            let headers = authenticator.headers();
-            secrets.extend(headers.iter().map(|name| name.as_str().to_owned()));
-            let parameters = authenticator.secret_parameters().into_iter();
-            secrets.extend(parameters.map(|name| name.to_ascii_lowercase()));
-            self.http.header_policy = std::mem::take(&mut self.http.header_policy).with(headers);
-        }
-        secrets
     }
 }
 
