@@ -1,39 +1,77 @@
 //! The chat, as its clients see it.
 
+use std::sync::Arc;
+
 use portcullis::Server;
 use portcullis_testing::{Disconnect, TestClient, TestServer, TestTokens};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use super::Chat;
+use super::{Chat, OtherNodes, Presence};
 use crate::token::Claims;
 
-/// Two people in the lobby.
-async fn alice_and_bob() -> (TestServer, TestClient, TestClient) {
+/// A chat with two people in the lobby, and what keeps them informed until it is dropped.
+struct Stage {
+    alice: TestClient,
+    bob: TestClient,
+    _server: TestServer,
+    _keeping: JoinSet<()>,
+}
+
+async fn alice_and_bob() -> Stage {
     let tokens = TestTokens::new();
-    let builder = Server::builder()
+    let builder = Server::builder();
+    let emitter = builder.emitter("/").unwrap();
+    let presence = Arc::new(Presence::new(emitter, "n1".to_owned()));
+    let builder = builder
         .authenticate(tokens.jwt::<Claims>())
-        .gateway(Chat::default());
+        .gateway(Chat::new(Arc::clone(&presence)))
+        .gateway(OtherNodes(Arc::clone(&presence)));
     let server = TestServer::start(builder).await;
+    let mut keeping = JoinSet::new();
+    keeping.spawn(async move { presence.keep().await });
     let alice = server.connect("/").token(&tokens.mint("alice")).await;
-    let welcome = json!({ "name": "alice", "room": "lobby", "members": ["alice"] });
-    assert_eq!(alice.expect("welcome").await, welcome);
+    let welcome: Value = alice.expect("welcome").await.get(0).unwrap();
+    assert_eq!(
+        (&welcome["name"], &welcome["node"]),
+        (&json!("alice"), &json!("n1"))
+    );
+    assert_eq!(
+        names(&welcome),
+        ("lobby".to_owned(), vec!["alice@n1".to_owned()])
+    );
     let bob = server.connect("/").token(&tokens.mint("bob")).await;
-    let welcome = json!({ "name": "bob", "room": "lobby", "members": ["alice", "bob"] });
-    assert_eq!(bob.expect("welcome").await, welcome);
-    (server, alice, bob)
+    let welcome: Value = bob.expect("welcome").await.get(0).unwrap();
+    assert_eq!(names(&welcome), room("lobby", &["alice", "bob"]));
+    Stage {
+        alice,
+        bob,
+        _server: server,
+        _keeping: keeping,
+    }
+}
+
+/// The room of a list, and who is in it, each with the node.
+fn names(list: &Value) -> (String, Vec<String>) {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let members = list["members"].as_array().unwrap().iter();
+    let member = |member: &Value| format!("{}@{}", text(&member["name"]), text(&member["node"]));
+    (text(&list["room"]), members.map(member).collect())
+}
+
+fn room(name: &str, members: &[&str]) -> (String, Vec<String>) {
+    let members = members.iter().map(|name| format!("{name}@n1"));
+    (name.to_owned(), members.collect())
 }
 
 #[tokio::test]
 async fn what_is_said_in_a_room_reaches_who_is_in_it_under_the_speakers_name() {
-    let (_server, alice, bob) = alice_and_bob().await;
+    let Stage { alice, bob, .. } = &alice_and_bob().await;
     let tea = json!({ "room": "tea" });
-    let joined = alice.emit_with_ack("join", &tea).await;
-    assert_eq!(joined, json!({ "room": "tea", "members": ["alice"] }));
-    let joined = bob.emit_with_ack("join", &tea).await;
-    assert_eq!(
-        joined,
-        json!({ "room": "tea", "members": ["alice", "bob"] })
-    );
+    let joined: Value = alice.emit_with_ack("join", &tea).await.get(0).unwrap();
+    assert_eq!(names(&joined), room("tea", &["alice"]));
+    let joined: Value = bob.emit_with_ack("join", &tea).await.get(0).unwrap();
+    assert_eq!(names(&joined), room("tea", &["alice", "bob"]));
 
     let say = json!({ "room": "tea", "text": "Hello!" });
     let said: Value = alice.emit_with_ack("say", &say).await.get(0).unwrap();
@@ -53,7 +91,7 @@ async fn what_is_said_in_a_room_reaches_who_is_in_it_under_the_speakers_name() {
 
 #[tokio::test]
 async fn what_is_not_a_room_or_a_text_is_refused_with_its_place() {
-    let (_server, alice, _bob) = alice_and_bob().await;
+    let Stage { alice, .. } = &alice_and_bob().await;
     for (event, asked, path) in [
         ("join", json!({ "room": "" }), "room"),
         ("leave", json!({ "room": "x".repeat(65) }), "room"),
@@ -73,11 +111,19 @@ async fn what_is_not_a_room_or_a_text_is_refused_with_its_place() {
 
 #[tokio::test]
 async fn who_is_kicked_has_gone_and_the_others_hear_of_it() {
-    let (_server, alice, bob) = alice_and_bob().await;
-    let together = json!({ "room": "lobby", "members": ["alice", "bob"] });
-    while alice.expect("presence").await != together {}
+    let Stage { alice, bob, .. } = &alice_and_bob().await;
+    heard(alice, &["alice", "bob"]).await;
     bob.emit("kick", &()).await;
     bob.expect_disconnect(Disconnect::ByServer).await;
-    let alone = json!({ "room": "lobby", "members": ["alice"] });
-    assert_eq!(alice.expect("presence").await, alone);
+    heard(alice, &["alice"]).await;
+}
+
+/// Waits until somebody hears that these, and nobody else, are in the lobby.
+async fn heard(client: &TestClient, members: &[&str]) {
+    loop {
+        let list: Value = client.expect("presence").await.get(0).unwrap();
+        if names(&list) == room("lobby", members) {
+            return;
+        }
+    }
 }
