@@ -161,7 +161,8 @@ impl ServerBuilder {
     }
 
     /// Answers probes on a port of loopback: `/livez` and `/readyz`. 0 lets the system choose, and
-    /// [`Server::management_address`] says what it chose. Default: no such listener.
+    /// [`Server::management_address`](crate::Server::management_address) says what it chose.
+    /// Default: no such listener.
     ///
     /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
     /// reach the other nodes; its body says which.
