@@ -19,7 +19,7 @@
 //! ```
 //!
 //! A process that serves no sockets emits with a [`RedisEmitter`]. Options, promises, faults and
-//! metrics are in `docs/cluster.md` of the repository.
+//! metrics are in `docs/manual/redis.md` of the repository.
 //!
 //! The modules follow a message: from the adapter to the wire, to Redis, and back.
 
