@@ -6,7 +6,9 @@
 
 mod auth;
 mod bench;
+mod bus;
 mod client_suite;
+mod cluster;
 mod protocol;
 mod serve;
 mod ws_echo;
@@ -36,6 +38,8 @@ enum Command {
     Bench(bench::Options),
     /// A bare WebSocket echo at /.
     WsEcho(serve::Port),
+    /// One node of a cluster, steered by its clients.
+    Cluster(cluster::Options),
     /// A guarded server with every kind of namespace.
     Auth(auth::Options),
 }
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
                 Command::ClientSuite(port) => client_suite::run(port).await,
                 Command::Bench(options) => bench::run(options).await,
                 Command::WsEcho(port) => ws_echo::run(port).await,
+                Command::Cluster(options) => cluster::run(options).await,
                 Command::Auth(options) => auth::run(options).await,
             }
         })

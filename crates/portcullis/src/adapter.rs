@@ -15,6 +15,8 @@
 //!
 //! Which sockets a [`Target`] means (`namespace`), the operations as users see them (`broadcast`).
 
+mod health;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,8 @@ use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::payload::Payload;
 use portcullis_socketio::value::Value;
 use smallvec::SmallVec;
+
+pub use self::health::Health;
 
 /// To whom something goes: the union of rooms, or everyone if there are none, without some.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -227,6 +231,16 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
 
     /// Leaves the cluster, after what was published has left.
     fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Whether the other nodes can be reached now. Default: always.
+    fn health(&self) -> Health {
+        Health::Up
+    }
+
+    /// What probes and logs call the way to the other nodes, in a word. Default: `cluster`.
+    fn name(&self) -> &'static str {
+        "cluster"
+    }
 
     /// A namespace exists on this node from now on.
     fn namespace_opened(&self, namespace: &NamespacePath);

@@ -34,6 +34,7 @@
 
 // 0. Put it all together, and run it.
 mod listener;
+mod management;
 mod server;
 mod tasks;
 

@@ -6,6 +6,8 @@ mod gateways;
 
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use portcullis_engineio::{SessionId, Timing, Transports};
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
+use tokio::net::TcpListener;
 
 use self::declared::{Assembled, Declared};
 use super::{Server, Shared};
@@ -28,6 +31,7 @@ use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
     Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
 };
+use crate::management::{self, Readiness};
 use crate::namespace::{Cluster, ClusterSlot, NamespaceLimits, Namespaces};
 use crate::session::{Core, CoreOptions, OutboxLimits};
 use crate::tasks::Tasks;
@@ -53,6 +57,15 @@ pub enum BuildError {
         /// What it said.
         source: InitError,
     },
+    /// The management listener's address cannot be listened on.
+    #[error("cannot listen on {address} for management")]
+    Management {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// Describes a server. Every method may be called in any order; problems are reported together
@@ -67,6 +80,7 @@ pub struct ServerBuilder {
     authenticator: Option<Arc<dyn Authenticator>>,
     cookies_are_safe: bool,
     adapter: Arc<dyn Adapter>,
+    management: Option<SocketAddr>,
     declared: Vec<Declared>,
     everywhere: Everywhere,
     /// The options that were set, as they were set: one that is set twice has to agree with itself.
@@ -112,6 +126,7 @@ impl ServerBuilder {
             authenticator: None,
             cookies_are_safe: false,
             adapter: Arc::new(InMemory),
+            management: None,
             declared: Vec::new(),
             everywhere: Everywhere::default(),
             said: Vec::new(),
@@ -142,6 +157,24 @@ impl ServerBuilder {
     #[must_use]
     pub fn cluster(mut self, adapter: impl Adapter) -> Self {
         self.adapter = Arc::new(adapter);
+        self
+    }
+
+    /// Answers probes on a port of loopback: `/livez` and `/readyz`. 0 lets the system choose, and
+    /// [`Server::management_address`] says what it chose. Default: no such listener.
+    ///
+    /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
+    /// reach the other nodes; its body says which.
+    #[must_use]
+    pub fn management(self, port: u16) -> Self {
+        self.management_on((Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// As [`Self::management`], on any address. Whoever reaches it learns how this node is, so keep
+    /// it to those who run the server.
+    #[must_use]
+    pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.management = Some(address.into());
         self
     }
 
@@ -445,6 +478,8 @@ impl ServerBuilder {
             &self.slot,
             declared,
         ));
+        // Before the cluster hears of this node: it must not, if this fails.
+        let management = listen_for_management(self.management).await?;
         let tasks = Tasks::default();
         let node = NodeState {
             namespaces: Arc::clone(&namespaces),
@@ -466,12 +501,19 @@ impl ServerBuilder {
         });
         // The slot is this builder's own, and a builder builds once.
         let _ = self.slot.set(Arc::downgrade(&cluster));
+        let readiness = Arc::new(Readiness::new(Arc::clone(&self.adapter)));
+        let management = management.map(|(listener, address)| {
+            management::start(listener, Arc::clone(&readiness), &tasks);
+            address
+        });
         let server = Server(Arc::new(Shared {
             door,
             slot: self.slot,
             gateways,
             cluster: Mutex::new(Some(cluster)),
             adapter: self.adapter,
+            readiness,
+            management,
             tasks,
         }));
         if let Err(error) = inits.run(&server, &self.everywhere.states).await {
@@ -480,6 +522,22 @@ impl ServerBuilder {
         }
         Ok(server)
     }
+}
+
+/// The listener at the address that was asked for, and where it really is.
+async fn listen_for_management(
+    address: Option<SocketAddr>,
+) -> Result<Option<(TcpListener, SocketAddr)>, BuildError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    let bound = bound.await.map(Some);
+    bound.map_err(|source| BuildError::Management { address, source })
 }
 
 impl fmt::Debug for ServerBuilder {

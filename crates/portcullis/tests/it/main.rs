@@ -14,6 +14,7 @@ mod events;
 mod hooks;
 mod lifecycle;
 mod limits;
+mod management;
 mod misuse;
 mod mounting;
 mod panics;

@@ -17,7 +17,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use portcullis::adapter::{
-    Adapter, AdapterError, Answers, Envelope, LocalNode, SocketDescription, Target,
+    Adapter, AdapterError, Answers, Envelope, Health, LocalNode, SocketDescription, Target,
 };
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room};
@@ -37,6 +37,7 @@ pub(crate) struct Station {
     namespaces: Mutex<Vec<NamespacePath>>,
     muted: AtomicBool,
     is_cut_off: AtomicBool,
+    health: Mutex<Option<Health>>,
     /// What the framework told the adapter.
     pub(crate) journal: Journal,
 }
@@ -44,6 +45,11 @@ pub(crate) struct Station {
 impl Station {
     pub(crate) fn mute(&self) {
         self.muted.store(true, Ordering::Relaxed);
+    }
+
+    /// What the adapter says of itself from now on.
+    pub(crate) fn report(&self, health: Health) {
+        *self.health.lock() = Some(health);
     }
 
     /// The cluster is not there when the node wants to join it.
@@ -114,6 +120,14 @@ impl Adapter for BusAdapter {
         self.bus.0.lock().push(Arc::clone(&self.own));
         self.own.journal.note("start");
         std::future::ready(Ok(())).boxed()
+    }
+
+    fn health(&self) -> Health {
+        self.own.health.lock().clone().unwrap_or(Health::Up)
+    }
+
+    fn name(&self) -> &'static str {
+        "bus"
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
