@@ -1,13 +1,13 @@
 //! Why an event was not handled: what the client is told, and what only the log is.
 //!
-//! | made by                    | the client sees                               | the log has       |
-//! |----------------------------|-----------------------------------------------|-------------------|
-//! | [`EventError::new`]        | `code`, `message`                             | nothing           |
-//! | [`EventError::validation`] | `VALIDATION`, `Validation failed`, `details`  | nothing           |
-//! | [`EventError::forbidden`]  | `FORBIDDEN`, `Forbidden resource`             | nothing           |
-//! | [`EventError::unexpected`] | `INTERNAL`, `Internal server error`, an id    | the error, the id |
-//! | [`EventError::object`]     | the object, as it is                          | nothing           |
-//! | `#[derive(EventError)]`    | what the variant says                         | what is internal  |
+//! | made by                    | the client sees                           | the log has   |
+//! |----------------------------|-------------------------------------------|---------------|
+//! | [`EventError::new`]        | `code`, `message`                         | nothing       |
+//! | [`EventError::validation`] | `VALIDATION`, `Validation failed`, `details` | nothing       |
+//! | [`EventError::forbidden`]  | `FORBIDDEN`, `Forbidden resource`         | nothing       |
+//! | [`EventError::unexpected`] | `INTERNAL`, `Internal server error`, id | the error, id |
+//! | [`EventError::object`]     | the object, as it is                      | nothing       |
+//! | `#[derive(EventError)]`    | what the variant says                     | internal ones |
 //!
 //! # Invariants
 //!

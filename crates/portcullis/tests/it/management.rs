@@ -7,11 +7,10 @@ use std::time::Duration;
 use portcullis::adapter::Health;
 use portcullis::{BuildError, Server};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use portcullis_testing::wire::{Http, request};
+use portcullis_testing::{MemoryBus, TestServer};
 
-use crate::support::bus::Bus;
-use crate::support::http::request;
-use crate::support::{Http, TestServer, patiently, public};
+use crate::support::{Wire as _, patiently, public};
 
 const READY: (u16, &str) = (200, r#"{"status":"ready"}"#);
 const ALIVE: (u16, &str) = (200, r#"{"status":"alive"}"#);
@@ -74,7 +73,7 @@ fn down(seconds: u64) -> Health {
 
 #[tokio::test]
 async fn a_node_that_has_lost_its_cluster_for_long_is_unready_and_alive_until_it_is_back() {
-    let (adapter, station) = Bus::default().node();
+    let (adapter, station) = MemoryBus::default().node();
     let builder = public(|_| {}).management(0).cluster(adapter);
     let server = builder.build().await.unwrap();
     assert_eq!(get(&server, "/readyz").await, said(READY));
@@ -91,7 +90,7 @@ async fn a_node_that_has_lost_its_cluster_for_long_is_unready_and_alive_until_it
 
 #[tokio::test]
 async fn a_node_that_has_never_reached_its_cluster_is_unready_at_once() {
-    let (adapter, station) = Bus::default().node();
+    let (adapter, station) = MemoryBus::default().node();
     station.report(down(0));
     let builder = public(|_| {}).management(0).cluster(adapter);
     let server = builder.build().await.unwrap();
@@ -119,11 +118,11 @@ async fn a_node_is_unready_from_the_moment_its_shutdown_begins_until_its_end() {
     server.stop();
     tokio::join!(client.gone(), patiently(told.notified()));
     let draining = said((503, r#"{"because":["draining"],"status":"unready"}"#));
-    assert_eq!(get(&server.server, "/readyz").await, draining);
-    assert_eq!(get(&server.server, "/livez").await, said(ALIVE));
+    assert_eq!(get(server.server(), "/readyz").await, draining);
+    assert_eq!(get(server.server(), "/livez").await, said(ALIVE));
     leave.notify_one();
     server.stopped().await;
-    let address = server.server.management_address().unwrap();
+    let address = server.server().management_address().unwrap();
     let gone = async {
         while TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
@@ -136,7 +135,7 @@ async fn a_node_is_unready_from_the_moment_its_shutdown_begins_until_its_end() {
 async fn a_management_address_in_use_is_named_and_the_cluster_is_not_joined() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address: SocketAddr = taken.local_addr().unwrap();
-    let (adapter, station) = Bus::default().node();
+    let (adapter, station) = MemoryBus::default().node();
     let builder = public(|_| {}).management_on(address).cluster(adapter);
     match builder.build().await {
         Err(error @ BuildError::Management { .. }) => {
@@ -144,7 +143,7 @@ async fn a_management_address_in_use_is_named_and_the_cluster_is_not_joined() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(station.journal.lines().is_empty());
+    assert!(station.told().lines().is_empty());
 }
 
 #[tokio::test]
