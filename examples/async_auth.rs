@@ -16,7 +16,7 @@ use std::time::Duration;
 use portcullis::auth::{Attempt, Identity, Refusal, RefusalCode};
 use portcullis::gateway::{Registrar, Reply, User};
 use portcullis::socketio::value::Value;
-use portcullis::{BuildError, Server, shutdown_signal};
+use portcullis::{BuildError, Server, Shutdown, shutdown_signal};
 use tokio::net::TcpListener;
 
 /// Who a key belongs to: the claims of an identity may be of any type.
@@ -65,7 +65,7 @@ fn staff(r: &mut Registrar) {
 
 pub(crate) async fn serve(
     listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output: Into<Shutdown>>,
 ) -> Result<(), BuildError> {
     let member = |name, is_staff| Member { name, is_staff };
     let directory = Arc::new(Directory(HashMap::from([

@@ -72,5 +72,5 @@ pub(crate) async fn serve(
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = Server::bind("127.0.0.1:3000").await?;
-    serve(listener, shutdown_signal()).await
+    serve(listener, async { drop(shutdown_signal().await) }).await
 }

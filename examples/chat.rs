@@ -16,7 +16,9 @@ use std::error::Error;
 
 use portcullis::auth::jwt::Jwt;
 use portcullis::gateway::{Data, EventError, Registrar, Reply, User};
-use portcullis::{BuildError, DisconnectReason, EmitError, Server, Socket, shutdown_signal};
+use portcullis::{
+    BuildError, DisconnectReason, EmitError, Server, Shutdown, Socket, shutdown_signal,
+};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
@@ -75,7 +77,7 @@ async fn farewell(socket: Socket, user: User<Claims>, reason: DisconnectReason) 
 pub(crate) async fn serve(
     secret: &str,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output: Into<Shutdown>>,
 ) -> Result<(), BuildError> {
     let server = Server::builder()
         .authenticate(Jwt::<Claims>::hs256(secret).audience("chat"))

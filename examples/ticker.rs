@@ -14,7 +14,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use portcullis::gateway::{Data, EventError, Registrar, Reply};
-use portcullis::{BuildError, Emitter, Server, Socket, shutdown_signal};
+use portcullis::{BuildError, Emitter, Server, Shutdown, Socket, shutdown_signal};
 use tokio::net::TcpListener;
 
 fn ticks(r: &mut Registrar) {
@@ -50,7 +50,7 @@ async fn tick(emitter: Emitter, period: Duration) {
 pub(crate) async fn serve(
     period: Duration,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output: Into<Shutdown>>,
 ) -> Result<(), BuildError> {
     let server = Server::builder().namespace("/", ticks);
     // An emitter may be older than its server; until then it would say that nobody is there.

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use portcullis::engineio::Transports;
-use portcullis::gateway::{Ack, Registrar};
+use portcullis::gateway::{Ack, EventHandler as _, Registrar};
 use portcullis::socketio::args::Args as EventArgs;
 use portcullis::socketio::value::Value;
-use portcullis::{Server, Socket, shutdown_signal};
+use portcullis::{Drain, Server, Socket, shutdown_signal};
 
 use crate::Failure;
 use crate::bus::Bus;
@@ -50,6 +50,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let received = Arc::new(Received::default());
     let adapter = Listening::new(options.bus.adapter()?, name, Arc::clone(&received));
     let mut builder = Server::builder()
+        .drain(Drain::at_once())
         .cluster(adapter)
         .namespace("/", |r| register(r, &received))
         .namespace("/admin", |r| register(r, &received));
@@ -75,16 +76,13 @@ fn register(r: &mut Registrar, received: &Arc<Received>) {
         let _ = ack.send(&value);
     });
     let received = Arc::clone(received);
-    r.on_concurrent(
-        "op",
-        CONCURRENCY,
-        move |socket: Socket, args: EventArgs, ack: Ack| {
-            let received = Arc::clone(&received);
-            async move {
-                let result = operations::perform(&received, &socket, &args).await;
-                // Who has been disconnected by its own operation is not waiting for an answer.
-                let _ = ack.send(&operations::answer(result));
-            }
-        },
-    );
+    let perform = move |socket: Socket, args: EventArgs, ack: Ack| {
+        let received = Arc::clone(&received);
+        async move {
+            let result = operations::perform(&received, &socket, &args).await;
+            // Who has been disconnected by its own operation is not waiting for an answer.
+            let _ = ack.send(&operations::answer(result));
+        }
+    };
+    r.on("op", perform.concurrency(CONCURRENCY));
 }

@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 
 use portcullis::auth::jwt::{Jwt, MintError};
 use portcullis::auth::{Secret, Token};
-use portcullis::{BuildError, Server, shutdown_signal};
+use portcullis::{BuildError, Drain, Server, Shutdown, shutdown_signal};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -90,6 +90,8 @@ async fn serve(asked: SocketAddr, secret: Secret, origin: Origin) -> Result<(), 
     let token = mint(&secret, SHOWN_NAME, SHOWN_TTL, [], SystemTime::now())?;
     let server = Server::builder()
         .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
+        // Nobody waits for a balancer at his own desk.
+        .drain(Drain::at_once())
         .gateway(Chat::default())
         .namespace(staff::NAMESPACE, staff::register)
         .build()
@@ -110,7 +112,7 @@ async fn serve(asked: SocketAddr, secret: Secret, origin: Origin) -> Result<(), 
 }
 
 /// Polls a future once. From then on it hears signals, which would kill the process before.
-async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
+async fn is_ready(mut future: Pin<&mut impl Future<Output = Shutdown>>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await
 }
 

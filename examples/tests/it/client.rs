@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use portcullis::Shutdown;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -13,7 +14,7 @@ use tungstenite::{Message, WebSocket};
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+type Stopped = std::pin::Pin<Box<dyn Future<Output = Shutdown> + Send>>;
 
 /// An example that runs on a thread of its own.
 pub(crate) struct Running {
@@ -32,6 +33,7 @@ impl Running {
                 told.send(listener.local_addr().unwrap()).unwrap();
                 let stopped = async {
                     let _ = stopped.await;
+                    Shutdown::at_once()
                 };
                 serve(listener, Box::pin(stopped)).await;
             });

@@ -67,7 +67,9 @@ fn the_chat_lets_members_talk_and_keeps_strangers_out() {
 #[test]
 fn a_request_to_the_axum_application_reaches_those_who_listen() {
     let news = Running::start(async |listener, stopped| {
-        axum_router::serve(listener, stopped).await.unwrap();
+        axum_router::serve(listener, async { drop(stopped.await) })
+            .await
+            .unwrap();
     });
     let page = http(news.address, "GET", "/", "");
     assert!(page.ends_with("An ordinary page"), "{page}");

@@ -3,6 +3,7 @@
 mod check;
 mod declared;
 mod gateways;
+mod pressure;
 
 use std::fmt;
 use std::future::Future;
@@ -22,7 +23,7 @@ use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 use tokio::net::TcpListener;
 
 use self::declared::{Assembled, Declared};
-use super::{Server, Shared};
+use super::{Drain, Server, Shared};
 use crate::adapter::{Adapter, AdapterError, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
 use crate::broadcast::{AdapterWatcher, Emitter, NodeState};
@@ -30,8 +31,10 @@ use crate::client::{Clients, Gate, GateOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
-    Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
+    AdmissionOptions, Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError,
+    RequestHead,
 };
+use crate::listener::{Entrance, ListenerOptions};
 use crate::management::{self, Readiness};
 use crate::namespace::{Cluster, ClusterSlot, NamespaceLimits, Namespaces};
 use crate::session::{Core, CoreOptions, OutboxLimits};
@@ -79,7 +82,9 @@ pub struct ServerBuilder {
     namespace_limits: NamespaceLimits,
     cleanup_children: bool,
     authenticator: Option<Arc<dyn Authenticator>>,
-    cookies_are_safe: bool,
+    admission: AdmissionOptions,
+    listener: ListenerOptions,
+    drain: Drain,
     adapter: Arc<dyn Adapter>,
     management: Option<SocketAddr>,
     declared: Vec<Declared>,
@@ -117,6 +122,7 @@ impl ServerBuilder {
                 client_limits: ClientLimits::new(),
                 verify_timeout: Duration::from_secs(5),
                 handler_timeout: Duration::from_secs(30),
+                event_rate: None,
                 clock: Arc::new(SystemClock),
             },
             namespace_limits: NamespaceLimits {
@@ -126,7 +132,9 @@ impl ServerBuilder {
             },
             cleanup_children: true,
             authenticator: None,
-            cookies_are_safe: false,
+            admission: AdmissionOptions::default(),
+            listener: ListenerOptions::default(),
+            drain: Drain::default(),
             adapter: Arc::new(InMemory),
             management: None,
             declared: Vec::new(),
@@ -303,14 +311,6 @@ impl ServerBuilder {
         self
     }
 
-    /// The most sessions at the same time; more are refused with 503. Default: no limit.
-    #[must_use]
-    pub fn max_connections(mut self, count: usize) -> Self {
-        self.say("max_connections", &count);
-        self.http.max_connections = Some(count);
-        self
-    }
-
     /// The transports that the server offers. Default: both.
     #[must_use]
     pub fn transports(mut self, transports: Transports) -> Self {
@@ -411,14 +411,6 @@ impl ServerBuilder {
         self
     }
 
-    /// Declares that `allow_request` checks the origin against a list, without which tokens from
-    /// cookies are refused at build: any page could make a browser send them.
-    #[must_use]
-    pub const fn origins_are_checked(mut self) -> Self {
-        self.cookies_are_safe = true;
-        self
-    }
-
     /// Makes the ids of sessions. They are secrets: draw them from the system's randomness.
     /// Default: 120 random bits.
     #[must_use]
@@ -462,6 +454,8 @@ impl ServerBuilder {
             let problems = self.problems;
             return Err(BuildError::Invalid { problems });
         }
+        self.fill_in_limits();
+        self.warn_of_pressure();
         let path = self.http.path.trim_end_matches('/').to_owned();
         self.http.path = if self.trailing_slash {
             path + "/"
@@ -501,9 +495,11 @@ impl ServerBuilder {
         for namespace in namespaces.all() {
             self.adapter.namespace_opened(namespace.path());
         }
+        let admission = self.admission();
         let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
         let door = Arc::new(Door {
             core: Core::start(self.core, self.shards, tasks.clone()),
+            admission,
             options: self.http,
             accept: Box::new(Clients(Arc::new(gate))),
         });
@@ -519,6 +515,8 @@ impl ServerBuilder {
             address
         });
         let server = Server(Arc::new(Shared {
+            entrance: Entrance::new(Arc::clone(&door), self.listener),
+            drain: self.drain,
             door,
             slot: self.slot,
             gateways,

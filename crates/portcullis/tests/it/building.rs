@@ -6,8 +6,8 @@ use portcullis::auth::jwt::Jwt;
 use portcullis::auth::source::TokenSource;
 use portcullis::engineio::Transports;
 use portcullis::gateway::Registrar;
-use portcullis::handshake::Cors;
-use portcullis::{BuildError, Server, ServerBuilder};
+use portcullis::handshake::{Cors, Origins, TrustedProxies};
+use portcullis::{BuildError, Drain, Server, ServerBuilder};
 use portcullis_testing::MemoryBus;
 use serde_json::Value;
 
@@ -74,7 +74,43 @@ async fn what_does_not_make_a_server_is_named() {
         ),
         (
             public().authenticate(cookie()),
-            "tokens from cookies need an allow-list of origins",
+            "tokens from cookies need an allow-list of pages: `origins`",
+        ),
+        (
+            public().authenticate(cookie()).origins(Origins::any()),
+            "tokens from cookies need an allow-list of pages: `origins`",
+        ),
+        (
+            public().cors(Cors::origins(["https://a.example"]).credentials(true)),
+            "CORS with credentials needs an allow-list of pages",
+        ),
+        (
+            public().cors(Cors::predicate(|_| true).credentials(true)),
+            "CORS with credentials needs an allow-list of pages",
+        ),
+        (
+            public().origins(Origins::list(["https://*.com"])),
+            "the origin `https://*.com` has a wildcard for a whole top-level domain",
+        ),
+        (
+            public()
+                .origins(Origins::any())
+                .origins(Origins::list(["null"])),
+            "`origins` is set twice",
+        ),
+        (
+            public().trusted_proxies(TrustedProxies::new(["10.0.0.0/33"])),
+            "the trusted proxy `10.0.0.0/33` is not a network",
+        ),
+        (
+            public()
+                .trusted_proxies(TrustedProxies::new(["10.0.0.0/8"]))
+                .proxy_protocol(true),
+            "two answers to one question",
+        ),
+        (
+            public().drain(Drain::default().window(60 * SECOND)),
+            "the deadline of the drain is shorter than its parts",
         ),
         (
             public().ping_interval(Duration::ZERO),
@@ -97,7 +133,9 @@ async fn what_does_not_make_a_server_is_named() {
         assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
         assert!(problems[0].contains(expected), "{expected}: {problems:?}");
     }
-    let checked = public().authenticate(cookie()).origins_are_checked();
+    let checked = public()
+        .authenticate(cookie())
+        .origins(Origins::list(["https://app.example.com"]));
     assert!(checked.build().await.is_ok());
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use portcullis::adapter::Health;
 use portcullis::{BuildError, Server};
-use tokio::net::{TcpListener, TcpStream};
 use portcullis_testing::wire::{Http, request};
 use portcullis_testing::{MemoryBus, TestServer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::support::{Wire as _, patiently, public};
 
