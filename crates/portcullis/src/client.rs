@@ -243,6 +243,8 @@ impl ClientTask {
                 } => self.ack(&namespace, id, args),
                 Output::Disconnect { namespace } => self.leave(&namespace),
                 Output::TooManyNamespaces { namespace } => {
+                    metrics::counter!("portcullis_limited_total", "limit" => "namespaces")
+                        .increment(1);
                     self.refuse(namespace.as_str(), &Refusal::new("Too many namespaces"));
                 }
                 Output::InvalidNamespace { raw } => {

@@ -356,7 +356,22 @@ async fn http<S, B>(
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%error, "HTTP connection failed");
+        let kind = kind(&error);
+        metrics::counter!("portcullis_http_errors_total", "kind" => kind).increment(1);
+        tracing::debug!(kind, "HTTP connection failed");
+    }
+}
+
+/// Why HTTP ended early. The error itself may quote the peer.
+fn kind(error: &hyper::Error) -> &'static str {
+    if error.is_parse_too_large() {
+        "head_too_large"
+    } else if error.is_timeout() {
+        "head_timeout"
+    } else if error.is_parse() {
+        "malformed"
+    } else {
+        "connection"
     }
 }
 

@@ -160,6 +160,16 @@ impl Server {
         self.0.door.core.len()
     }
 
+    /// How many namespaces there are on this node: those that were declared, and those that were
+    /// made on demand and have sockets.
+    #[must_use]
+    pub fn namespaces(&self) -> usize {
+        let cluster = self.0.cluster.lock();
+        cluster
+            .as_ref()
+            .map_or(0, |cluster| cluster.namespaces.len())
+    }
+
     /// The path that the server answers on.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -233,7 +233,10 @@ impl Session {
                 machine.handle_discard(CloseReason::TransportError(TransportFault::Io));
             }
             // Nothing is owed to who has not joined anything: no poll is waited for.
-            Ending::Unjoined => machine.handle_discard(CloseReason::ForcedClose),
+            Ending::Unjoined => {
+                metrics::counter!("portcullis_limited_total", "limit" => "unjoined").increment(1);
+                machine.handle_discard(CloseReason::ForcedClose);
+            }
             Ending::Requested => {
                 self.handler.handle_close_requested();
                 let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
@@ -332,6 +335,10 @@ impl Session {
         tracing::debug!(reason = reason.as_str(), "session closed");
         metrics::counter!("portcullis_sessions_closed_total", "reason" => reason.as_str())
             .increment(1);
+        if let CloseReason::TransportError(fault) = reason {
+            metrics::counter!("portcullis_transport_faults_total", "fault" => fault.as_str())
+                .increment(1);
+        }
         self.timer = None;
         self.grace = None;
         self.registration = None;
@@ -398,6 +405,7 @@ fn obey(core: &Core, polling: &mut PollingTransport, output: Output, cx: &mut Co
             }
         }
         Output::CloseProbe => {
+            metrics::counter!("portcullis_upgrades_failed_total").increment(1);
             if let Some(probe) = polling.probe.take() {
                 core.spawn(probe.go_away());
             }

@@ -155,3 +155,10 @@ impl TestServer {
         }
     }
 }
+
+impl Drop for TestServer {
+    /// Where a [`Witness`](crate::Witness) listens, nothing that its clients keep secret was said.
+    fn drop(&mut self) {
+        crate::witness::check();
+    }
+}

@@ -106,8 +106,16 @@ impl Door {
                     .insert(CONNECTION, HeaderValue::from_static("close"));
                 response
             }
-            Err(Failure::Status(StatusCode::UPGRADE_REQUIRED)) => respond::upgrade_required(),
-            Err(Failure::Status(status)) => respond::empty(status),
+            Err(Failure::Status(status)) => {
+                let label = status.as_u16().to_string();
+                metrics::counter!("portcullis_requests_failed_total", "status" => label)
+                    .increment(1);
+                if status == StatusCode::UPGRADE_REQUIRED {
+                    respond::upgrade_required()
+                } else {
+                    respond::empty(status)
+                }
+            }
             Err(Failure::Full(full)) => no_room(&full, exchange.is_upgrade),
             Err(Failure::Rejected(rejection)) => {
                 let code = rejection.code();

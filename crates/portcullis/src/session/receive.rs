@@ -81,7 +81,6 @@ impl Session {
             connection.send(&Frame::from_wire(control), false);
         }
         if idle.take_many(heard.idle, IDLE, now).is_err() {
-            metrics::counter!("portcullis_violations_total", "rule" => "idle_flood").increment(1);
             if let Some(goodbye) = websocket.goodbye(Some(POLICY)) {
                 connection.send(&goodbye, false);
             }
@@ -186,7 +185,6 @@ impl Session {
         }
         heard.tell(&self.connection, now);
         if self.idle.take_many(heard.idle, IDLE, now).is_err() {
-            metrics::counter!("portcullis_violations_total", "rule" => "idle_flood").increment(1);
             self.machine
                 .handle_transport_closed(Some(TransportFault::Flood));
         }

@@ -6,8 +6,12 @@
 )]
 
 mod acks;
+mod admission;
+mod advisories;
+mod boundaries;
 mod building;
 mod cluster;
+mod drain;
 mod dynamic;
 mod emitters;
 mod events;
@@ -17,6 +21,7 @@ mod limits;
 mod management;
 mod misuse;
 mod mounting;
+mod origins;
 mod panics;
 mod promises;
 mod secrets;
