@@ -64,6 +64,9 @@ pub(crate) struct Options {
     upgrade_timeout: u64,
     #[arg(long, default_value_t = 1_000_000)]
     max_payload: usize,
+    /// Answers probes on this port.
+    #[arg(long)]
+    management: Option<u16>,
     /// How long new clients are taken after the signal to stop, in milliseconds.
     #[arg(long, default_value_t = 0)]
     pre_drain: u64,
@@ -148,6 +151,9 @@ fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
         .verify_timeout(Duration::from_millis(options.verify_timeout))
         .upgrade_timeout(Duration::from_millis(options.upgrade_timeout))
         .max_payload(options.max_payload);
+    if let Some(port) = options.management {
+        builder = builder.management(port);
+    }
     let millis = Duration::from_millis;
     builder = builder.drain(
         Drain::at_once()

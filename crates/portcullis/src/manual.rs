@@ -10,6 +10,14 @@ pub mod server {}
 #[doc = include_str!("../../../docs/manual/authentication.md")]
 pub mod authentication {}
 
+/// What strangers can take, and what to set.
+#[doc = include_str!("../../../docs/manual/limits.md")]
+pub mod limits {}
+
+/// How a node leaves.
+#[doc = include_str!("../../../docs/manual/draining.md")]
+pub mod draining {}
+
 /// What a server sends.
 #[doc = include_str!("../../../docs/manual/broadcasts.md")]
 pub mod broadcasts {}

@@ -803,3 +803,58 @@ async fn a_handler_that_takes_longer_than_thirty_seconds_is_dropped() {
     assert!(answer.contains("TIMEOUT"), "{answer}");
     assert!(witness().count("portcullis_handler_timeouts_total", "") > before);
 }
+
+// What is left: one poll after another, acks, sockets that leave handlers behind.
+
+#[tokio::test]
+async fn a_poll_may_follow_another() {
+    let server = TestServer::start(public(|_| {})).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    for number in 0..3 {
+        server.emitter("/").emit("n", &number).unwrap();
+        assert_eq!(
+            http.get(&session).await.text(),
+            format!(r#"42["n",{number}]"#)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_acks_may_be_outstanding() {
+    let server = TestServer::start(public(|r| {
+        r.on("ask", async |socket: Socket| {
+            let asked = (0..1000).map(|_| {
+                let socket = socket.clone();
+                async move { socket.emit_with_ack("q", &()).await.is_ok() }
+            });
+            let answered = futures_util::future::join_all(asked).await;
+            Reply(answered.into_iter().filter(|answered| *answered).count())
+        });
+    }))
+    .await;
+    let mut client = server.client().await;
+    client.send(r#"421["ask"]"#).await;
+    for number in 0..1000 {
+        assert_eq!(client.recv().await, Some(format!(r#"42{number}["q"]"#)));
+    }
+    for number in 0..1000 {
+        client.send(&format!("43{number}[]")).await;
+    }
+    assert_eq!(client.recv().await.as_deref(), Some("431[1000]"));
+}
+
+#[tokio::test]
+async fn sixteen_sockets_may_leave_handlers_behind() {
+    let server = TestServer::start(public(|r| {
+        r.on("hang", async || std::future::pending::<()>().await);
+    }))
+    .await;
+    let mut client = Client::open(server.address()).await;
+    for _ in 0..16 {
+        client.join("/").await;
+        client.send(r#"42["hang"]"#).await;
+        client.send("41").await;
+    }
+    assert_eq!(server.server().sessions(), 1);
+}

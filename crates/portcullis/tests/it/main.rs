@@ -28,3 +28,4 @@ mod secrets;
 mod shutdown;
 mod slow;
 mod support;
+mod tables;
