@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use portcullis::adapter::{Adapter, InMemory};
-
-use crate::Failure;
+use portcullis_redis::{AtStart, Mode, Redis};
 
 /// The options of every clustered server.
 #[derive(Debug, Args)]
@@ -22,6 +21,9 @@ pub(crate) struct Bus {
     /// Answers go to the asking node alone, not to all.
     #[arg(long)]
     specific_response: bool,
+    /// Serves alone while there is no Redis, instead of giving up after 10 s.
+    #[arg(long)]
+    degrade: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -32,16 +34,37 @@ enum ModeName {
     ShardedStatic,
 }
 
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Classic => Self::Classic,
+            ModeName::ShardedDynamic => Self::ShardedDynamic,
+            ModeName::ShardedDynamicPrivate => Self::ShardedDynamicPrivate,
+            ModeName::ShardedStatic => Self::ShardedStatic,
+        }
+    }
+}
+
 impl Bus {
+    /// The cluster that the options describe, if they do.
+    pub(crate) fn redis(&self) -> Option<Redis> {
+        let url = self.redis.as_ref()?;
+        let redis = Redis::new(url)
+            .prefix(&self.key)
+            .mode(self.mode.into())
+            .specific_response(self.specific_response);
+        Some(if self.degrade {
+            redis.at_start(AtStart::Degrade)
+        } else {
+            redis
+        })
+    }
+
     /// The adapter that the options describe.
-    pub(crate) fn adapter(&self) -> Result<Arc<dyn Adapter>, Failure> {
-        let Some(url) = &self.redis else {
-            return Ok(Arc::new(InMemory::default()));
-        };
-        Err(format!(
-            "no redis yet: {url} {} {:?} {}",
-            self.key, self.mode, self.specific_response
-        )
-        .into())
+    pub(crate) fn adapter(&self) -> Arc<dyn Adapter> {
+        match self.redis() {
+            Some(redis) => Arc::new(redis),
+            None => Arc::new(InMemory::default()),
+        }
     }
 }

@@ -23,7 +23,8 @@ use crate::bus::Bus;
 use crate::serve::Port;
 use listening::{Listening, Received};
 
-/// So many operations of one client may be under way.
+/// So many operations of one client may be under way, in no order, as in Node: a client may ask
+/// another thing while other nodes are waited for.
 const CONCURRENCY: usize = 64;
 
 #[derive(Debug, Args)]
@@ -48,7 +49,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let port = listener.local_addr()?.port();
     let name = options.name.unwrap_or_else(|| port.to_string());
     let received = Arc::new(Received::default());
-    let adapter = Listening::new(options.bus.adapter()?, name, Arc::clone(&received));
+    let adapter = Listening::new(options.bus.adapter(), name, Arc::clone(&received));
     let mut builder = Server::builder()
         .drain(Drain::at_once())
         .cluster(adapter)
@@ -70,13 +71,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 }
 
 fn register(r: &mut Registrar, received: &Arc<Received>) {
-    r.public();
-    r.on("echo", async |args: EventArgs, ack: Ack| {
+    let echo = async |args: EventArgs, ack: Ack| {
         let value: Value = args.get(0).unwrap_or_default();
         let _ = ack.send(&value);
-    });
+    };
     let received = Arc::clone(received);
-    let perform = move |socket: Socket, args: EventArgs, ack: Ack| {
+    let op = move |socket: Socket, args: EventArgs, ack: Ack| {
         let received = Arc::clone(&received);
         async move {
             let result = operations::perform(&received, &socket, &args).await;
@@ -84,5 +84,7 @@ fn register(r: &mut Registrar, received: &Arc<Received>) {
             let _ = ack.send(&operations::answer(result));
         }
     };
-    r.on("op", perform.concurrency(CONCURRENCY));
+    r.public();
+    r.on("echo", echo.concurrency(CONCURRENCY));
+    r.on("op", op.concurrency(CONCURRENCY));
 }

@@ -9,6 +9,7 @@ mod bench;
 mod bus;
 mod client_suite;
 mod cluster;
+mod nest;
 mod protocol;
 mod serve;
 mod ws_echo;
@@ -42,6 +43,8 @@ enum Command {
     Cluster(cluster::Options),
     /// A guarded server with every kind of namespace.
     Auth(auth::Options),
+    /// The gateways of `interop/nest`, answering as NestJS does.
+    Nest(nest::Options),
 }
 
 /// Logs to standard error what `RUST_LOG` asks for, and nothing without it.
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
                 Command::WsEcho(port) => ws_echo::run(port).await,
                 Command::Cluster(options) => cluster::run(options).await,
                 Command::Auth(options) => auth::run(options).await,
+                Command::Nest(options) => nest::run(options).await,
             }
         })
     });

@@ -14,10 +14,10 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use parking_lot::Mutex;
 use portcullis::adapter::{
-    Adapter, AdapterError, Answers, Envelope, Health, LocalNode, SocketDescription, Target,
+    Adapter, AdapterError, Answers, BusGap, Envelope, Health, LocalNode, SocketDescription, Target,
 };
 use portcullis::socketio::args::Args;
-use portcullis::socketio::ids::{NamespacePath, Room};
+use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis::socketio::payload::Payload;
 use portcullis::socketio::value::Value;
 
@@ -114,15 +114,24 @@ impl LocalNode for Ear {
     fn has_room(&self, namespace: &NamespacePath, room: &Room) -> bool {
         self.node.has_room(namespace, room)
     }
+
+    fn report_gap(&self, gap: BusGap) {
+        self.node.report_gap(gap);
+    }
 }
 
 impl Adapter for Listening {
-    fn start(&self, node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>> {
-        self.adapter.start(Arc::new(Ear {
+    fn start(
+        &self,
+        node: Arc<dyn LocalNode>,
+        namespaces: Vec<NamespacePath>,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        let ear = Ear {
             node,
             name: self.name.clone(),
             received: Arc::clone(&self.received),
-        }))
+        };
+        self.adapter.start(Arc::new(ear), namespaces)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -135,6 +144,10 @@ impl Adapter for Listening {
 
     fn name(&self) -> &'static str {
         self.adapter.name()
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        self.adapter.flush()
     }
 
     fn namespace_opened(&self, namespace: &NamespacePath) {
@@ -151,6 +164,14 @@ impl Adapter for Listening {
 
     fn room_closed(&self, namespace: &NamespacePath, room: &Room) {
         self.adapter.room_closed(namespace, room);
+    }
+
+    fn socket_opened(&self, namespace: &NamespacePath, id: &SocketId) {
+        self.adapter.socket_opened(namespace, id);
+    }
+
+    fn socket_closed(&self, namespace: &NamespacePath, id: &SocketId) {
+        self.adapter.socket_closed(namespace, id);
     }
 
     fn publish(&self, namespace: &NamespacePath, envelope: Envelope) {

@@ -27,6 +27,9 @@ use super::listening::Received;
 /// How long the other nodes are waited for when the client does not say.
 const DEFAULT_TIMEOUT_MS: u64 = 5_000;
 
+/// How long a join may wait for a cluster that is out of reach.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Why an operation has no value.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Failed {
@@ -145,7 +148,15 @@ pub(super) async fn perform(
         .map_err(|error| Failed::because(error.to_string()))?;
     let argument = argument.unwrap_or_default();
     match name.as_str() {
-        "join" | "leave" | "rooms" => Ok(own_rooms(socket, &name, argument)),
+        "join" | "leave" | "rooms" => {
+            let value = own_rooms(socket, &name, argument);
+            if name == "join" {
+                // Done means that the other nodes reach the room too, if there is a cluster.
+                let emitter = socket.server();
+                let _ = tokio::time::timeout(JOIN_TIMEOUT, emitter.flush()).await;
+            }
+            Ok(value)
+        }
         "emit" | "sockets-join" | "sockets-leave" | "disconnect-sockets" => {
             tell(socket, &name, argument)?;
             Ok(Value::Null)

@@ -96,8 +96,8 @@ impl Readiness {
                 self.was_up.store(true, Ordering::Relaxed);
                 false
             }
-            Health::Degraded { .. } => false,
-            Health::Down { since, .. } => {
+            // Half of a cluster is none: what others say, or what is said here, does not arrive.
+            Health::Degraded { since, .. } | Health::Down { since, .. } => {
                 since >= CLUSTER_GRACE || !self.was_up.load(Ordering::Relaxed)
             }
         }

@@ -24,7 +24,7 @@ use tower_service::Service;
 pub use builder::{BuildError, ServerBuilder};
 pub use drain::Drain;
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Health};
 use crate::broadcast::Emitter;
 use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
@@ -168,6 +168,12 @@ impl Server {
         cluster
             .as_ref()
             .map_or(0, |cluster| cluster.namespaces.len())
+    }
+
+    /// Whether the other nodes of the cluster can be reached.
+    #[must_use]
+    pub fn cluster_health(&self) -> Health {
+        self.0.adapter.health()
     }
 
     /// The path that the server answers on.

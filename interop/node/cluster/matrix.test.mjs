@@ -5,8 +5,9 @@
 //        └▶ each mixed cluster plays it, seen from each node ────▶ equal?
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { isOracle } from "../support/server.mjs";
-import { Cluster, MODES } from "./support/nodes.mjs";
+import { next } from "../support/bounded.mjs";
+import { isOracle, ours } from "../support/server.mjs";
+import { Cluster, done, MODES } from "./support/nodes.mjs";
 import { play } from "./support/play.mjs";
 import { startRedis } from "./support/redis.mjs";
 import { SCRIPT } from "./support/script.mjs";
@@ -67,3 +68,12 @@ function mixed(kinds, mode, expected) {
     }
   }
 }
+
+// Node's msgpack writes whole numbers from 2^64 on as others; ours is what was meant.
+ours("a number beyond 2^64 arrives as it was sent, from Rust on the classic wire", async (t) => {
+  const cluster = await Cluster.start(["rust", "node"], { key: "big", mode: "classic", redis });
+  t.after(() => cluster.stop());
+  const heard = cluster.clients.map(({ socket }) => next(socket, "big"));
+  await done(cluster.clients[0].socket, "emit", { args: [1e21, 2 ** 64], event: "big" });
+  for (const numbers of await Promise.all(heard)) assert.deepEqual(numbers, [1e21, 2 ** 64]);
+});

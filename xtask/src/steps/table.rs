@@ -130,7 +130,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "test",
         about: "unit and integration tests",
-        needs: &[],
+        needs: &[Need::Redis],
         after: &["build"],
         minutes: 30,
         tasks: &[
@@ -216,6 +216,59 @@ pub(super) const STEPS: &[Step] = &[
                 "node --test --test-reporter=spec *.test.mjs",
             )
         }],
+    },
+    Step {
+        name: "pressure",
+        about: "floods, peers that dawdle, and nodes that are replaced under load",
+        needs: &[Need::Node],
+        after: &["build"],
+        minutes: 10,
+        tasks: &[Task {
+            counts: Some(Runner::Node),
+            ..run_in(
+                "interop/node/pressure",
+                // One after the other: each is about how long things take.
+                "node --test --test-concurrency=1 --test-reporter=spec *.test.mjs",
+            )
+        }],
+    },
+    Step {
+        name: "cluster",
+        about: "Rust and Node nodes behind one Redis, one proxy, and each other's faults",
+        needs: &[
+            Need::Redis,
+            Need::Nginx,
+            Need::Haproxy,
+            Need::Chromium,
+            Need::Node,
+            Need::NestCluster,
+        ],
+        after: &["build"],
+        minutes: 15,
+        tasks: &[Task {
+            counts: Some(Runner::Node),
+            ..run_in(
+                "interop/node/cluster",
+                "node --test --test-reporter=spec *.test.mjs",
+            )
+        }],
+    },
+    Step {
+        name: "nest",
+        about: "NestJS and ours, frame by frame",
+        needs: &[Need::Nest],
+        after: &["build"],
+        minutes: 5,
+        tasks: &[
+            run_in("interop/nest", "node node_modules/typescript/bin/tsc"),
+            Task {
+                counts: Some(Runner::Node),
+                ..run_in(
+                    "interop/nest",
+                    "node --test --test-reporter=spec *.test.mjs",
+                )
+            },
+        ],
     },
     Step {
         name: "python",

@@ -135,6 +135,22 @@ impl EventError {
         self
     }
 
+    /// Adds one entry to the details, which are an object then. A value that cannot be serialised
+    /// makes an internal error of this one.
+    #[must_use]
+    pub fn with_detail<T: Serialize + ?Sized>(mut self, name: &str, value: &T) -> Self {
+        let value = match Value::from_serialize(value) {
+            Ok(value) => value,
+            Err(error) => return error.into(),
+        };
+        let entry = (name.to_owned(), value);
+        match &mut self.0.details {
+            Some(Value::Map(entries)) => entries.push(entry),
+            details => *details = Some(Value::Map(vec![entry])),
+        }
+        self
+    }
+
     /// Keeps the error behind this one, for `map_error` and for the log if it is internal. The
     /// client never sees it.
     #[must_use]

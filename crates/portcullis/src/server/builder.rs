@@ -24,9 +24,9 @@ use tokio::net::TcpListener;
 
 use self::declared::{Assembled, Declared};
 use super::{Drain, Server, Shared};
-use crate::adapter::{Adapter, AdapterError, InMemory};
+use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
-use crate::broadcast::{AdapterWatcher, Emitter, NodeState};
+use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
 use crate::client::{Clients, Gate, GateOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
@@ -53,14 +53,6 @@ pub enum BuildError {
     /// The adapter could not join the cluster.
     #[error("the cluster cannot be joined")]
     Adapter(#[from] AdapterError),
-    /// A gateway's `on_init` failed.
-    #[error("{gateway} could not start")]
-    Init {
-        /// The gateway.
-        gateway: String,
-        /// What it said.
-        source: InitError,
-    },
     /// The management listener's address cannot be listened on.
     #[error("cannot listen on {address} for management")]
     Management {
@@ -69,6 +61,14 @@ pub enum BuildError {
         /// What the system says.
         #[source]
         source: io::Error,
+    },
+    /// A gateway's `on_init` failed.
+    #[error("{gateway} could not start")]
+    Init {
+        /// The gateway.
+        gateway: String,
+        /// What it said.
+        source: InitError,
     },
 }
 
@@ -87,6 +87,7 @@ pub struct ServerBuilder {
     drain: Drain,
     adapter: Arc<dyn Adapter>,
     management: Option<SocketAddr>,
+    on_gap: Option<GapHook>,
     declared: Vec<Declared>,
     everywhere: Everywhere,
     /// The options that were set, as they were set: one that is set twice has to agree with itself.
@@ -137,6 +138,7 @@ impl ServerBuilder {
             drain: Drain::default(),
             adapter: Arc::new(InMemory),
             management: None,
+            on_gap: None,
             declared: Vec::new(),
             everywhere: Everywhere::default(),
             said: Vec::new(),
@@ -185,6 +187,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
         self.management = Some(address.into());
+        self
+    }
+
+    /// Hears of every interval in which messages of the cluster may have been lost, once it is
+    /// over: the time to ask a database what was missed. The hook must not block.
+    #[must_use]
+    pub fn on_bus_gap(mut self, hook: impl Fn(BusGap) + Send + Sync + 'static) -> Self {
+        self.on_gap = Some(Arc::new(hook));
         self
     }
 
@@ -454,20 +464,7 @@ impl ServerBuilder {
             let problems = self.problems;
             return Err(BuildError::Invalid { problems });
         }
-        self.fill_in_limits();
-        self.warn_of_pressure();
-        let path = self.http.path.trim_end_matches('/').to_owned();
-        self.http.path = if self.trailing_slash {
-            path + "/"
-        } else {
-            path
-        };
-        if let Some(authenticator) = &self.authenticator {
-            if authenticator.reads_query() {
-                tracing::warn!("tokens are taken from the query, which others write to their logs");
-            }
-            self.http.header_policy = self.http.header_policy.with(authenticator.headers());
-        }
+        self.settle();
         let Assembled {
             declared,
             gateways,
@@ -487,15 +484,15 @@ impl ServerBuilder {
         // Before the cluster hears of this node: it must not, if this fails.
         let management = listen_for_management(self.management).await?;
         let tasks = Tasks::default();
+        let admission = self.admission();
         let node = NodeState {
             namespaces: Arc::clone(&namespaces),
             tasks: tasks.clone(),
+            on_gap: self.on_gap,
         };
-        self.adapter.start(Arc::new(node)).await?;
-        for namespace in namespaces.all() {
-            self.adapter.namespace_opened(namespace.path());
-        }
-        let admission = self.admission();
+        let paths = namespaces.all().into_iter();
+        let paths = paths.map(|namespace| namespace.path().clone()).collect();
+        self.adapter.start(Arc::new(node), paths).await?;
         let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
         let door = Arc::new(Door {
             core: Core::start(self.core, self.shards, tasks.clone()),
@@ -531,6 +528,27 @@ impl ServerBuilder {
             return Err(error);
         }
         Ok(server)
+    }
+}
+
+impl ServerBuilder {
+    /// Draws the conclusions from options that belong together.
+    fn settle(&mut self) {
+        self.fill_in_limits();
+        self.warn_of_pressure();
+        let path = self.http.path.trim_end_matches('/').to_owned();
+        self.http.path = if self.trailing_slash {
+            path + "/"
+        } else {
+            path
+        };
+        if let Some(authenticator) = &self.authenticator {
+            if authenticator.reads_query() {
+                tracing::warn!("tokens are taken from the query, which others write to their logs");
+            }
+            let headers = authenticator.headers();
+            self.http.header_policy = std::mem::take(&mut self.http.header_policy).with(headers);
+        }
     }
 }
 

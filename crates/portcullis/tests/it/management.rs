@@ -81,9 +81,9 @@ async fn a_node_that_has_lost_its_cluster_for_long_is_unready_and_alive_until_it
     station.report(down(1));
     assert_eq!(get(&server, "/readyz").await, said(READY), "a short loss");
     station.report(down(5));
-    let unready = said((503, r#"{"because":["bus"],"status":"unready"}"#));
+    let unready = said((503, r#"{"because":["cluster"],"status":"unready"}"#));
     assert_eq!(get(&server, "/readyz").await, unready);
-    assert_eq!(server.obstacles(), ["bus"]);
+    assert_eq!(server.obstacles(), ["cluster"]);
     assert_eq!(get(&server, "/livez").await, said(ALIVE));
     station.report(Health::Up);
     assert_eq!(get(&server, "/readyz").await, said(READY));

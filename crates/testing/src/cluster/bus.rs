@@ -86,7 +86,7 @@ impl BusNode {
         self.0.cannot_start.store(true, Ordering::Relaxed);
     }
 
-    /// What the adapter says of its cluster from now on. Until then: that all is well.
+    /// Lets the adapter say this of its cluster from now on; before, it says that all is well.
     pub fn report(&self, health: Health) {
         *self.0.health.lock() = Some(health);
     }
@@ -175,7 +175,11 @@ impl Arrived {
 }
 
 impl Adapter for MemoryAdapter {
-    fn start(&self, node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>> {
+    fn start(
+        &self,
+        node: Arc<dyn LocalNode>,
+        namespaces: Vec<NamespacePath>,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
         if self.own.cannot_start.load(Ordering::Relaxed) {
             let error = AdapterError::new("nobody is there");
             return std::future::ready(Err(error)).boxed();
@@ -183,15 +187,14 @@ impl Adapter for MemoryAdapter {
         assert!(self.own.node.set(node).is_ok(), "started once");
         self.bus.0.lock().push(Arc::clone(&self.own));
         self.own.told.note("start");
+        for namespace in &namespaces {
+            self.namespace_opened(namespace);
+        }
         std::future::ready(Ok(())).boxed()
     }
 
     fn health(&self) -> Health {
         self.own.health.lock().clone().unwrap_or(Health::Up)
-    }
-
-    fn name(&self) -> &'static str {
-        "bus"
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

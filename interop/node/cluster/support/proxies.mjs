@@ -38,7 +38,9 @@ export async function startProxy(recipe, ports) {
   const [binary, args] = PROGRAMS[program](file, folder);
   // A file, because the recipes open /dev/stdout, which cannot be done to a pipe of Node's.
   const log = await open(join(folder, "log"), "a");
-  const child = spawn(binary, args, { stdio: ["ignore", log.fd, log.fd] });
+  // Where distributions put them is not on everybody's search path.
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+  const child = spawn(binary, args, { env, stdio: ["ignore", log.fd, log.fd] });
   const proxy = { log: () => readFile(join(folder, "log"), "utf8"), port };
   proxy.url = `http://127.0.0.1:${port}`;
   const closed = once(child, "close");

@@ -8,10 +8,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { after, describe } from "node:test";
-import { peak, startBalancer } from "./support/balancer.mjs";
-import { eventually, next, quiet, within } from "./support/bounded.mjs";
-import { client, mint } from "./support/client.mjs";
-import { ours, startBusyAuth } from "./support/server.mjs";
+import { peak, startBalancer } from "../support/balancer.mjs";
+import { eventually, next, quiet, within } from "../support/bounded.mjs";
+import { client, mint } from "../support/client.mjs";
+import { ours, startBusyAuth } from "../support/server.mjs";
 
 const isLong = process.env.INTEROP_LONG === "1";
 const NODES = isLong ? 3 : 2;

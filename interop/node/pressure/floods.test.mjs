@@ -8,13 +8,13 @@ import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
-import { eventually, quiet, within } from "./support/bounded.mjs";
-import { ask, client, connected, mint } from "./support/client.mjs";
-import { ours, startBusyAuth } from "./support/server.mjs";
+import { eventually, quiet, within } from "../support/bounded.mjs";
+import { ask, client, connected, mint } from "../support/client.mjs";
+import { ours, startBusyAuth } from "../support/server.mjs";
 
-const ATTACKERS = fileURLToPath(new URL("support/attackers.mjs", import.meta.url));
+const ATTACKERS = fileURLToPath(new URL("../support/attackers.mjs", import.meta.url));
 const isLong = process.env.INTEROP_LONG === "1";
-const ATTACK_MS = isLong ? 8_000 : 2_000;
+const ATTACK_MS = isLong ? 8_000 : 1_500;
 const HEALTHY = 20;
 const ASK_EVERY_MS = 50;
 /** What a process that shares two processors with its attackers may take in any case. */
