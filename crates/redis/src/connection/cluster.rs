@@ -113,7 +113,7 @@ impl Cluster {
             suspected: Notify::new(),
             is_mapped: watch::Sender::new(false),
             closing: CancellationToken::new(),
-            tasks: Tasks::default(),
+            tasks: Tasks::current(),
         })
     }
 
@@ -199,7 +199,8 @@ impl Cluster {
             receive: Arc::clone(&self.receive),
             cluster: self.own.clone(),
         };
-        let link = Link::open(Endpoint::Fixed(Box::new(server)), options, Arc::new(ear));
+        let endpoint = Endpoint::Fixed(Box::new(server));
+        let link = Link::open(endpoint, options, Arc::new(ear), self.tasks.others());
         if state.runs_alone {
             link.runs_alone();
         }

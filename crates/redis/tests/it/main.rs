@@ -8,7 +8,9 @@
 mod emitter;
 mod faults;
 mod operations;
+mod parser;
 mod poison;
 mod sharded;
 mod support;
+mod tls;
 mod topologies;

@@ -52,6 +52,7 @@ in_every_mode! {
     a_broadcast_collects_the_acks_of_every_node,
     what_is_local_is_never_published,
     a_process_has_two_connections_and_leaves_none_behind,
+    a_node_that_is_dropped_takes_its_connections_with_it,
     prefixes_separate_clusters_and_databases_do_not,
 }
 
@@ -375,6 +376,14 @@ async fn a_process_has_two_connections_and_leaves_none_behind(redis: RedisServer
     }
     node.emitter.emit("last", &()).unwrap();
     node.stop().await;
+    until(async || redis.connections().await == 0).await;
+}
+
+async fn a_node_that_is_dropped_takes_its_connections_with_it(redis: RedisServer) {
+    let node = Node::join(redis.redis()).await;
+    drop(node.client().await);
+    assert_eq!(redis.connections().await, 2);
+    drop(node);
     until(async || redis.connections().await == 0).await;
 }
 

@@ -158,11 +158,6 @@ impl ServerBuilder {
             tracing::warn!("CORS keeps no page from connecting: `origins` does");
         }
     }
-
-    /// The door's part of the limits.
-    pub(super) fn admission(&self) -> crate::handshake::Admission {
-        crate::handshake::Admission::new(self.admission)
-    }
 }
 
 /// How many files the process may have open, if there is a limit.
