@@ -7,7 +7,7 @@
 //! ```
 
 mod listening;
-mod operations;
+pub(crate) mod operations;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ mod bench;
 mod bus;
 mod client_suite;
 mod cluster;
+mod emitter;
 mod nest;
 mod protocol;
 mod serve;
@@ -41,6 +42,8 @@ enum Command {
     WsEcho(serve::Port),
     /// One node of a cluster, steered by its clients.
     Cluster(cluster::Options),
+    /// Does to a cluster what its standard input says, from outside.
+    Emitter(emitter::Options),
     /// A guarded server with every kind of namespace.
     Auth(auth::Options),
     /// The gateways of `interop/nest`, answering as NestJS does.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
                 Command::Bench(options) => bench::run(options).await,
                 Command::WsEcho(port) => ws_echo::run(port).await,
                 Command::Cluster(options) => cluster::run(options).await,
+                Command::Emitter(options) => emitter::run(options).await,
                 Command::Auth(options) => auth::run(options).await,
                 Command::Nest(options) => nest::run(options).await,
             }

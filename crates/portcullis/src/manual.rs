@@ -30,6 +30,49 @@ pub mod errors_and_acks {}
 #[doc = include_str!("../../../docs/manual/broadcasts.md")]
 pub mod broadcasts {}
 
+/// Nodes behind one Redis.
+#[doc = include_str!("../../../docs/manual/cluster.md")]
+pub mod cluster {}
+
+/// Probes, proxies, replacing nodes.
+#[doc = include_str!("../../../docs/manual/deploying.md")]
+pub mod deploying {
+    /// nginx, WebSocket alone.
+    ///
+    /// ```nginx
+    #[doc = include_str!("../../../docs/deploy/nginx-websocket.conf")]
+    /// ```
+    pub mod nginx_websocket {}
+
+    /// nginx, sticky by address.
+    ///
+    /// ```nginx
+    #[doc = include_str!("../../../docs/deploy/nginx-sticky-address.conf")]
+    /// ```
+    pub mod nginx_sticky_address {}
+
+    /// nginx, sticky by cookie.
+    ///
+    /// ```nginx
+    #[doc = include_str!("../../../docs/deploy/nginx-sticky-cookie.conf")]
+    /// ```
+    pub mod nginx_sticky_cookie {}
+
+    /// HAProxy, WebSocket alone.
+    ///
+    /// ```haproxy
+    #[doc = include_str!("../../../docs/deploy/haproxy-websocket.cfg")]
+    /// ```
+    pub mod haproxy_websocket {}
+
+    /// HAProxy, sticky by cookie.
+    ///
+    /// ```haproxy
+    #[doc = include_str!("../../../docs/deploy/haproxy-sticky-cookie.cfg")]
+    /// ```
+    pub mod haproxy_sticky_cookie {}
+}
+
 /// Stock clients, and what differs from Node.
 #[doc = include_str!("../../../docs/manual/clients.md")]
 pub mod clients {}

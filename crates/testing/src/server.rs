@@ -31,8 +31,8 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Builds a server and serves it on `127.0.0.1`. When it is stopped, it closes all transports at
-    /// once, whatever its drain; [`Self::serve`] can leave that out.
+    /// Builds a server and serves it on `127.0.0.1`. When it is stopped, it closes all transports
+    /// at once, whatever its drain; [`Self::serve`] can leave that out.
     ///
     /// # Panics
     ///

@@ -14,27 +14,40 @@ export async function startBalancer(nodes) {
     ready: new Set(nodes),
     nodes,
   };
-  const server = createServer((near) => {
+  /** Who has a session comes back to its node. */
+  const homes = new Map();
+  const newcomer = () => {
     const ready = nodes.filter((node) => balancer.ready.has(node));
     const node = ready[turn++ % ready.length];
-    if (node === undefined) return void near.destroy();
+    balancer.handshakes.get(node)?.push(Date.now());
+    return node;
+  };
+  const server = createServer((near) => {
+    near.on("error", () => {});
     near.once("data", (head) => {
-      // Who brings no session wants one.
-      if (!head.includes("sid=")) balancer.handshakes.get(node)?.push(Date.now());
-    });
-    const far = connect(node.port, "127.0.0.1");
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ]) {
-      open.add(from);
-      from.on("error", () => to.destroy());
-      from.on("close", () => {
-        open.delete(from);
-        to.destroy();
+      const sid = /[?&]sid=([\w-]+)/.exec(head)?.[1];
+      const node = sid === undefined ? newcomer() : homes.get(sid);
+      if (node === undefined) return void near.destroy();
+      const far = connect(node.port, "127.0.0.1");
+      far.once("data", (answer) => {
+        const opened = /"sid":"([\w-]+)"/.exec(answer)?.[1];
+        if (opened !== undefined) homes.set(opened, node);
       });
-      from.pipe(to);
-    }
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ]) {
+        open.add(from);
+        from.on("error", () => to.destroy());
+        from.on("close", () => {
+          open.delete(from);
+          to.destroy();
+        });
+      }
+      far.write(head);
+      near.pipe(far);
+      far.pipe(near);
+    });
   });
   server.listen(0, "127.0.0.1", 4096);
   await once(server, "listening");

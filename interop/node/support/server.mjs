@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
-import { within } from "./bounded.mjs";
+import { quiet, within } from "./bounded.mjs";
 import { assertUnsaid, learn } from "./secrets.mjs";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -79,6 +79,11 @@ export async function start(binary, args, level = "trace") {
   server.url = `http://127.0.0.1:${server.port}`;
   server.signal = (name) => child.kill(name);
   server.closed = closed;
+  // A signal takes effect a moment after it was sent.
+  server.freeze = async () => {
+    child.kill("SIGSTOP");
+    await quiet(100);
+  };
   server.isRunning = () => child.exitCode === null && child.signalCode === null;
   server.stop = async () => {
     child.kill("SIGTERM");

@@ -9,7 +9,7 @@
 //! |----------------------------|-----------------------------------------------------------------|
 //! | `https://app.example.com`  | this scheme, host and port, and no other                        |
 //! | `https://*.example.com`    | any host below it: `a.example.com`, `a.b.example.com`           |
-//! | `null`                     | pages without an origin: sandboxed frames, files, some redirects |
+//! | `null`                     | pages without an origin: sandboxed frames, files                |
 //!
 //! # Invariants
 //!

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   PROXY TCP4 203.0.113.7 10.0.0.1 56324 443\r\n         version 1: a line of at most 107 bytes
-//!   \r\n\r\n\0\r\nQUIT\n  21  11  000c  addresses        version 2: 16 bytes, and as many as they say
+//!   \r\n\r\n\0\r\nQUIT\n  21  11  000c  addresses    version 2: 16 bytes, and as many as they say
 //! ```
 //!
 //! # Invariants

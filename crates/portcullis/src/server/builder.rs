@@ -4,12 +4,13 @@ mod build;
 mod check;
 mod declared;
 mod gateways;
+mod outside;
 mod pressure;
 
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 
 use self::declared::Declared;
 use super::Drain;
-use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
+use crate::adapter::{Adapter, AdapterError, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
 use crate::broadcast::{Emitter, GapHook};
 use crate::client::GateOptions;
@@ -159,39 +160,6 @@ impl ServerBuilder {
         Fut: Future<Output = Result<Identity, RefusalCode>> + Send + 'static,
     {
         self.authenticate(FromFn(authenticate))
-    }
-
-    /// Connects the server to a cluster. Default: a cluster of one.
-    #[must_use]
-    pub fn cluster(mut self, adapter: impl Adapter) -> Self {
-        self.adapter = Arc::new(adapter);
-        self
-    }
-
-    /// Answers probes on a port of loopback: `/livez` and `/readyz`. 0 lets the system choose, and
-    /// [`Server::management_address`] says what it chose. Default: no such listener.
-    ///
-    /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
-    /// reach the other nodes; its body says which.
-    #[must_use]
-    pub fn management(self, port: u16) -> Self {
-        self.management_on((Ipv4Addr::LOCALHOST, port))
-    }
-
-    /// As [`Self::management`], on any address. Whoever reaches it learns how this node is, so keep
-    /// it to those who run the server.
-    #[must_use]
-    pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
-        self.management = Some(address.into());
-        self
-    }
-
-    /// Hears of every interval in which messages of the cluster may have been lost, once it is
-    /// over: the time to ask a database what was missed. The hook must not block.
-    #[must_use]
-    pub fn on_bus_gap(mut self, hook: impl Fn(BusGap) + Send + Sync + 'static) -> Self {
-        self.on_gap = Some(Arc::new(hook));
-        self
     }
 
     /// The way to the sockets of a namespace, for whatever is made before the server runs.

@@ -5,7 +5,7 @@
 //!                │          pre_drain            │ window: transports close,        │
 //!                │                               │ in random order, at a pace       ▼
 //!                │                               │           handlers, on_disconnect, cluster
-//!                └───────────────────────── deadline ─────────────────────────────────────────▶ end
+//!                └───────────────────────── deadline ────────────────────────────────────▶ end
 //! ```
 //!
 //! A second signal cuts all of that short.

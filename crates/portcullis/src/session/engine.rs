@@ -220,8 +220,8 @@ impl Core {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Lets no new session in, and ends those that are here one after the other, in no order that
-    /// anybody could guess, over about `window`; ready when they have ended, or have had their time.
+    /// Lets no new session in, and ends those that are here one after the other, in random order,
+    /// over about `window`; ready when they have ended, or have had their time.
     pub(crate) async fn drain(&self, window: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
         let mut connections: Vec<_> = self

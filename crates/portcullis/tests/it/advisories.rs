@@ -572,8 +572,8 @@ async fn msgpack_client(server: &TestServer) -> WebSocket {
     let mut websocket = WebSocket::upgrade(server.tcp().await, WEBSOCKET, &[])
         .await
         .unwrap();
-    // {type: 0, nsp: "/"}
-    let connect = b"\x82\xa4type\x00\xa3nsp\xa1/";
+    // The type 0, in the namespace "/".
+    let connect = b"\x82\xa4type\x00\xa3\x6esp\xa1/";
     websocket.write(WebSocket::BINARY, connect).await.unwrap();
     while let Some((opcode, _)) = patiently(websocket.read()).await {
         if opcode == WebSocket::BINARY {
@@ -588,8 +588,8 @@ async fn ghsa_c6g7_r2mf_pf5g_nested_msgpack_is_refused_without_recursion() {
     let server = TestServer::start(msgpack()).await;
     for depth in [65, 1000, 500_000] {
         let mut websocket = msgpack_client(&server).await;
-        // {type: 2, nsp: "/", data: ["say", [[[…]]]]}
-        let mut event = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa3say".to_vec();
+        // The type 2, in "/", with the data ["say", [[[…]]]].
+        let mut event = b"\x83\xa4type\x02\xa3\x6esp\xa1/\xa4data\x92\xa3say".to_vec();
         event.extend(vec![0x91; depth]);
         event.push(0xc0);
         let _ = websocket.write(WebSocket::BINARY, &event).await;
@@ -641,7 +641,7 @@ async fn rustsec_2017_0006_a_list_that_claims_four_billion_items_reserves_nothin
         b"\xc6\xff\xff\xff\xff\0",
     ] {
         let mut websocket = msgpack_client(&server).await;
-        let mut event = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data".to_vec();
+        let mut event = b"\x83\xa4type\x02\xa3\x6esp\xa1/\xa4data".to_vec();
         event.extend(claim);
         websocket.write(WebSocket::BINARY, &event).await.unwrap();
         patiently(async { while websocket.read().await.is_some() {} }).await;

@@ -79,6 +79,39 @@ async fn what_does_not_make_a_server_is_named() {
             "tokens from cookies need an allow-list of pages: `origins`",
         ),
         (
+            public().ping_interval(Duration::ZERO),
+            "ping_interval must be between",
+        ),
+        (
+            public().ping_timeout(Duration::MAX),
+            "ping_timeout must be between",
+        ),
+        (
+            public().transports(Transports {
+                polling: false,
+                websocket: false,
+            }),
+            "no transport is offered",
+        ),
+        (public().path("socket.io"), "must begin with a slash"),
+    ] {
+        let problems = problems(builder).await;
+        assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
+        assert!(problems[0].contains(expected), "{expected}: {problems:?}");
+    }
+    let checked = public()
+        .authenticate(cookie())
+        .origins(Origins::list(["https://app.example.com"]));
+    assert!(checked.build().await.is_ok());
+}
+
+#[tokio::test]
+async fn what_would_let_strangers_in_is_named() {
+    let public = || builder().namespace("/", open);
+    let jwt = || Jwt::<Value>::hs256(SECRET);
+    let cookie = || jwt().sources([TokenSource::Cookie("token".into())]);
+    for (builder, expected) in [
+        (
             public().authenticate(cookie()).origins(Origins::any()),
             "tokens from cookies need an allow-list of pages: `origins`",
         ),
@@ -114,31 +147,11 @@ async fn what_does_not_make_a_server_is_named() {
             public().drain(Drain::default().window(60 * SECOND)),
             "the deadline of the drain is shorter than its parts",
         ),
-        (
-            public().ping_interval(Duration::ZERO),
-            "ping_interval must be between",
-        ),
-        (
-            public().ping_timeout(Duration::MAX),
-            "ping_timeout must be between",
-        ),
-        (
-            public().transports(Transports {
-                polling: false,
-                websocket: false,
-            }),
-            "no transport is offered",
-        ),
-        (public().path("socket.io"), "must begin with a slash"),
     ] {
         let problems = problems(builder).await;
         assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
         assert!(problems[0].contains(expected), "{expected}: {problems:?}");
     }
-    let checked = public()
-        .authenticate(cookie())
-        .origins(Origins::list(["https://app.example.com"]));
-    assert!(checked.build().await.is_ok());
 }
 
 #[tokio::test]

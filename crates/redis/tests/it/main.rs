@@ -5,6 +5,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod dynamic;
 mod emitter;
 mod faults;
 mod operations;

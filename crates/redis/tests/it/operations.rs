@@ -248,14 +248,6 @@ async fn sockets_and_rooms_are_found_wherever_they_are_and_secrets_are_not_told(
     assert_eq!(there.event().await, r#"["hello"]"#);
 
     let rooms = near.emitter.all_rooms().await.unwrap();
-    if redis.is_sharded() {
-        // The wire of Node's sharded adapter has no such question, so only this node answers.
-        assert_eq!(
-            (named(&rooms.items), rooms.missing_nodes),
-            (vec![Room::from("den")], 1)
-        );
-        return;
-    }
     let expected = [Room::from("den"), Room::from("lobby"), Room::from(3)];
     assert_eq!(named(&rooms.items), expected);
     assert_eq!(rooms.items.len(), 5, "a socket's id is a room: {rooms:?}");

@@ -156,7 +156,9 @@ fn patterns_that_cannot_be_origins_are_problems() {
 
 proptest! {
     #[test]
-    fn any_header_is_judged_and_strangers_are_refused(bytes in prop::collection::vec(0x20_u8..=0xff, 0..64)) {
+    fn any_header_is_judged_and_strangers_are_refused(
+        bytes in prop::collection::vec(0x20_u8..=0xff, 0..64),
+    ) {
         if let Ok(value) = HeaderValue::from_bytes(&bytes) {
             let allowed = policy().allows(&value);
             let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();

@@ -9,16 +9,16 @@ fn trusted() -> TrustedProxies {
     TrustedProxies::new(["10.0.0.0/8", "192.168.7.7", "2001:db8::/32"])
 }
 
-fn headers(name: HeaderName, lines: &[&str]) -> HeaderMap {
+fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in lines {
-        headers.append(&name, HeaderValue::from_str(line).unwrap());
+        headers.append(name, HeaderValue::from_str(line).unwrap());
     }
     headers
 }
 
 fn client(peer: &str, lines: &[&str]) -> String {
-    let headers = headers(X_FORWARDED_FOR, lines);
+    let headers = headers(&X_FORWARDED_FOR, lines);
     trusted()
         .client(peer.parse().unwrap(), &headers)
         .to_string()
@@ -30,7 +30,7 @@ fn a_peer_that_is_not_trusted_is_the_client_whatever_it_claims() {
         assert_eq!(client(peer, &["10.0.0.9"]), peer);
     }
     let nobody = TrustedProxies::default();
-    let claims = headers(X_FORWARDED_FOR, &["6.6.6.6"]);
+    let claims = headers(&X_FORWARDED_FOR, &["6.6.6.6"]);
     let peer = PEER.parse().unwrap();
     assert_eq!(nobody.client(peer, &claims), peer);
 }
@@ -119,12 +119,12 @@ fn the_standard_header_is_read_where_it_is_named_and_only_there() {
         ("for=203.0.113.7, proto=https", PEER),
         ("for=", PEER),
     ] {
-        let found = proxies.client(peer, &headers(FORWARDED, &[line]));
+        let found = proxies.client(peer, &headers(&FORWARDED, &[line]));
         assert_eq!(found.to_string(), expected, "{line}");
     }
-    let other = headers(X_FORWARDED_FOR, &["6.6.6.6"]);
+    let other = headers(&X_FORWARDED_FOR, &["6.6.6.6"]);
     assert_eq!(proxies.client(peer, &other), peer);
-    let other = headers(FORWARDED, &["for=6.6.6.6"]);
+    let other = headers(&FORWARDED, &["for=6.6.6.6"]);
     assert_eq!(trusted().client(peer, &other), peer);
 }
 
@@ -172,7 +172,7 @@ proptest! {
     fn any_header_is_walked_without_a_panic(line in "[ -~]{0,200}", forwarded: bool) {
         let proxies = if forwarded { trusted().forwarded() } else { trusted() };
         let name = if forwarded { FORWARDED } else { X_FORWARDED_FOR };
-        proxies.client(PEER.parse().unwrap(), &headers(name, &[&line]));
+        proxies.client(PEER.parse().unwrap(), &headers(&name, &[&line]));
     }
 
     #[test]

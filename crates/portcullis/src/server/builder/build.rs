@@ -1,13 +1,11 @@
 //! From what the builder was told to a server that runs.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
 
 use super::declared::Assembled;
-use super::{BuildError, ServerBuilder};
+use super::{BuildError, ServerBuilder, outside};
 use crate::broadcast::{AdapterWatcher, NodeState};
 use crate::client::{Clients, Gate};
 use crate::handshake::{Admission, Door};
@@ -48,7 +46,7 @@ impl ServerBuilder {
             declared,
         ));
         // Before the cluster hears of this node: it must not, if this fails.
-        let management = listen_for_management(self.management).await?;
+        let management = outside::listen(self.management).await?;
         let tasks = Tasks::default();
         let admission = Admission::new(self.admission);
         let node = NodeState {
@@ -121,20 +119,4 @@ impl ServerBuilder {
         }
         secrets
     }
-}
-
-/// The listener at the address that was asked for, and where it really is.
-async fn listen_for_management(
-    address: Option<SocketAddr>,
-) -> Result<Option<(TcpListener, SocketAddr)>, BuildError> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    let bound = bound.await.map(Some);
-    bound.map_err(|source| BuildError::Management { address, source })
 }
