@@ -71,7 +71,11 @@ fn what_is_no_line_is_refused() {
     let endless = format!("PROXY TCP4 {}", "1".repeat(10_000));
     let (result, rest) = read_all(endless.as_bytes());
     assert!(result.is_err());
-    assert_eq!(endless.len().saturating_sub(rest.len()), MAX_LINE, "no more is read");
+    assert_eq!(
+        endless.len().saturating_sub(rest.len()),
+        MAX_LINE,
+        "no more is read"
+    );
 }
 
 #[test]
