@@ -50,9 +50,20 @@ enum Command {
     Nest(nest::Options),
 }
 
+/// Logs to standard error what `RUST_LOG` asks for, and nothing without it.
+fn log() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
+    }
+}
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    log();
     let runtime = tokio::runtime::Runtime::new();
     let result = runtime.map_err(Failure::from).and_then(|runtime| {
         runtime.block_on(async {

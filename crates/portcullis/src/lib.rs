@@ -51,8 +51,9 @@ mod management;
 mod server;
 mod tasks;
 
-// What time it is, for all that follows.
+// What time it is, and how often things may happen, for all that follows.
 pub mod clock;
+mod pace;
 
 // 1. Turn an HTTP request into an Engine.IO session, or refuse it.
 pub mod handshake;
@@ -99,9 +100,10 @@ pub mod __private {
 pub use portcullis_macros::gateway;
 
 pub use broadcast::{BroadcastOperator, Emitter};
-pub use listener::{ServeError, shutdown_signal};
+pub use listener::{ServeError, Shutdown, shutdown_signal};
 pub use namespace::{AckError, DisconnectReason, EmitError, Socket};
-pub use server::{BuildError, Server, ServerBuilder, SocketService};
+pub use pace::Rate;
+pub use server::{BuildError, Drain, Server, ServerBuilder, SocketService};
 
 pub use portcullis_engineio as engineio;
 pub use portcullis_socketio as socketio;

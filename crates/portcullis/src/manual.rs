@@ -10,6 +10,14 @@ pub mod server {}
 #[doc = include_str!("../../../docs/manual/authentication.md")]
 pub mod authentication {}
 
+/// What strangers can take, and what to set.
+#[doc = include_str!("../../../docs/manual/limits.md")]
+pub mod limits {}
+
+/// How a node leaves.
+#[doc = include_str!("../../../docs/manual/draining.md")]
+pub mod draining {}
+
 /// Structs whose methods handle events.
 #[doc = include_str!("../../../docs/manual/gateways.md")]
 pub mod gateways {}

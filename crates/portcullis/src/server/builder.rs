@@ -5,6 +5,7 @@ mod check;
 mod declared;
 mod gateways;
 mod outside;
+mod pressure;
 
 use std::fmt;
 use std::future::Future;
@@ -22,6 +23,7 @@ use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 
 use self::declared::Declared;
+use super::Drain;
 use crate::adapter::{Adapter, AdapterError, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
 use crate::broadcast::{Emitter, GapHook};
@@ -29,8 +31,9 @@ use crate::client::GateOptions;
 use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
-    Cookie, Cors, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
+    AdmissionOptions, Cookie, Cors, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
 };
+use crate::listener::ListenerOptions;
 use crate::namespace::{ClusterSlot, NamespaceLimits};
 use crate::session::{CoreOptions, OutboxLimits};
 
@@ -76,7 +79,9 @@ pub struct ServerBuilder {
     namespace_limits: NamespaceLimits,
     cleanup_children: bool,
     authenticator: Option<Arc<dyn Authenticator>>,
-    cookies_are_safe: bool,
+    admission: AdmissionOptions,
+    listener: ListenerOptions,
+    drain: Drain,
     adapter: Arc<dyn Adapter>,
     management: Option<SocketAddr>,
     on_gap: Option<GapHook>,
@@ -115,6 +120,7 @@ impl ServerBuilder {
                 client_limits: ClientLimits::new(),
                 verify_timeout: Duration::from_secs(5),
                 handler_timeout: Duration::from_secs(30),
+                event_rate: None,
                 clock: Arc::new(SystemClock),
             },
             namespace_limits: NamespaceLimits {
@@ -124,7 +130,9 @@ impl ServerBuilder {
             },
             cleanup_children: true,
             authenticator: None,
-            cookies_are_safe: false,
+            admission: AdmissionOptions::default(),
+            listener: ListenerOptions::default(),
+            drain: Drain::default(),
             adapter: Arc::new(InMemory),
             management: None,
             on_gap: None,
@@ -277,14 +285,6 @@ impl ServerBuilder {
         self
     }
 
-    /// The most sessions at the same time; more are refused with 503. Default: no limit.
-    #[must_use]
-    pub fn max_connections(mut self, count: usize) -> Self {
-        self.say("max_connections", &count);
-        self.http.max_connections = Some(count);
-        self
-    }
-
     /// The transports that the server offers. Default: both.
     #[must_use]
     pub fn transports(mut self, transports: Transports) -> Self {
@@ -382,14 +382,6 @@ impl ServerBuilder {
         Fut: Future<Output = Result<(), GateRefusal>> + Send + 'static,
     {
         self.http.allow_request = Some(Arc::new(move |head| gate(head).boxed()));
-        self
-    }
-
-    /// Declares that `allow_request` checks the origin against a list, without which tokens from
-    /// cookies are refused at build: any page could make a browser send them.
-    #[must_use]
-    pub const fn origins_are_checked(mut self) -> Self {
-        self.cookies_are_safe = true;
         self
     }
 

@@ -10,6 +10,7 @@
 //! - A read that fills only part of the buffer says that nothing more is there, which saves the
 //!   system call that would find out.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::io::{self, Read as _};
 use std::pin::Pin;
@@ -42,9 +43,24 @@ pub(crate) trait Io: AsyncRead + AsyncWrite + Send + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + 'static> Io for T {}
 
+/// What whoever accepted a connection wants back when it has gone.
+#[derive(Clone)]
+pub(crate) struct Ticket(
+    #[expect(dead_code, reason = "held for its drop")] Arc<dyn Any + Send + Sync>,
+);
+
+impl Ticket {
+    pub(crate) fn new(held: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(held))
+    }
+}
+
 /// One side of a connection that has left HTTP behind.
 pub(crate) enum Stream {
-    Tcp(Arc<TcpStream>),
+    Tcp(
+        Arc<TcpStream>,
+        #[expect(dead_code, reason = "held for its drop")] Option<Ticket>,
+    ),
     Other(Box<Other>),
 }
 
@@ -53,39 +69,51 @@ pub(crate) struct Other {
     io: Pin<Box<dyn Io>>,
     out: Vec<u8>,
     written: usize,
+    #[expect(dead_code, reason = "held for its drop")]
+    ticket: Option<Ticket>,
 }
 
 impl Stream {
     /// Takes the raw stream out of an upgraded connection if there is one in it; also returns what
     /// the HTTP server had read ahead.
-    pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Bytes) {
+    pub(crate) fn from_upgraded(upgraded: Upgraded, ticket: Option<Ticket>) -> (Self, Bytes) {
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Self::tcp(parts.io.into_inner()), detach(&parts.read_buf)),
+            Ok(parts) => {
+                let stream = Self::tcp(parts.io.into_inner(), ticket);
+                return (stream, detach(&parts.read_buf));
+            }
             Err(upgraded) => upgraded,
         };
         // hyper-util's auto server, which axum uses too, wraps the stream in a type of its own.
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => (Self::tcp(parts.io.into_inner()), detach(&parts.read_buf)),
-            Err(upgraded) => (Self::other(TokioIo::new(upgraded)), Bytes::new()),
+            Ok(parts) => {
+                let stream = Self::tcp(parts.io.into_inner(), ticket);
+                (stream, detach(&parts.read_buf))
+            }
+            Err(upgraded) => (Self::other(TokioIo::new(upgraded), ticket), Bytes::new()),
         }
     }
 
     /// The stream as it is, for a task that writes it itself.
-    pub(crate) fn from_upgraded_unshared(upgraded: Upgraded) -> (Self, Bytes) {
-        (Self::other(TokioIo::new(upgraded)), Bytes::new())
+    pub(crate) fn from_upgraded_unshared(
+        upgraded: Upgraded,
+        ticket: Option<Ticket>,
+    ) -> (Self, Bytes) {
+        (Self::other(TokioIo::new(upgraded), ticket), Bytes::new())
     }
 
-    fn tcp(stream: TcpStream) -> Self {
+    fn tcp(stream: TcpStream, ticket: Option<Ticket>) -> Self {
         // Frames are coalesced here; the kernel must not wait for more.
         let _ = stream.set_nodelay(true);
-        Self::Tcp(Arc::new(stream))
+        Self::Tcp(Arc::new(stream), ticket)
     }
 
-    pub(crate) fn other(io: impl Io) -> Self {
+    pub(crate) fn other(io: impl Io, ticket: Option<Ticket>) -> Self {
         Self::Other(Box::new(Other {
             io: Box::pin(io),
             out: Vec::new(),
             written: 0,
+            ticket,
         }))
     }
 
@@ -96,7 +124,7 @@ impl Stream {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => poll_read_tcp(stream, cx, buffer),
+            Self::Tcp(stream, _) => poll_read_tcp(stream, cx, buffer),
             Self::Other(other) => {
                 let mut buffer = ReadBuf::new(buffer);
                 ready!(other.io.as_mut().poll_read(cx, &mut buffer))?;
@@ -112,7 +140,7 @@ impl Stream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if let Self::Tcp(stream) = self
+        if let Self::Tcp(stream, _) = self
             && let Ok(count) = (&*socket2::SockRef::from(&**stream)).read(buffer)
         {
             return Poll::Ready(Ok(count));
@@ -124,7 +152,7 @@ impl Stream {
     pub(crate) fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             // Only a probe writes this way, into an empty socket buffer.
-            Self::Tcp(stream) => match stream.try_write(bytes)? {
+            Self::Tcp(stream, _) => match stream.try_write(bytes)? {
                 written if written == bytes.len() => Ok(()),
                 _ => Err(io::ErrorKind::WriteZero.into()),
             },
@@ -140,7 +168,9 @@ impl Stream {
         let Self::Other(other) = self else {
             return Poll::Ready(Ok(()));
         };
-        let Other { io, out, written } = &mut **other;
+        let Other {
+            io, out, written, ..
+        } = &mut **other;
         while let Some(rest) = out.get(*written..).filter(|rest| !rest.is_empty()) {
             match ready!(io.as_mut().poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -158,7 +188,7 @@ impl Stream {
     /// Says that nothing more will be written.
     pub(crate) fn shutdown(&mut self, cx: &mut Context<'_>) {
         match self {
-            Self::Tcp(stream) => {
+            Self::Tcp(stream, _) => {
                 let _ = socket2::SockRef::from(&**stream).shutdown(std::net::Shutdown::Write);
             }
             Self::Other(other) => {
@@ -171,7 +201,7 @@ impl Stream {
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Tcp(_) => "Stream::Tcp",
+            Self::Tcp(..) => "Stream::Tcp",
             Self::Other(_) => "Stream::Other",
         })
     }

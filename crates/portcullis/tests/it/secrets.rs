@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use portcullis::Socket;
 use portcullis::auth::jwt::{Jwt, mint_hs256};
 use portcullis::auth::source::TokenSource;
 use portcullis::gateway::{Data, User};
-use portcullis::{Server, Socket};
 use portcullis_testing::TestServer;
 use portcullis_testing::wire::{Client, POLLING, WEBSOCKET};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::support::Wire;
+use crate::support::{Wire, builder};
 
 const SECRET: &str = "a secret for tests, long enough for HS256";
 
@@ -81,7 +81,7 @@ fn token(sub: &str, seconds: i64) -> String {
 }
 
 async fn guarded() -> TestServer {
-    let builder = Server::builder()
+    let builder = builder()
         .authenticate(Jwt::<Claims>::hs256(SECRET))
         .ping_interval(Duration::from_millis(50))
         .ping_timeout(Duration::from_millis(50))
@@ -163,7 +163,7 @@ async fn a_token_in_the_query_is_warned_of_at_start_and_only_then() {
         let log = Log::default();
         let _guard = tracing::subscriber::set_default(log.clone());
         let jwt = Jwt::<serde_json::Value>::hs256(SECRET).sources([source]);
-        let builder = Server::builder().authenticate(jwt).namespace("/", |_| {});
+        let builder = builder().authenticate(jwt).namespace("/", |_| {});
         builder.build().await.unwrap();
         assert_eq!(log.0.lock().contains("taken from the query"), warned);
     }

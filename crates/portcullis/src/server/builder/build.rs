@@ -8,7 +8,8 @@ use super::declared::Assembled;
 use super::{BuildError, ServerBuilder, outside};
 use crate::broadcast::{AdapterWatcher, NodeState};
 use crate::client::{Clients, Gate};
-use crate::handshake::Door;
+use crate::handshake::{Admission, Door};
+use crate::listener::Entrance;
 use crate::management::{self, Readiness};
 use crate::namespace::{Cluster, Namespaces};
 use crate::server::{Server, Shared};
@@ -47,6 +48,7 @@ impl ServerBuilder {
         // Before the cluster hears of this node: it must not, if this fails.
         let management = outside::listen(self.management).await?;
         let tasks = Tasks::default();
+        let admission = Admission::new(self.admission);
         let node = NodeState {
             namespaces: Arc::downgrade(&namespaces),
             tasks: tasks.clone(),
@@ -58,6 +60,7 @@ impl ServerBuilder {
         let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
         let door = Arc::new(Door {
             core: Core::start(self.core, self.shards, tasks.clone()),
+            admission,
             options: self.http,
             accept: Box::new(Clients(Arc::new(gate))),
         });
@@ -74,6 +77,8 @@ impl ServerBuilder {
             address
         });
         let server = Server(Arc::new(Shared {
+            entrance: Entrance::new(Arc::clone(&door), self.listener),
+            drain: self.drain,
             door,
             slot: self.slot,
             gateways,
@@ -93,6 +98,8 @@ impl ServerBuilder {
     /// Draws the conclusions from options that belong together; says under which names handshakes
     /// hold secrets.
     fn settle(&mut self) -> Vec<String> {
+        self.fill_in_limits();
+        self.warn_of_pressure();
         let path = self.http.path.trim_end_matches('/').to_owned();
         self.http.path = if self.trailing_slash {
             path + "/"

@@ -13,6 +13,17 @@ pub(super) struct Boundary {
     payload_len: u64,
     payload_left: u64,
     in_fragments: bool,
+    /// Of the message that is arriving.
+    fragments: usize,
+}
+
+/// A frame whose header has been read.
+#[derive(Debug, Clone, Copy)]
+struct Began {
+    /// It is a whole data message.
+    is_plain: bool,
+    /// It is a ping, a pong, a close, or has no payload.
+    is_idle: bool,
 }
 
 /// What a piece of the stream held.
@@ -21,12 +32,24 @@ pub(super) struct Scanned {
     plain: bool,
     whole: bool,
     whole_bytes: usize,
+    most_fragments: usize,
+    idle: u32,
 }
 
 impl Scanned {
     /// Nothing but unfragmented data messages, the last one complete.
     pub(super) const fn only_whole_messages(self) -> bool {
         self.plain && self.whole
+    }
+
+    /// The most fragments that a message had by the end of the piece.
+    pub(super) const fn most_fragments(self) -> usize {
+        self.most_fragments
+    }
+
+    /// How many frames began that carry nothing: pings, pongs, and data frames without data.
+    pub(super) const fn idle(self) -> u32 {
+        self.idle
     }
 
     /// How much of the piece belongs to frames that end in it; behind that a frame only begins or
@@ -41,7 +64,7 @@ impl Boundary {
     pub(super) fn scan(&mut self, mut input: &[u8]) -> Scanned {
         let mut plain = self.is_whole();
         let len = input.len();
-        let mut whole_bytes = 0;
+        let (mut whole_bytes, mut most_fragments, mut idle) = (0, 0, 0_u32);
         loop {
             let skip = usize::try_from(self.payload_left)
                 .unwrap_or(usize::MAX)
@@ -56,6 +79,8 @@ impl Boundary {
                     plain,
                     whole: self.is_whole(),
                     whole_bytes,
+                    most_fragments,
+                    idle,
                 };
             };
             input = rest;
@@ -64,7 +89,10 @@ impl Boundary {
                 self.header_len += 1;
             }
             if usize::from(self.header_len) == self.header_needed() {
-                plain &= self.end_header();
+                let began = self.end_header();
+                plain &= began.is_plain;
+                most_fragments = most_fragments.max(self.fragments);
+                idle = idle.saturating_add(u32::from(began.is_idle));
             }
         }
     }
@@ -92,8 +120,8 @@ impl Boundary {
             }
     }
 
-    /// Starts the payload; says whether the frame is a whole data message.
-    fn end_header(&mut self) -> bool {
+    /// Starts the payload.
+    fn end_header(&mut self) -> Began {
         let [first, second, b0, b1, b2, b3, b4, b5, b6, b7, ..] = self.header;
         self.payload_len = match second & 0x7f {
             126 => u64::from(u16::from_be_bytes([b0, b1])),
@@ -104,8 +132,17 @@ impl Boundary {
         self.header_len = 0;
         let (opcode, fin) = (first & 0xf, first & FIN != 0);
         if opcode < 8 {
+            // What follows a whole message begins at one again.
+            self.fragments = if opcode == 0 {
+                self.fragments.saturating_add(1)
+            } else {
+                1
+            };
             self.in_fragments = !fin;
         }
-        fin && (opcode == 1 || opcode == 2)
+        Began {
+            is_plain: fin && (opcode == 1 || opcode == 2),
+            is_idle: opcode >= 8 || self.payload_len == 0,
+        }
     }
 }
