@@ -37,6 +37,9 @@ mod listener;
 mod server;
 mod tasks;
 
+// What time it is, for all that follows.
+pub mod clock;
+
 // 1. Turn an HTTP request into an Engine.IO session, or refuse it.
 pub mod handshake;
 

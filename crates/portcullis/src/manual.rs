@@ -18,6 +18,9 @@ pub mod broadcasts {}
 #[doc = include_str!("../../../docs/manual/clients.md")]
 pub mod clients {}
 
+#[doc = include_str!("../../../docs/manual/testing.md")]
+pub mod testing {}
+
 /// The README of the project.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

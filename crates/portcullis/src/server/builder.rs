@@ -24,6 +24,7 @@ use crate::adapter::{Adapter, AdapterError, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
 use crate::broadcast::{AdapterWatcher, Emitter, NodeState};
 use crate::client::{Clients, Gate, GateOptions};
+use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
     Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
@@ -102,6 +103,7 @@ impl ServerBuilder {
                 client_limits: ClientLimits::new(),
                 verify_timeout: Duration::from_secs(5),
                 handler_timeout: Duration::from_secs(30),
+                clock: Arc::new(SystemClock),
             },
             namespace_limits: NamespaceLimits {
                 rooms_per_socket: 1000,
@@ -351,6 +353,16 @@ impl ServerBuilder {
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.say("cleanup_empty_child_namespaces", &cleanup);
         self.cleanup_children = cleanup;
+        self
+    }
+
+    /// Tells the server what time it is, which decides whether a token has expired. Timers do not
+    /// follow it. Default: the clock of the system.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        self.http.clock = Arc::clone(&clock);
+        self.gate.clock = clock;
         self
     }
 

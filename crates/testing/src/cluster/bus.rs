@@ -1,4 +1,4 @@
-//! A cluster within one process: an adapter written from outside the crate, as any other would be.
+//! A network within the process: an adapter written from outside the framework, as any other is.
 //!
 //! ```text
 //!  node "a" ─▶ Adapter ─▶ bus ─▶ LocalNode of "b", "c", …
@@ -7,7 +7,7 @@
 //! # Invariants
 //!
 //! - What one node publishes, the others apply at once, in order, and it does not come back.
-//! - A node that was muted applies and answers nothing, as one whose network is gone.
+//! - A node that was cut off applies and answers nothing, as one whose network is gone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,64 +22,108 @@ use portcullis::adapter::{
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room};
 use portcullis::socketio::payload::Payload;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
-use super::Journal;
+use crate::Journal;
 
-/// The nodes of a cluster; clones share them.
+/// A network for the nodes of a cluster, within the process. Clones are the same network.
+///
+/// ```
+/// use portcullis::Server;
+/// use portcullis_testing::MemoryBus;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let bus = MemoryBus::default();
+/// let (adapter, node) = bus.node();
+/// let builder = Server::builder().namespace("/", |r| { r.public(); });
+/// builder.cluster(adapter).build().await.unwrap();
+/// node.told().wait_for("namespace opened /").await;
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Bus(Arc<Mutex<Vec<Arc<Station>>>>);
+pub struct MemoryBus(Arc<Mutex<Vec<Arc<Station>>>>);
 
 /// One node's place on the bus.
 #[derive(Debug, Default)]
-pub(crate) struct Station {
+struct Station {
     node: OnceLock<Arc<dyn LocalNode>>,
     namespaces: Mutex<Vec<NamespacePath>>,
-    muted: AtomicBool,
     is_cut_off: AtomicBool,
-    /// What the framework told the adapter.
-    pub(crate) journal: Journal,
+    cannot_start: AtomicBool,
+    told: Journal,
 }
 
 impl Station {
-    pub(crate) fn mute(&self) {
-        self.muted.store(true, Ordering::Relaxed);
-    }
-
-    /// The cluster is not there when the node wants to join it.
-    pub(crate) fn cut_off(&self) {
-        self.is_cut_off.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn node(&self) -> &dyn LocalNode {
+    fn node(&self) -> &dyn LocalNode {
         &**self.node.get().expect("the server is built")
     }
 
-    fn is_muted(&self) -> bool {
-        self.muted.load(Ordering::Relaxed)
+    fn is_cut_off(&self) -> bool {
+        self.is_cut_off.load(Ordering::Relaxed)
     }
 }
 
-/// The adapter of one node.
+/// A node of a [`MemoryBus`], as the test sees it. Clones are the same node.
+#[derive(Debug, Clone)]
+pub struct BusNode(Arc<Station>);
+
+impl BusNode {
+    /// Takes the node's network away: nothing reaches it, and it answers nothing. What it
+    /// publishes still leaves.
+    pub fn cut(&self) {
+        self.0.is_cut_off.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives it back. What was missed stays so.
+    pub fn heal(&self) {
+        self.0.is_cut_off.store(false, Ordering::Relaxed);
+    }
+
+    /// Lets the adapter fail when its server is built, as if no cluster were there.
+    pub fn fail_to_start(&self) {
+        self.0.cannot_start.store(true, Ordering::Relaxed);
+    }
+
+    /// What the framework told the adapter, a line each: `start`, `close`, `publish /chat`,
+    /// `namespace opened /chat`, `room opened /chat "lobby"`, and the closings of both.
+    #[must_use]
+    pub fn told(&self) -> &Journal {
+        &self.0.told
+    }
+
+    /// The node as the rest of its cluster sees it.
+    ///
+    /// # Panics
+    ///
+    /// If its server has not been built.
+    #[must_use]
+    pub fn local(&self) -> &dyn LocalNode {
+        self.0.node()
+    }
+}
+
+/// The adapter of one node, for [`ServerBuilder::cluster`](portcullis::ServerBuilder::cluster).
 #[derive(Debug)]
-pub(crate) struct BusAdapter {
-    bus: Bus,
+pub struct MemoryAdapter {
+    bus: MemoryBus,
     own: Arc<Station>,
 }
 
-impl Bus {
-    /// A new node: what goes to its builder, and what the test looks at.
-    pub(crate) fn node(&self) -> (BusAdapter, Arc<Station>) {
+impl MemoryBus {
+    /// A new node: what goes to its builder, and what the test keeps.
+    #[must_use]
+    pub fn node(&self) -> (MemoryAdapter, BusNode) {
         let own = Arc::new(Station::default());
-        let adapter = BusAdapter {
+        let adapter = MemoryAdapter {
             bus: self.clone(),
             own: Arc::clone(&own),
         };
-        (adapter, own)
+        (adapter, BusNode(own))
     }
 }
 
-impl BusAdapter {
+impl MemoryAdapter {
     fn others(&self) -> Vec<Arc<Station>> {
         let mut stations = self.bus.0.lock().clone();
         stations.retain(|station| !Arc::ptr_eq(station, &self.own));
@@ -88,31 +132,51 @@ impl BusAdapter {
 
     /// Asks every other node something that it answers at once.
     fn ask<T>(&self, question: impl Fn(&dyn LocalNode) -> Vec<T>) -> Answers<T> {
-        let (muted, others): (Vec<_>, Vec<_>) = self
+        let (cut_off, others): (Vec<_>, Vec<_>) = self
             .others()
             .into_iter()
-            .partition(|station| station.is_muted());
+            .partition(|station| station.is_cut_off());
         let items = others.iter().flat_map(|station| question(station.node()));
-        Answers::partial(items.collect(), muted.len(), Vec::new())
+        Answers::partial(items.collect(), cut_off.len(), Vec::new())
     }
 
     fn tell(&self, what: &str, namespace: &NamespacePath, room: Option<&Room>) {
         let room = room.map(|room| serde_json::to_string(room).unwrap());
         let room = room.unwrap_or_default();
         let line = format!("{what} {namespace} {room}");
-        self.own.journal.note(line.trim_end());
+        self.own.told.note(line.trim_end());
     }
 }
 
-impl Adapter for BusAdapter {
+/// Acks of one broadcast.
+#[derive(Debug, Default)]
+struct Arrived {
+    answers: Mutex<Vec<Args>>,
+    one_more: Notify,
+}
+
+impl Arrived {
+    fn push(&self, args: Args) {
+        self.answers.lock().push(args);
+        self.one_more.notify_one();
+    }
+
+    async fn wait_for(&self, count: usize) {
+        while self.answers.lock().len() < count {
+            self.one_more.notified().await;
+        }
+    }
+}
+
+impl Adapter for MemoryAdapter {
     fn start(&self, node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>> {
-        if self.own.is_cut_off.load(Ordering::Relaxed) {
+        if self.own.cannot_start.load(Ordering::Relaxed) {
             let error = AdapterError::new("nobody is there");
             return std::future::ready(Err(error)).boxed();
         }
         assert!(self.own.node.set(node).is_ok(), "started once");
         self.bus.0.lock().push(Arc::clone(&self.own));
-        self.own.journal.note("start");
+        self.own.told.note("start");
         std::future::ready(Ok(())).boxed()
     }
 
@@ -121,7 +185,7 @@ impl Adapter for BusAdapter {
             .0
             .lock()
             .retain(|station| !Arc::ptr_eq(station, &self.own));
-        self.own.journal.note("close");
+        self.own.told.note("close");
         std::future::ready(()).boxed()
     }
 
@@ -146,7 +210,7 @@ impl Adapter for BusAdapter {
     fn publish(&self, namespace: &NamespacePath, envelope: Envelope) {
         self.tell("publish", namespace, None);
         for station in self.others() {
-            if !station.is_muted() {
+            if !station.is_cut_off() {
                 station.node().apply(namespace, envelope.clone());
             }
         }
@@ -169,28 +233,23 @@ impl Adapter for BusAdapter {
         target: Target,
         timeout: Duration,
     ) -> BoxFuture<'_, Answers<Args>> {
-        let (sender, mut receiver) = mpsc::channel(64);
+        let arrived = Arc::<Arrived>::default();
         let (mut expected, mut missing) = (0, 0);
         for station in self.others() {
-            if station.is_muted() {
+            if station.is_cut_off() {
                 missing += 1;
                 continue;
             }
-            let sender = sender.clone();
-            let answer = move |args| sender.try_send(args).expect("there is room");
-            let answer = Box::new(answer);
+            let arrived = Arc::clone(&arrived);
+            let answer = Box::new(move |args| arrived.push(args));
             expected += station
                 .node()
                 .broadcast_with_ack(namespace, &payload, &target, timeout, answer);
         }
         async move {
-            let mut items = Vec::new();
-            let collect = async {
-                while items.len() < expected {
-                    items.extend(receiver.recv().await);
-                }
-            };
-            let in_time = tokio::time::timeout(timeout, collect).await.is_ok();
+            let all = arrived.wait_for(expected);
+            let in_time = tokio::time::timeout(timeout, all).await.is_ok();
+            let items = std::mem::take(&mut *arrived.answers.lock());
             Answers::partial(items, missing + usize::from(!in_time), Vec::new())
         }
         .boxed()

@@ -3,42 +3,56 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::BoxIo;
-use super::http::{Response, read_head, upgrade_request};
-
-pub(crate) const TEXT: u8 = 1;
-pub(crate) const BINARY: u8 = 2;
-pub(crate) const CLOSE: u8 = 8;
+use super::http::{Http, Response, upgrade_request};
+use super::{BoxIo, patiently};
 
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 
-pub(crate) struct WebSocket {
+/// A connection that speaks WebSocket.
+pub struct WebSocket {
     io: BoxIo,
     buffer: BytesMut,
 }
 
 impl WebSocket {
-    /// Switches a connection to WebSocket; what is not 101 comes back.
-    pub(crate) async fn upgrade(
-        mut io: BoxIo,
+    /// The opcode of text.
+    pub const TEXT: u8 = 1;
+    /// The opcode of binary data.
+    pub const BINARY: u8 = 2;
+    /// The opcode of a close.
+    pub const CLOSE: u8 = 8;
+
+    /// Switches a connection to WebSocket.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server answers that is not 101.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not answer.
+    pub async fn upgrade(
+        io: BoxIo,
         target: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Response> {
-        io.write_all(&upgrade_request(target, headers))
-            .await
-            .unwrap();
-        let mut buffer = BytesMut::new();
-        let mut response = read_head(&mut io, &mut buffer).await.unwrap();
-        if response.status == 101 {
-            return Ok(Self { io, buffer });
+        let mut http = Http::over(io);
+        http.send(&upgrade_request(target, headers)).await;
+        let response = patiently(http.recv()).await.expect("the server answers");
+        if response.status != 101 {
+            return Err(response);
         }
-        response.read_body(&mut io, &mut buffer).await;
-        Err(response)
+        let (io, buffer) = http.into_parts();
+        Ok(Self { io, buffer })
     }
 
-    /// Writes one whole frame, or fails if the server does not take it.
-    pub(crate) async fn write(&mut self, opcode: u8, payload: &[u8]) -> std::io::Result<()> {
+    /// Writes one whole frame.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not take it.
+    pub async fn write(&mut self, opcode: u8, payload: &[u8]) -> std::io::Result<()> {
         let mut frame = vec![FIN | opcode];
         match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
             (Ok(len), _) if len < 126 => frame.push(MASKED | len),
@@ -57,8 +71,13 @@ impl WebSocket {
         self.io.write_all(&frame).await
     }
 
-    /// The next frame; nothing once the server has ended the connection.
-    pub(crate) async fn read(&mut self) -> Option<(u8, Bytes)> {
+    /// The next frame, its opcode and its payload; nothing once the server has ended the
+    /// connection. Not bounded in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was read stays for the next call.
+    pub async fn read(&mut self) -> Option<(u8, Bytes)> {
         loop {
             if let Some(frame) = self.take_frame() {
                 return Some(frame);
@@ -85,5 +104,11 @@ impl WebSocket {
         }
         self.buffer.advance(header);
         Some((first & 0xf, self.buffer.split_to(len).freeze()))
+    }
+}
+
+impl std::fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebSocket").finish_non_exhaustive()
     }
 }
