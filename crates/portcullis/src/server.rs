@@ -21,7 +21,7 @@ use tower_service::Service;
 
 pub use builder::{BuildError, ServerBuilder};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Health};
 use crate::broadcast::Emitter;
 use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
@@ -140,6 +140,12 @@ impl Server {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.door.core.len()
+    }
+
+    /// Whether the other nodes of the cluster can be reached.
+    #[must_use]
+    pub fn cluster_health(&self) -> Health {
+        self.0.adapter.health()
     }
 
     /// The path that the server answers on.

@@ -20,9 +20,9 @@ use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 
 use self::declared::{Assembled, Declared};
 use super::{Server, Shared};
-use crate::adapter::{Adapter, AdapterError, InMemory};
+use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
-use crate::broadcast::{AdapterWatcher, Emitter, NodeState};
+use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
 use crate::client::{Clients, Gate, GateOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
@@ -68,6 +68,7 @@ pub struct ServerBuilder {
     authenticator: Option<Arc<dyn Authenticator>>,
     cookies_are_safe: bool,
     adapter: Arc<dyn Adapter>,
+    on_gap: Option<GapHook>,
     declared: Vec<Declared>,
     everywhere: Everywhere,
     /// The options that were set, as they were set: one that is set twice has to agree with itself.
@@ -114,6 +115,7 @@ impl ServerBuilder {
             authenticator: None,
             cookies_are_safe: false,
             adapter: Arc::new(InMemory),
+            on_gap: None,
             declared: Vec::new(),
             everywhere: Everywhere::default(),
             said: Vec::new(),
@@ -144,6 +146,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn cluster(mut self, adapter: impl Adapter) -> Self {
         self.adapter = Arc::new(adapter);
+        self
+    }
+
+    /// Hears of every interval in which messages of the cluster may have been lost, once it is
+    /// over: the time to ask a database what was missed. The hook must not block.
+    #[must_use]
+    pub fn on_bus_gap(mut self, hook: impl Fn(BusGap) + Send + Sync + 'static) -> Self {
+        self.on_gap = Some(Arc::new(hook));
         self
     }
 
@@ -461,11 +471,11 @@ impl ServerBuilder {
         let node = NodeState {
             namespaces: Arc::clone(&namespaces),
             tasks: tasks.clone(),
+            on_gap: self.on_gap,
         };
-        self.adapter.start(Arc::new(node)).await?;
-        for namespace in namespaces.all() {
-            self.adapter.namespace_opened(namespace.path());
-        }
+        let paths = namespaces.all().into_iter();
+        let paths = paths.map(|namespace| namespace.path().clone()).collect();
+        self.adapter.start(Arc::new(node), paths).await?;
         let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
         let door = Arc::new(Door {
             core: Core::start(self.core, self.shards, tasks.clone()),

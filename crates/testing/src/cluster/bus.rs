@@ -169,7 +169,11 @@ impl Arrived {
 }
 
 impl Adapter for MemoryAdapter {
-    fn start(&self, node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>> {
+    fn start(
+        &self,
+        node: Arc<dyn LocalNode>,
+        namespaces: Vec<NamespacePath>,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
         if self.own.cannot_start.load(Ordering::Relaxed) {
             let error = AdapterError::new("nobody is there");
             return std::future::ready(Err(error)).boxed();
@@ -177,6 +181,9 @@ impl Adapter for MemoryAdapter {
         assert!(self.own.node.set(node).is_ok(), "started once");
         self.bus.0.lock().push(Arc::clone(&self.own));
         self.own.told.note("start");
+        for namespace in &namespaces {
+            self.namespace_opened(namespace);
+        }
         std::future::ready(Ok(())).boxed()
     }
 

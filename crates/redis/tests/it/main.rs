@@ -1,0 +1,9 @@
+//! Nodes of a cluster over a real Redis, which each test starts for itself.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod operations;
+mod support;

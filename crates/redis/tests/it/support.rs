@@ -1,0 +1,193 @@
+//! What the tests share: Redis servers, nodes that are joined through them, and clients.
+//!
+//! The clients are those of the framework's own tests.
+
+#[path = "../../../portcullis/tests/it/support/client.rs"]
+#[expect(dead_code, reason = "the framework's own tests use the rest")]
+pub(crate) mod client;
+#[path = "../../../portcullis/tests/it/support/http.rs"]
+#[expect(dead_code, reason = "the framework's own tests use the rest")]
+pub(crate) mod http;
+#[path = "../../../portcullis/tests/it/support/journal.rs"]
+pub(crate) mod journal;
+pub(crate) mod redis_server;
+#[path = "../../../portcullis/tests/it/support/websocket.rs"]
+pub(crate) mod websocket;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use portcullis::gateway::{Data, Registrar, Reply};
+use portcullis::socketio::ids::{Room, SocketId};
+use portcullis::socketio::value::Value;
+use portcullis::{Emitter, Server, ServerBuilder, Socket};
+use portcullis_redis::Redis;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use client::Client;
+pub(crate) use journal::Journal;
+pub(crate) use redis_server::RedisServer;
+
+/// A connection of any kind.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+pub(crate) type BoxIo = Box<dyn Io>;
+
+/// A TCP connection that sends what it is given at once.
+pub(crate) async fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// Waits, but not for ever.
+pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(client::PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("nothing happened in {:?}", client::PATIENCE))
+}
+
+/// Waits until something is so, and says how long that took.
+pub(crate) async fn until<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) -> Duration {
+    let started = Instant::now();
+    patiently(async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    started.elapsed()
+}
+
+/// One node of a test's cluster.
+pub(crate) struct Node {
+    pub(crate) server: Server,
+    pub(crate) address: SocketAddr,
+    pub(crate) emitter: Emitter,
+    stopping: CancellationToken,
+    serving: JoinSet<()>,
+}
+
+impl Node {
+    /// A node with the handlers that most tests want.
+    pub(crate) async fn join(redis: Redis) -> Self {
+        Self::join_with(redis, |_| {}).await
+    }
+
+    pub(crate) async fn join_with(redis: Redis, register: impl FnOnce(&mut Registrar)) -> Self {
+        Self::serve(builder(register).cluster(redis)).await
+    }
+
+    pub(crate) async fn serve(builder: ServerBuilder) -> Self {
+        let server = builder.build().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stopping = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        serving.spawn(
+            server
+                .clone()
+                .serve_on(listener, stopping.clone().cancelled_owned()),
+        );
+        Self {
+            emitter: server.emitter("/").unwrap(),
+            server,
+            address,
+            stopping,
+            serving,
+        }
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address, "/").await
+    }
+
+    /// Stops the node, and waits until it has stopped.
+    pub(crate) async fn stop(&mut self) {
+        self.stopping.cancel();
+        patiently(self.serving.join_next()).await.unwrap().unwrap();
+    }
+}
+
+/// A server with the public namespaces `/` and `/chat`.
+pub(crate) fn builder(register: impl FnOnce(&mut Registrar)) -> ServerBuilder {
+    let common = |r: &mut Registrar| {
+        r.public().on("sync", async || {});
+        r.on("join", async |socket: Socket, Data(room): Data<Value>| {
+            socket.join(room_of(&room));
+        });
+        r.on("leave", async |socket: Socket, Data(room): Data<Value>| {
+            socket.leave(room_of(&room));
+        });
+        r.on("rooms", async |socket: Socket| {
+            Reply(named(&socket.rooms()))
+        });
+    };
+    Server::builder()
+        .namespace("/", |r| {
+            common(r);
+            register(r);
+        })
+        .namespace("/chat", common)
+}
+
+pub(crate) fn room_of(value: &Value) -> Room {
+    match value {
+        Value::String(name) => Room::from(name),
+        other => Room::from(other.as_i64().unwrap()),
+    }
+}
+
+/// The rooms besides the sockets' own, in order: text first.
+pub(crate) fn named(rooms: &[Room]) -> Vec<Room> {
+    let is_own = |room: &Room| SocketId::parse(&room.to_string()).is_ok();
+    let mut named = rooms.to_vec();
+    named.retain(|room| !is_own(room));
+    named.sort();
+    named
+}
+
+pub(crate) async fn enter(client: &mut Client, rooms: &[&str]) {
+    for room in rooms {
+        assert_eq!(client.ask(&format!(r#"["join",{room}]"#)).await, "[]");
+    }
+}
+
+/// Waits until everything that `node` has published before has been applied by every client's
+/// node: a broadcast of its own comes last.
+pub(crate) async fn heard(node: &Node, clients: &mut [&mut Client]) -> Vec<Vec<String>> {
+    let mark = format!("mark-{}", SocketId::from_random(rand15()).as_str());
+    node.emitter.emit("mark", &mark).unwrap();
+    let end = format!(r#"42["mark","{mark}"]"#);
+    let mut all = Vec::new();
+    for client in clients {
+        let mut packets = Vec::new();
+        loop {
+            match client.recv().await.expect("the connection lives") {
+                packet if packet == end => break,
+                packet => packets.push(packet),
+            }
+        }
+        all.push(packets);
+    }
+    all
+}
+
+fn rand15() -> [u8; 15] {
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    let mut bytes = [0; 15];
+    bytes
+        .iter_mut()
+        .zip(nanos.to_le_bytes())
+        .for_each(|(to, from)| *to = from);
+    bytes
+}
