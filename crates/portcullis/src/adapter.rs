@@ -29,6 +29,8 @@ use portcullis_socketio::payload::Payload;
 use portcullis_socketio::value::Value;
 use smallvec::SmallVec;
 
+use crate::revocation::RevocationStore;
+
 pub use self::gap::{BusGap, GapCause};
 pub use self::health::Health;
 
@@ -247,6 +249,12 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     /// Ready when what was published before has left this node, or never will. Default: at once.
     fn flush(&self) -> BoxFuture<'_, ()> {
         ready(())
+    }
+
+    /// Where the cluster keeps what it has revoked; `None` if every node keeps its own. Asked once,
+    /// after [`Self::start`]. Default: none.
+    fn revocations(&self) -> Option<Arc<dyn RevocationStore>> {
+        None
     }
 
     /// A namespace exists on this node from now on.

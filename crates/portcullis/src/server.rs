@@ -22,11 +22,13 @@ use tower_service::Service;
 pub use builder::{BuildError, ServerBuilder};
 
 use crate::adapter::{Adapter, Health};
-use crate::broadcast::Emitter;
+use crate::auth::{Authenticator, Readiness, UserId};
+use crate::broadcast::{Emitter, UserOperator};
 use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
 use crate::listener::{self, NotFound, ServeError};
 use crate::namespace::{Cluster, ClusterSlot};
+use crate::revocation::{Revocation, Revocations, RevokeError};
 use crate::tasks::Tasks;
 
 /// A Socket.IO server. Cheap to clone; clones are the same server.
@@ -40,6 +42,8 @@ struct Shared {
     /// Lent to emitters until the server has closed.
     cluster: Mutex<Option<Arc<Cluster>>>,
     adapter: Arc<dyn Adapter>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    revocations: Revocations,
     tasks: Tasks,
 }
 
@@ -126,6 +130,49 @@ impl Server {
     pub fn emitter(&self, namespace: &str) -> Result<Emitter, NamespaceError> {
         let namespace = NamespacePath::parse(namespace)?;
         Ok(Emitter::new(Arc::clone(&self.0.slot), namespace))
+    }
+
+    /// The sockets of a user in all namespaces, wherever they are connected.
+    pub fn to_user(&self, user: impl Into<UserId>) -> UserOperator {
+        UserOperator::new(Arc::clone(&self.0.slot), user.into())
+    }
+
+    /// Takes something back, on every node; see [`Revocations::revoke`].
+    ///
+    /// # Errors
+    ///
+    /// See [`RevokeError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Revocations::revoke`].
+    pub async fn revoke(&self, revocation: Revocation) -> Result<(), RevokeError> {
+        self.0.revocations.revoke(revocation).await
+    }
+
+    /// The way to revoke, for tasks and handlers.
+    #[must_use]
+    pub fn revocations(&self) -> Revocations {
+        self.0.revocations.clone()
+    }
+
+    /// Whether connections can be authenticated: whether keys are there, and whether it is known
+    /// what is revoked.
+    #[must_use]
+    pub fn auth_readiness(&self) -> Readiness {
+        let Some(authenticator) = &self.0.authenticator else {
+            return Readiness::Ready;
+        };
+        let readiness = authenticator.readiness();
+        if readiness.is_ready() && !self.0.revocations.is_settled() {
+            let reason = "it is not known what is revoked".to_owned();
+            return if self.0.revocations.admits_unread() {
+                Readiness::Stale { reason }
+            } else {
+                Readiness::NotReady { reason }
+            };
+        }
+        readiness
     }
 
     /// What the server is made of: its gateways, their events, payloads and guards.

@@ -3,6 +3,7 @@
 mod check;
 mod declared;
 mod gateways;
+mod identity;
 
 use std::fmt;
 use std::future::Future;
@@ -21,8 +22,10 @@ use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 use self::declared::{Assembled, Declared};
 use super::{Server, Shared};
 use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
-use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
-use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
+use crate::auth::{
+    Attempt, Authenticator, ExpiryPlan, FromFn, Identity, PrepareError, RefusalCode,
+};
+use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState, end_what_is_revoked};
 use crate::client::{Clients, Gate, GateOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
@@ -30,6 +33,7 @@ use crate::handshake::{
     Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
 };
 use crate::namespace::{Cluster, ClusterSlot, NamespaceLimits, Namespaces};
+use crate::revocation::{DEFAULT_TOKEN_LIFE, Revocations, WhileUnread, Wiring};
 use crate::session::{Core, CoreOptions, OutboxLimits};
 use crate::tasks::Tasks;
 
@@ -46,6 +50,9 @@ pub enum BuildError {
     /// The adapter could not join the cluster.
     #[error("the cluster cannot be joined")]
     Adapter(#[from] AdapterError),
+    /// The authenticator has to be ready at start, and is not.
+    #[error("nobody could be authenticated")]
+    Authenticator(#[from] PrepareError),
     /// A gateway's `on_init` failed.
     #[error("{gateway} could not start")]
     Init {
@@ -66,6 +73,9 @@ pub struct ServerBuilder {
     namespace_limits: NamespaceLimits,
     cleanup_children: bool,
     authenticator: Option<Arc<dyn Authenticator>>,
+    revocations: Revocations,
+    while_unread: WhileUnread,
+    longest_token_life: Option<Duration>,
     cookies_are_safe: bool,
     adapter: Arc<dyn Adapter>,
     on_gap: Option<GapHook>,
@@ -105,6 +115,10 @@ impl ServerBuilder {
                 verify_timeout: Duration::from_secs(5),
                 handler_timeout: Duration::from_secs(30),
                 clock: Arc::new(SystemClock),
+                expiry: ExpiryPlan::default(),
+                allows_several_subjects: false,
+                has_user_rooms: true,
+                user_limit: None,
             },
             namespace_limits: NamespaceLimits {
                 rooms_per_socket: 1000,
@@ -113,6 +127,9 @@ impl ServerBuilder {
             },
             cleanup_children: true,
             authenticator: None,
+            revocations: Revocations::new(),
+            while_unread: WhileUnread::default(),
+            longest_token_life: None,
             cookies_are_safe: false,
             adapter: Arc::new(InMemory),
             on_gap: None,
@@ -471,12 +488,19 @@ impl ServerBuilder {
         let node = NodeState {
             namespaces: Arc::clone(&namespaces),
             tasks: tasks.clone(),
-            on_gap: self.on_gap,
+            on_gap: self.on_gap.take(),
         };
         let paths = namespaces.all().into_iter();
         let paths = paths.map(|namespace| namespace.path().clone()).collect();
         self.adapter.start(Arc::new(node), paths).await?;
-        let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
+        self.start_identity(&namespaces, &tasks).await?;
+        let gate = Gate::new(
+            self.gate,
+            Arc::clone(&namespaces),
+            self.authenticator.clone(),
+            self.revocations.clone(),
+            tasks.clone(),
+        );
         let door = Arc::new(Door {
             core: Core::start(self.core, self.shards, tasks.clone()),
             options: self.http,
@@ -494,6 +518,8 @@ impl ServerBuilder {
             gateways,
             cluster: Mutex::new(Some(cluster)),
             adapter: self.adapter,
+            authenticator: self.authenticator,
+            revocations: self.revocations,
             tasks,
         }));
         if let Err(error) = inits.run(&server, &self.everywhere.states).await {
@@ -501,6 +527,36 @@ impl ServerBuilder {
             return Err(error);
         }
         Ok(server)
+    }
+
+    /// Has keys fetched, and hears of what is revoked.
+    async fn start_identity(
+        &self,
+        namespaces: &Arc<Namespaces>,
+        tasks: &Tasks,
+    ) -> Result<(), BuildError> {
+        let Some(authenticator) = &self.authenticator else {
+            return Ok(());
+        };
+        if let Err(error) = authenticator.prepare().await {
+            self.adapter.close().await;
+            return Err(error.into());
+        }
+        let running = Arc::clone(authenticator);
+        tasks.spawn_service(async move { running.run().await });
+        let longest_life = self
+            .longest_token_life
+            .or_else(|| authenticator.longest_token_life())
+            .unwrap_or(DEFAULT_TOKEN_LIFE);
+        let ending = end_what_is_revoked(self.revocations.clone(), Arc::clone(namespaces));
+        tasks.spawn_service(ending);
+        self.revocations.wire(Wiring {
+            clock: Arc::clone(&self.gate.clock),
+            longest_life,
+            while_unread: self.while_unread,
+            store: self.adapter.revocations(),
+        });
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ mod dynamic;
 mod emitters;
 mod events;
 mod hooks;
+mod identity;
 mod lifecycle;
 mod limits;
 mod misuse;

@@ -22,6 +22,7 @@ impl ServerBuilder {
 
     /// Collects what is wrong.
     pub(super) fn check(&mut self) {
+        self.check_identity();
         let of_gateways = self.gateway_problems();
         let problems = &mut self.problems;
         problems.extend(of_gateways);
