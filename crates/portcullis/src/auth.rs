@@ -43,17 +43,17 @@ use portcullis_socketio::ids::NamespacePath;
 use portcullis_socketio::packet::Auth;
 use portcullis_socketio::value::Value;
 
-pub use expiry::{Expiry, ExpiryEnding};
 pub(crate) use expiry::{Due, ExpiryPlan};
+pub use expiry::{Expiry, ExpiryEnding};
 pub(crate) use identity::CurrentIdentity;
 pub use identity::Identity;
 pub use readiness::{PrepareError, Readiness};
 pub use refusal::{Refusal, RefusalCode};
 pub use secret::{Secret, Token};
-pub(crate) use user::is_reserved_room;
-pub use user::{UserId, WhenFull};
 pub use strict_json::JsonProblem;
 pub use token_error::{Claim, TokenError};
+pub(crate) use user::is_reserved_room;
+pub use user::{UserId, WhenFull};
 
 use crate::clock::Clock;
 use crate::handshake::{Handshake, Headers, RequestFacts};
@@ -322,7 +322,11 @@ pub(crate) async fn refresh(
     token: &Token,
     timeout: Duration,
 ) -> Result<Identity, RefusalCode> {
-    contained(async { authenticator.refresh(attempt, token).await }, timeout).await
+    contained(
+        async { authenticator.refresh(attempt, token).await },
+        timeout,
+    )
+    .await
 }
 
 async fn contained(

@@ -169,11 +169,7 @@ impl Revocation {
     /// # Errors
     ///
     /// If a name is empty or too long.
-    pub fn resolve(
-        mut self,
-        now: SystemTime,
-        longest_life: Duration,
-    ) -> Result<Self, RevokeError> {
+    pub fn resolve(mut self, now: SystemTime, longest_life: Duration) -> Result<Self, RevokeError> {
         let (Revoked::Token(name) | Revoked::Session(name) | Revoked::User(name)) = &self.what;
         let names = [Some(name), self.issuer.as_ref()];
         if names

@@ -486,7 +486,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
 
     /// Every set of keys that is fetched.
     fn caches(&self) -> impl Iterator<Item = &Published> {
-        let of_issuers = self.issuers.iter().filter_map(|keys| keys.published.as_ref());
+        let of_issuers = self
+            .issuers
+            .iter()
+            .filter_map(|keys| keys.published.as_ref());
         self.published.iter().chain(of_issuers)
     }
 }

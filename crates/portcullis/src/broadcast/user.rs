@@ -41,7 +41,9 @@ impl UserOperator {
     /// If the server is not running.
     pub fn disconnect(&self) -> Result<(), EmitError> {
         for emitter in self.emitters()? {
-            emitter.to_user(self.user.clone()).disconnect_sockets(true)?;
+            emitter
+                .to_user(self.user.clone())
+                .disconnect_sockets(true)?;
         }
         Ok(())
     }

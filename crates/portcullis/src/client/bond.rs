@@ -240,7 +240,10 @@ mod tests {
         let other = claim(&bond, &identity("alice").with_issued_at(2)).unwrap();
         assert!(Arc::ptr_eq(first.place(), same.place()));
         assert!(!Arc::ptr_eq(first.place(), other.place()));
-        let (plan, later) = (ExpiryPlan::default(), Instant::now() + Duration::from_secs(1));
+        let (plan, later) = (
+            ExpiryPlan::default(),
+            Instant::now() + Duration::from_secs(1),
+        );
         let renewed = identity("alice").with_issued_at(3);
         first
             .place()

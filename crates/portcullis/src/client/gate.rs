@@ -162,11 +162,8 @@ impl Gate {
         let judging = async move {
             let clock = Arc::clone(&gate.options.clock);
             let attempt = Attempt::new(facts, NamespacePath::root(), Auth::Absent, clock);
-            let verified = auth::authenticate(
-                &*authenticator,
-                &attempt,
-                gate.options.verify_timeout,
-            );
+            let verified =
+                auth::authenticate(&*authenticator, &attempt, gate.options.verify_timeout);
             let admits = match verified.await {
                 Ok(identity) => {
                     !gate.revocations.is_revoked(&identity.facts()) && bond.admits(print, &identity)
@@ -222,7 +219,9 @@ impl Gate {
                 .map_err(|_| timed_out())?
                 .ok_or_else(invalid_namespace)?;
             let identity = self.identify(&found, &attempt).await?;
-            let room = identity.as_ref().and_then(|identity| self.room_of(identity));
+            let room = identity
+                .as_ref()
+                .and_then(|identity| self.room_of(identity));
             let hold = match (identity, bond) {
                 (Some(identity), Some(bond)) => Some(self.claim(&bond, &identity)?),
                 _ => None,

@@ -230,7 +230,9 @@ fn answer_error(socket: &Arc<SocketInner>, ack: Option<AckId>, code: RefusalCode
 fn answer(socket: &Arc<SocketInner>, ack: Option<AckId>, fields: Vec<(&str, Value)>) {
     let Some(id) = ack else { return };
     let fields = fields.into_iter();
-    let fields = fields.map(|(name, value)| (name.to_owned(), value)).collect();
+    let fields = fields
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     if let Ok(payload) = Payload::args(&Value::Map(fields)) {
         let frame = frames::ack(socket.namespace(), id, &payload).finish();
         // Who has left meanwhile needs no answer.

@@ -21,10 +21,10 @@ use parking_lot::Mutex;
 use portcullis::adapter::{
     Adapter, AdapterError, Answers, Envelope, LocalNode, SocketDescription, Target,
 };
+use portcullis::revocation::{LocalRevocations, Revocation, RevocationStore};
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room};
 use portcullis::socketio::payload::Payload;
-use portcullis::revocation::{LocalRevocations, Revocation, RevocationStore};
 use tokio::sync::Notify;
 
 use crate::Journal;

@@ -19,7 +19,11 @@ use crate::auth::{
 
 impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
     /// Verifies a token; if its key is not known, once more with keys that were fetched anew.
-    async fn verify_fetching(&self, token: &str, now: SystemTime) -> Result<Verified<C>, TokenError> {
+    async fn verify_fetching(
+        &self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<Verified<C>, TokenError> {
         let error = match self.verify(token, now) {
             Err(error @ (TokenError::KeyUnknown | TokenError::KeysUnavailable)) => error,
             verdict => return verdict,

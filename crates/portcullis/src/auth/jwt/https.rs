@@ -128,7 +128,10 @@ impl Https {
 
     fn request(&self) -> Request<Empty<Bytes>> {
         let path = self.url.path_and_query().map_or("/", |path| path.as_str());
-        let authority = self.url.authority().map_or("", |authority| authority.as_str());
+        let authority = self
+            .url
+            .authority()
+            .map_or("", |authority| authority.as_str());
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = path.parse().unwrap_or_default();
         let headers = request.headers_mut();
@@ -138,7 +141,10 @@ impl Https {
         for (name, value) in [
             (ACCEPT, "application/jwk-set+json, application/json"),
             (ACCEPT_ENCODING, "identity"),
-            (USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION"))),
+            (
+                USER_AGENT,
+                concat!("portcullis/", env!("CARGO_PKG_VERSION")),
+            ),
         ] {
             headers.insert(name, http::HeaderValue::from_static(value));
         }

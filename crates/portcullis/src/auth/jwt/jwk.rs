@@ -103,7 +103,10 @@ pub(super) fn read_set(
         match key_id {
             Some(key_id) => {
                 let keys = ring.named.entry(key_id).or_default();
-                if keys.iter().any(|other| other.algorithm() == key.algorithm()) {
+                if keys
+                    .iter()
+                    .any(|other| other.algorithm() == key.algorithm())
+                {
                     return Err(SetProblem::DuplicateKeyId);
                 }
                 keys.push(key);
@@ -122,7 +125,11 @@ pub(super) fn read_set(
 
 /// One key, or why it is skipped.
 fn read_key(raw: &RawKey, secrets: Secrets) -> Result<Key, &'static str> {
-    if raw.purpose.as_deref().is_some_and(|purpose| purpose != "sig") {
+    if raw
+        .purpose
+        .as_deref()
+        .is_some_and(|purpose| purpose != "sig")
+    {
         return Err("use");
     }
     let verifies = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
@@ -151,7 +158,10 @@ fn read_key(raw: &RawKey, secrets: Secrets) -> Result<Key, &'static str> {
             public(algorithm, key.and_then(Result::ok))?
         }
         (Kind::Secret { .. }, "oct") => {
-            let secret = raw.k.as_deref().and_then(|k| URL_SAFE_NO_PAD.decode(k).ok());
+            let secret = raw
+                .k
+                .as_deref()
+                .and_then(|k| URL_SAFE_NO_PAD.decode(k).ok());
             Key::from_secret(algorithm, secret.ok_or("malformed")?)
         }
         _ => return Err("algorithm"),
@@ -243,17 +253,25 @@ mod tests {
             r#","kid":"""#,
             r#","kid":7"#,
         ] {
-            let others = [key(more), key(r#","kid":"good","use":"sig","key_ops":["verify"]"#)];
+            let others = [
+                key(more),
+                key(r#","kid":"good","use":"sig","key_ops":["verify"]"#),
+            ];
             let ring = read(&others).unwrap();
             assert_eq!(ring.named.keys().collect::<Vec<_>>(), ["good"], "{more}");
-            assert_eq!(read(&[key(more)]).err(), Some(SetProblem::NoUsableKey), "{more}");
+            assert_eq!(
+                read(&[key(more)]).err(),
+                Some(SetProblem::NoUsableKey),
+                "{more}"
+            );
         }
     }
 
     #[test]
     fn a_secret_from_the_network_is_no_key_and_one_from_a_file_is() {
         let secret = URL_SAFE_NO_PAD.encode([7; 32]);
-        let text = format!(r#"{{"keys":[{{"kty":"oct","kid":"s","alg":"HS256","k":"{secret}"}}]}}"#);
+        let text =
+            format!(r#"{{"keys":[{{"kty":"oct","kid":"s","alg":"HS256","k":"{secret}"}}]}}"#);
         let remote = read_set(text.as_bytes(), Secrets::Refused, None);
         assert_eq!(remote.err(), Some(SetProblem::NoUsableKey));
         let ring = read_set(text.as_bytes(), Secrets::Allowed, None).unwrap();

@@ -20,8 +20,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 use jsonwebtoken::crypto::aws_lc;
+use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 
 use crate::auth::secret::Secret;
 use crate::auth::token_error::TokenError;

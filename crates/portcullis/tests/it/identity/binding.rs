@@ -11,7 +11,11 @@ async fn another_subject_may_not_join_another_namespace_of_the_connection() {
     let (clock, tokens) = clock_and_tokens();
     let server_one = TestServer::start(server(&clock, &tokens)).await;
     let alice = server_one.connect("/").token(&tokens.mint("alice")).await;
-    let refused = alice.connect("/chat").token(&tokens.mint("bob")).refused().await;
+    let refused = alice
+        .connect("/chat")
+        .token(&tokens.mint("bob"))
+        .refused()
+        .await;
     assert_eq!(refused.code(), Some("TOKEN_CLAIMS"));
     alice.connect("/chat").token(&tokens.mint("alice")).await;
 
@@ -34,8 +38,7 @@ async fn who_is_refused_by_on_connect_may_try_as_somebody_else() {
     });
     let server = TestServer::start(builder).await;
     let mut http = Http::open(server.address()).await;
-    let session = http.open_session().await;
-    let target = format!("{POLLING}&sid={session}");
+    let target = http.open_session().await;
     for (subject, answer) in [("alice", "44/picky"), ("bob", "40/picky")] {
         let token = tokens.mint(subject);
         let connect = format!(r#"40/picky,{{"token":"{}"}}"#, token.expose());
@@ -60,7 +63,8 @@ async fn later_poll(first: &[(&str, &str)], later: &[(&str, &str)], auth: &str) 
     let target = format!("{POLLING}&sid={session}");
     let connect = [("content-type", "text/plain")];
     let all: Vec<_> = first.iter().chain(&connect).copied().collect();
-    let request = portcullis_testing::wire::request("POST", &target, &all, format!("40{auth}").as_bytes());
+    let request =
+        portcullis_testing::wire::request("POST", &target, &all, format!("40{auth}").as_bytes());
     assert_eq!(http.exchange(&request).await.status, 200);
     let joined = http.get_with(&target, first).await.text();
     assert!(joined.starts_with("40{"), "{joined}");
@@ -77,7 +81,11 @@ async fn a_later_request_with_other_credentials_must_be_of_the_same_subject() {
         let token = tokens.mint_with(subject, &serde_json::json!({ "jti": jti }));
         format!("Bearer {}", token.expose())
     };
-    let (alice, renewed, bob) = (bearer("alice", "1"), bearer("alice", "2"), bearer("bob", "3"));
+    let (alice, renewed, bob) = (
+        bearer("alice", "1"),
+        bearer("alice", "2"),
+        bearer("bob", "3"),
+    );
     let payload = format!(r#"{{"token":"{}"}}"#, alice.trim_start_matches("Bearer "));
     let header = |value: &'static str| vec![("authorization", value)];
     let leak = |text: &String| -> &'static str { Box::leak(text.clone().into_boxed_str()) };
@@ -94,8 +102,18 @@ async fn a_later_request_with_other_credentials_must_be_of_the_same_subject() {
         (header(alice), header("Bearer x.y.z"), "", 403),
         (header(alice), header("Basic YTpi"), "", 403),
         // What is none of our sources changes nothing.
-        (header("Basic YTpi"), header("Basic YTpi"), payload.as_str(), 200),
-        (vec![("cookie", "theme=dark")], vec![("cookie", "theme=light")], payload.as_str(), 200),
+        (
+            header("Basic YTpi"),
+            header("Basic YTpi"),
+            payload.as_str(),
+            200,
+        ),
+        (
+            vec![("cookie", "theme=dark")],
+            vec![("cookie", "theme=light")],
+            payload.as_str(),
+            200,
+        ),
     ] {
         let answered = later_poll(&first, &later, auth).await;
         assert_eq!(answered, status, "{first:?} {later:?}");
@@ -114,16 +132,20 @@ async fn an_upgrade_with_the_credentials_of_another_subject_is_refused() {
     let server = TestServer::start(server(&clock, &tokens)).await;
     for (subject, status) in [("bob", 403), ("alice", 101)] {
         let mut http = Http::open(server.address()).await;
-        let session = http.open_session().await;
-        let target = format!("{POLLING}&sid={session}");
+        let target = http.open_session().await;
         let connect = format!(r#"40{{"token":"{}"}}"#, tokens.mint("alice").expose());
         http.post(&target, &connect).await;
         assert!(http.get(&target).await.text().starts_with("40{"));
         let token = tokens.mint_with(subject, &serde_json::json!({ "jti": "u" }));
         let bearer = format!("Bearer {}", token.expose());
         let target = target.replace("polling", "websocket");
-        let request = portcullis_testing::wire::upgrade_request(&target, &[("authorization", &bearer)]);
+        let request =
+            portcullis_testing::wire::upgrade_request(&target, &[("authorization", &bearer)]);
         let mut upgrading = Http::open(server.address()).await;
-        assert_eq!(upgrading.exchange(&request).await.status, status, "{subject}");
+        assert_eq!(
+            upgrading.exchange(&request).await.status,
+            status,
+            "{subject}"
+        );
     }
 }

@@ -18,8 +18,19 @@ async fn a_connection_ends_when_its_token_and_the_grace_are_over_and_not_before(
         let start = Instant::now();
         let short = tokens.clone().lifetime(seconds(1)).mint("alice");
         let connecting = server.connect("/").token(&short);
-        let alice = if polling { connecting.polling() } else { connecting }.await;
-        assert!(alice.expect("auth:expired").await.get::<serde_json::Value>(0).is_ok());
+        let alice = if polling {
+            connecting.polling()
+        } else {
+            connecting
+        }
+        .await;
+        assert!(
+            alice
+                .expect("auth:expired")
+                .await
+                .get::<serde_json::Value>(0)
+                .is_ok()
+        );
         alice.expect_disconnect(Disconnect::TransportClose).await;
         let elapsed = start.elapsed().as_millis();
         assert!((4000..4000 + TICK_MS).contains(&elapsed), "{elapsed} ms");
@@ -29,7 +40,7 @@ async fn a_connection_ends_when_its_token_and_the_grace_are_over_and_not_before(
 #[tokio::test(start_paused = true)]
 async fn an_end_may_be_a_disconnect_and_the_application_hears_why() {
     let (clock, tokens) = clock_and_tokens();
-    let journal = Journal::new();
+    let journal = Journal::default();
     let builder = watched(&clock, &tokens, &journal).expiry_ending(ExpiryEnding::Disconnect);
     let server = TestServer::start(builder).await.patience(seconds(60));
     let token = tokens.clone().lifetime(seconds(10)).mint("alice");
@@ -84,10 +95,15 @@ async fn a_token_of_the_year_9999_ends_nobody_and_breaks_nothing() {
     for exp in [253_402_300_799_u64, 4_102_444_800] {
         let token = tokens.mint_with("alice", &json!({ "exp": exp }));
         let alice = server.connect("/").token(&token).await;
-        alice.expect_nothing(seconds(2 * 24 * 3600)).await;
+        alice.expect_nothing(seconds(2 * 3600)).await;
         assert!(alice.is_connected());
     }
-    for exp in [json!(u64::MAX), json!(1e308), json!(-1), json!("9999999999")] {
+    for exp in [
+        json!(u64::MAX),
+        json!(1e308),
+        json!(-1),
+        json!("9999999999"),
+    ] {
         let token = tokens.mint_with("alice", &json!({ "exp": exp }));
         let refused = server.connect("/").token(&token).refused().await;
         assert_eq!(refused.code(), Some("TOKEN_CLAIMS"), "{exp}");

@@ -71,7 +71,9 @@ impl Publisher {
                 let (acceptor, answers) = (acceptor.clone(), answers.clone());
                 let (counted, sent) = (counted.clone(), sent.clone());
                 connections.spawn(async move {
-                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let Ok(mut stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
                     let mut head = [0; 4096];
                     let _ = stream.read(&mut head).await;
                     counted.fetch_add(1, Ordering::SeqCst);
@@ -121,7 +123,9 @@ async fn respond(
             let _ = stream.write_all(text.as_bytes()).await;
         }
         Answer::Drip => {
-            let _ = stream.write_all(format!("{head}Content-Length: 1000\r\n\r\n").as_bytes()).await;
+            let _ = stream
+                .write_all(format!("{head}Content-Length: 1000\r\n\r\n").as_bytes())
+                .await;
             while stream.write_all(b" ").await.is_ok() {
                 let _ = stream.flush().await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -145,7 +149,9 @@ async fn respond(
 fn p256(kid: &str) -> Value {
     let pem = include_str!("../../keys/p256_public.pem");
     let text: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-    let der = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    let der = base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap();
     let point = &der[der.len() - 64..];
     json!({
         "kty": "EC", "crv": "P-256", "use": "sig", "kid": kid, "alg": "ES256",
@@ -159,7 +165,10 @@ fn set(keys: &[Value]) -> Answer {
 
 /// A token of the issuer `issuer`, signed with that key and naming it `kid`.
 fn token(kid: &str, issuer: &str) -> portcullis::auth::Token {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     let claims = json!({ "sub": "alice", "iss": issuer, "iat": now, "exp": now + 60 });
     let header = json!({ "alg": "ES256", "kid": kid });
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -176,7 +185,9 @@ async fn serve(jwt: Jwt<Value>) -> TestServer {
 
 async fn code(server: &TestServer, token: &portcullis::auth::Token) -> Option<String> {
     let outcome = server.connect("/").token(token).outcome().await;
-    outcome.err().map(|refused| refused.code().unwrap_or("?").to_owned())
+    outcome
+        .err()
+        .map(|refused| refused.code().unwrap_or("?").to_owned())
 }
 
 #[tokio::test]
@@ -216,14 +227,19 @@ async fn a_publisher_that_goes_down_leaves_its_known_keys_good() {
     assert_eq!(code(&server, &token("a", "x")).await, None);
     let refused = code(&server, &token("b", "x")).await;
     assert_eq!(refused.as_deref(), Some("AUTH_UNAVAILABLE"));
-    assert!(matches!(server.server().auth_readiness(), Readiness::Stale { .. }));
+    assert!(matches!(
+        server.server().auth_readiness(),
+        Readiness::Stale { .. }
+    ));
     assert_eq!(code(&server, &token("a", "x")).await, None);
 }
 
 #[tokio::test]
 async fn a_publisher_that_misbehaves_leaves_the_server_up_and_not_ready() {
-    let private = json!({ "kty": "oct", "kid": "a", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode([7; 32]) });
-    let redirect = "HTTP/1.1 302 Found\r\nLocation: https://localhost/\r\nContent-Length: 0\r\n\r\n";
+    let private =
+        json!({ "kty": "oct", "kid": "a", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode([7; 32]) });
+    let redirect =
+        "HTTP/1.1 302 Found\r\nLocation: https://localhost/\r\nContent-Length: 0\r\n\r\n";
     let encoded = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx";
     for (what, answer) in [
         ("slow", Answer::Drip),
@@ -231,12 +247,18 @@ async fn a_publisher_that_misbehaves_leaves_the_server_up_and_not_ready() {
         ("flood", Answer::Flood),
         ("redirect", Answer::Raw(redirect.to_owned())),
         ("encoded", Answer::Raw(encoded.to_owned())),
-        ("error", Answer::Raw("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_owned())),
+        (
+            "error",
+            Answer::Raw("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_owned()),
+        ),
         ("no HTTP", Answer::Raw("SSH-2.0-OpenSSH\r\n".to_owned())),
         ("no set", Answer::Body("<html>".to_owned())),
         ("twice the same kid", set(&[p256("a"), p256("a")])),
         ("symmetric", set(&[private])),
-        ("101 keys", set(&(0..101).map(|n| p256(&n.to_string())).collect::<Vec<_>>())),
+        (
+            "101 keys",
+            set(&(0..101).map(|n| p256(&n.to_string())).collect::<Vec<_>>()),
+        ),
     ] {
         let publisher = Publisher::start(answer).await;
         let start = std::time::Instant::now();
@@ -245,10 +267,15 @@ async fn a_publisher_that_misbehaves_leaves_the_server_up_and_not_ready() {
         assert!(!server.server().auth_readiness().is_ready(), "{what}");
         let refused = code(&server, &token("a", "x")).await;
         assert_eq!(refused.as_deref(), Some("AUTH_UNAVAILABLE"), "{what}");
-        assert!(publisher.taken.load(Ordering::SeqCst) < 30 * 1024 * 1024, "{what}");
+        assert!(
+            publisher.taken.load(Ordering::SeqCst) < 30 * 1024 * 1024,
+            "{what}"
+        );
 
         let required = Jwt::<Value>::jwks(publisher.jwks().must_be_there(true));
-        let builder = Server::builder().authenticate(required).namespace("/", |_| {});
+        let builder = Server::builder()
+            .authenticate(required)
+            .namespace("/", |_| {});
         assert!(builder.build().await.is_err(), "{what}");
     }
 }
@@ -271,7 +298,10 @@ async fn keys_come_back_by_themselves() {
 
 #[tokio::test]
 async fn an_issuers_key_of_the_same_name_verifies_no_token_of_another() {
-    let (a, b) = (Publisher::start(set(&[p256("k")])).await, Publisher::start(set(&[])).await);
+    let (a, b) = (
+        Publisher::start(set(&[p256("k")])).await,
+        Publisher::start(set(&[])).await,
+    );
     let jwt = Jwt::<Value>::issuers([
         Issuer::new("https://a").jwks(a.jwks()),
         Issuer::new("https://b").jwks(b.jwks()),
@@ -279,7 +309,10 @@ async fn an_issuers_key_of_the_same_name_verifies_no_token_of_another() {
     let server = serve(jwt).await;
     assert_eq!(code(&server, &token("k", "https://a")).await, None);
     for issuer in ["https://b", "https://c", ""] {
-        assert!(code(&server, &token("k", issuer)).await.is_some(), "{issuer}");
+        assert!(
+            code(&server, &token("k", issuer)).await.is_some(),
+            "{issuer}"
+        );
     }
 }
 
@@ -309,10 +342,21 @@ async fn what_cannot_work_does_not_build() {
         Jwks::url(url).only_hosts(["login.example.org"]),
         Jwks::url(url).timeout(Duration::ZERO),
     ] {
-        assert!(Jwt::<Value>::jwks(jwks.clone()).check().is_err(), "{jwks:?}");
+        assert!(
+            Jwt::<Value>::jwks(jwks.clone()).check().is_err(),
+            "{jwks:?}"
+        );
     }
-    assert!(Jwt::<Value>::jwks(Jwks::url(url).only_hosts(["Login.example.com"])).check().is_ok());
-    assert!(Jwt::<Value>::issuers([Issuer::new("a b").jwks(url)]).check().is_err());
+    assert!(
+        Jwt::<Value>::jwks(Jwks::url(url).only_hosts(["Login.example.com"]))
+            .check()
+            .is_ok()
+    );
+    assert!(
+        Jwt::<Value>::issuers([Issuer::new("a b").jwks(url)])
+            .check()
+            .is_err()
+    );
     assert!(Jwt::<Value>::issuers([Issuer::new("a")]).check().is_err());
     let twice = [Issuer::new("a").jwks(url), Issuer::new("a").jwks(url)];
     assert!(Jwt::<Value>::issuers(twice).check().is_err());

@@ -41,9 +41,21 @@ async fn no_client_gets_into_the_room_of_a_user_by_naming_it() {
     let mallory = server.connect("/").token(&tokens.mint("mallory")).await;
     let room = UserId::from("alice").room();
     mallory.emit_with_ack("join", &room).await;
-    server.emitter("/").all().sockets_join([room.clone()]).unwrap();
-    server.emitter("/").all().sockets_leave([room.clone()]).unwrap();
-    server.emitter("/").to_user("alice").emit("secret", &()).unwrap();
+    server
+        .emitter("/")
+        .all()
+        .sockets_join([room.clone()])
+        .unwrap();
+    server
+        .emitter("/")
+        .all()
+        .sockets_leave([room.clone()])
+        .unwrap();
+    server
+        .emitter("/")
+        .to_user("alice")
+        .emit("secret", &())
+        .unwrap();
     alice.expect("secret").await;
     mallory.emit_with_ack("whoami", &()).await;
     mallory.expect_nothing(seconds(0)).await;
@@ -70,7 +82,11 @@ async fn one_connection_more_than_a_user_may_have_is_refused_wherever_it_comes()
     let first = here.connect("/").token(&tokens.mint("alice")).await;
     let _second = there.connect("/").token(&tokens.mint("alice")).await;
     for server in [here, there] {
-        let refused = server.connect("/").token(&tokens.mint("alice")).refused().await;
+        let refused = server
+            .connect("/")
+            .token(&tokens.mint("alice"))
+            .refused()
+            .await;
         assert_eq!(refused.message(), "Too many connections");
         assert_eq!(refused.code(), Some("TOO_MANY_CONNECTIONS"));
         server.connect("/").token(&tokens.mint("bob")).await;
@@ -78,7 +94,13 @@ async fn one_connection_more_than_a_user_may_have_is_refused_wherever_it_comes()
     drop(first);
     // The slot is free once the server has noticed.
     for _ in 0..100 {
-        if there.connect("/").token(&tokens.mint("alice")).outcome().await.is_ok() {
+        if there
+            .connect("/")
+            .token(&tokens.mint("alice"))
+            .outcome()
+            .await
+            .is_ok()
+        {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -94,11 +116,20 @@ async fn of_many_that_come_at_once_as_many_stay_as_may() {
     })
     .await;
     let token = tokens.mint("alice");
-    let coming = (0..20).map(|number| cluster.server(number % 2).connect("/").token(&token).outcome());
+    let coming = (0..20).map(|number| {
+        cluster
+            .server(number % 2)
+            .connect("/")
+            .token(&token)
+            .outcome()
+    });
     let outcomes = futures_util::future::join_all(coming).await;
     let admitted: Vec<_> = outcomes.into_iter().filter_map(Result::ok).collect();
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    let staying = admitted.iter().filter(|client| client.is_connected()).count();
+    let staying = admitted
+        .iter()
+        .filter(|client| client.is_connected())
+        .count();
     assert_eq!(staying, 3);
 }
 

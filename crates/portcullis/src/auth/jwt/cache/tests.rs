@@ -46,7 +46,9 @@ impl KeySource for Source {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let names = self.0.names.lock().clone();
             let names = names.ok_or(FetchError::NoAddress)?;
-            let keys = names.iter().map(|name| format!(r#"{{{KEY},"kid":"{name}"}}"#));
+            let keys = names
+                .iter()
+                .map(|name| format!(r#"{{{KEY},"kid":"{name}"}}"#));
             let keys = keys.collect::<Vec<_>>().join(",");
             Ok(format!(r#"{{"keys":[{keys}]}}"#).into_bytes())
         }
@@ -76,7 +78,9 @@ async fn with<T>(cache: &KeyCache, test: impl Future<Output = T>) -> T {
 }
 
 fn has(cache: &KeyCache, name: &str) -> bool {
-    cache.ring().is_some_and(|ring| ring.named.contains_key(name))
+    cache
+        .ring()
+        .is_some_and(|ring| ring.named.contains_key(name))
 }
 
 async fn sleep(seconds: u64) {
