@@ -246,7 +246,8 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
         Health::Up
     }
 
-    /// Ready when what was published before has left this node, or never will. Default: at once.
+    /// Ready when what was published before has been handed over or is lost, and the other nodes
+    /// reach every room that was opened before. Default: at once.
     fn flush(&self) -> BoxFuture<'_, ()> {
         ready(())
     }

@@ -75,8 +75,13 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Request headers that it reads, so that they are kept.
+    /// Request headers that it reads, so that they are kept. They never leave this node.
     fn headers(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
+    /// Parameters of the query that hold secrets. They never leave this node.
+    fn secret_parameters(&self) -> Vec<String> {
         Vec::new()
     }
 

@@ -15,28 +15,29 @@ use parking_lot::{Mutex, RwLock};
 use portcullis::adapter::{
     Adapter, AdapterError, Answers, BusGap, Envelope, Health, LocalNode, SocketDescription, Target,
 };
+use portcullis::revocation::RevocationStore;
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis::socketio::payload::Payload;
 use portcullis::socketio::value::Value;
 
-use crate::connection::{Bus, BusOptions, Receive};
-use crate::identity;
-use crate::options::{AtStart, Options, Redis};
+use crate::connection::Receive;
+use crate::options::{Options, Redis};
 use crate::protocol::asking::{self, Asked};
 use crate::protocol::classic::Classic;
+use crate::protocol::sharded::Sharded;
 use crate::protocol::{Ask, Context, Member, Via};
+use crate::revocations::{Names, Revocations, Store};
+use crate::start::{self, StartError};
 use crate::tasks::Tasks;
 use crate::wire::channel;
-
-/// How long a server that may run alone waits for Redis before it does.
-const DEGRADE_AFTER: Duration = Duration::from_secs(1);
 
 /// A node of a running cluster.
 #[derive(Debug)]
 pub(crate) struct Running {
     context: Arc<Context>,
     namespaces: Arc<Namespaces>,
+    revocations: Arc<Revocations>,
 }
 
 /// The namespaces that this node serves.
@@ -59,76 +60,61 @@ struct Receiver {
     prefix: String,
     node: Arc<dyn LocalNode>,
     namespaces: Arc<Namespaces>,
-}
-
-/// Redis cannot be joined.
-#[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error("{0}")]
-    Options(String),
-    #[error("redis could not be reached within {after:?}: {reason}")]
-    Unreachable { after: Duration, reason: String },
-    #[error("the adapter was started before")]
-    Twice,
+    revocations: Arc<Revocations>,
 }
 
 impl Running {
     fn new(options: &Options, node: Arc<dyn LocalNode>) -> Result<Self, AdapterError> {
-        let address = match &options.address {
-            Ok(address) => address,
-            Err(error) => return Err(AdapterError::new(StartError::Options(error.clone()))),
-        };
-        check(options).map_err(|error| AdapterError::new(StartError::Options(error)))?;
         let namespaces = Arc::new(Namespaces::default());
+        let names = Names::new(&options.prefix, options.mode.is_sharded());
+        let revocations = Revocations::new(names);
         let receiver = Receiver {
             prefix: options.prefix.clone(),
             node: Arc::clone(&node),
             namespaces: Arc::clone(&namespaces),
+            revocations: Arc::clone(&revocations),
         };
-        let bus_options = BusOptions {
-            limits: options.queue,
-            probe: format!("{}-probe#{}#", options.prefix, identity::sharded_id()),
-            is_sharded: options.mode.is_sharded(),
-        };
-        let bus = Bus::new(address, bus_options, Arc::new(receiver)).map_err(AdapterError::new)?;
+        let bus = start::bus(options, Arc::new(receiver), false).map_err(AdapterError::new)?;
         let context = Arc::new(Context {
             options: options.clone(),
             node,
             bus,
-            tasks: Tasks::default(),
+            tasks: Tasks::current(),
             poison: Default::default(),
         });
         Ok(Self {
             context,
             namespaces,
+            revocations,
         })
     }
 
     /// Connects, as what happens at start says.
     async fn join(&self) -> Result<(), AdapterError> {
         let bus = &self.context.bus;
-        bus.start();
-        match self.context.options.at_start {
-            AtStart::Fail { after } => {
-                if tokio::time::timeout(after, bus.reached()).await.is_err() {
-                    let reason = bus.reason();
-                    bus.close().await;
-                    let error = StartError::Unreachable { after, reason };
-                    return Err(AdapterError::new(error));
-                }
-            }
-            AtStart::Degrade => {
-                if tokio::time::timeout(DEGRADE_AFTER, bus.reached())
-                    .await
-                    .is_err()
-                {
-                    let reason = bus.reason();
-                    tracing::warn!(reason, "redis is not there: this node serves itself alone");
-                    bus.runs_alone();
-                }
-            }
+        let at_start = self.context.options.at_start;
+        start::join(bus, at_start)
+            .await
+            .map_err(AdapterError::new)?;
+        for member in self.namespaces.members() {
+            member
+                .hello()
+                .into_iter()
+                .for_each(|hello| bus.publish(hello));
         }
         Ok(())
+    }
+
+    async fn leave(&self) {
+        let bus = &self.context.bus;
+        for member in self.namespaces.members() {
+            member
+                .goodbye()
+                .into_iter()
+                .for_each(|goodbye| bus.publish(goodbye));
+        }
+        bus.close().await;
+        self.context.tasks.stop().await;
     }
 
     fn member(&self, namespace: &NamespacePath) -> Option<Arc<dyn Member>> {
@@ -146,10 +132,20 @@ impl Running {
                 .subscriptions()
                 .into_iter()
                 .for_each(|wanted| bus.subscribe(wanted));
+            if bus.health().is_up() {
+                member
+                    .hello()
+                    .into_iter()
+                    .for_each(|hello| bus.publish(hello));
+            }
             opened.member = Some(member);
         } else if opened.count <= 0
             && let Some(member) = opened.member.take()
         {
+            member
+                .goodbye()
+                .into_iter()
+                .for_each(|goodbye| bus.publish(goodbye));
             for subscription in member.subscriptions() {
                 bus.unsubscribe(&subscription);
             }
@@ -160,7 +156,11 @@ impl Running {
     }
 
     fn new_member(&self, namespace: NamespacePath) -> Arc<dyn Member> {
-        Arc::new(Classic::new(&self.context, namespace))
+        if self.context.options.mode.is_sharded() {
+            Arc::new(Sharded::new(&self.context, namespace))
+        } else {
+            Arc::new(Classic::new(&self.context, namespace))
+        }
     }
 
     /// A room has come or gone; openings and closings may be heard in any order.
@@ -207,25 +207,23 @@ impl Drop for Running {
     }
 }
 
-/// What cannot work.
-fn check(options: &Options) -> Result<(), String> {
-    if options.prefix.is_empty() || options.prefix.chars().any(char::is_control) {
-        return Err("the prefix of channels must be text without control characters".to_owned());
-    }
-    if options.queue.messages == 0 {
-        return Err("the publish queue must hold at least one message".to_owned());
-    }
-    Ok(())
-}
-
 impl Namespaces {
     fn member(&self, namespace: &str) -> Option<Arc<dyn Member>> {
         self.open.read().get(namespace)?.member.clone()
+    }
+
+    fn members(&self) -> Vec<Arc<dyn Member>> {
+        let open = self.open.read();
+        let members = open.values().filter_map(|opened| opened.member.clone());
+        members.collect()
     }
 }
 
 impl Receive for Receiver {
     fn message(&self, channel: &str, payload: Bytes) {
+        if self.revocations.receive(channel, &payload) {
+            return;
+        }
         let found = match channel::split(&self.prefix, channel) {
             Some((namespace, rest)) => Some((namespace, Via::Main(rest))),
             None => channel.strip_prefix(self.prefix.as_str()).and_then(|rest| {
@@ -278,8 +276,7 @@ impl Adapter for Redis {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             if let Some(running) = self.running() {
-                running.context.bus.close().await;
-                running.context.tasks.stop().await;
+                running.leave().await;
             }
         })
     }
@@ -300,6 +297,14 @@ impl Adapter for Redis {
                 running.context.bus.flush().await;
             }
         })
+    }
+
+    fn revocations(&self) -> Option<Arc<dyn RevocationStore>> {
+        let running = self.running()?;
+        Some(Arc::new(Store {
+            revocations: Arc::clone(&running.revocations),
+            context: Arc::clone(&running.context),
+        }))
     }
 
     fn namespace_opened(&self, namespace: &NamespacePath) {

@@ -8,6 +8,9 @@
 //! | module          | job                                                    |
 //! |-----------------|--------------------------------------------------------|
 //! | `endpoint`      | which server is the right one now                      |
+//! | `cluster`       | a link to each master in use, and channels that move   |
+//! | `slots`         | which master serves which channel                      |
+//! | `lookups`       | questions to the nodes of a cluster                    |
 //! | `link`          | the two connections to one server                      |
 //! | `publisher`     | the task that publishes                                |
 //! | `subscriber`    | the task that keeps everything subscribed to           |
@@ -26,13 +29,16 @@
 //! What the messages mean (`protocol`, `wire`).
 
 pub(crate) mod backoff;
+pub(crate) mod cluster;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod link;
+pub(crate) mod lookups;
 pub(crate) mod probe;
 pub(crate) mod publisher;
 pub(crate) mod queue;
 pub(crate) mod server;
+pub(crate) mod slots;
 pub(crate) mod status;
 pub(crate) mod subscriber;
 pub(crate) mod subscriptions;
@@ -45,15 +51,15 @@ use bytes::Bytes;
 use portcullis::adapter::{BusGap, Health};
 use redis::Value;
 
+use self::cluster::Cluster;
 use self::endpoint::Endpoint;
 use self::error::LinkError;
 use self::link::Link;
+use self::lookups::Lookups;
 use self::queue::{Outgoing, QueueLimits};
 use self::subscriptions::Subscription;
 use crate::address::Address;
-
-/// How long Redis may take to say how many subscribe to a channel.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::tasks::Tasks;
 
 /// Is told what Redis says.
 pub(crate) trait Receive: fmt::Debug + Send + Sync + 'static {
@@ -65,6 +71,11 @@ pub(crate) trait Receive: fmt::Debug + Send + Sync + 'static {
 
     /// Something went wrong; there may be other servers now.
     fn suspect(&self, _error: &LinkError) {}
+
+    /// Messages that belong to another server of the cluster; says whether there is a cluster.
+    fn misdirected(&self, _messages: Vec<Outgoing>) -> bool {
+        false
+    }
 }
 
 /// What a bus is made of.
@@ -74,12 +85,19 @@ pub(crate) struct BusOptions {
     /// Where messages to oneself go.
     pub(crate) probe: String,
     pub(crate) is_sharded: bool,
+    /// How often each connection is looked after.
+    pub(crate) keep_alive: Duration,
+    /// Whether there is nothing to subscribe to, and no connection for it.
+    pub(crate) publishes_only: bool,
 }
 
 /// The way to Redis and back.
 #[derive(Debug)]
-pub(crate) struct Bus {
-    link: Arc<Link>,
+pub(crate) enum Bus {
+    /// One server at a time: standalone, the master of sentinels, or any master of a cluster.
+    Single(Arc<Link>),
+    /// The masters of a cluster, each for its channels.
+    Sharded(Arc<Cluster>),
 }
 
 impl Bus {
@@ -89,77 +107,134 @@ impl Bus {
         options: BusOptions,
         receive: Arc<dyn Receive>,
     ) -> Result<Self, LinkError> {
+        if let Address::Cluster { seeds } = address
+            && options.is_sharded
+        {
+            let cluster = Cluster::new(Lookups::new(seeds)?, options, receive);
+            return Ok(Self::Sharded(cluster));
+        }
         let endpoint = Endpoint::new(address)?;
-        let link = Link::open(
-            endpoint,
-            options.limits,
-            options.probe,
-            options.is_sharded,
-            receive,
-        );
-        Ok(Self { link })
+        let link = Link::open(endpoint, options, receive, Tasks::current());
+        Ok(Self::Single(link))
     }
 
     /// Begins to connect, and goes on for as long as the bus is not closed.
     pub(crate) fn start(&self) {
-        self.link.start();
+        match self {
+            Self::Single(link) => link.start(),
+            Self::Sharded(cluster) => cluster.start(),
+        }
     }
 
     /// Ready when everything works.
     pub(crate) async fn reached(&self) {
-        self.link.status.reached().await;
+        match self {
+            Self::Single(link) => link.status.reached().await,
+            Self::Sharded(cluster) => cluster.reached().await,
+        }
     }
 
     /// What keeps it from working, for a person.
     pub(crate) fn reason(&self) -> String {
-        self.link.status.reason()
+        match self {
+            Self::Single(link) => link.status.reason(),
+            Self::Sharded(cluster) => cluster.reason(),
+        }
     }
 
     /// Nobody waits for it to work any more.
     pub(crate) fn runs_alone(&self) {
-        self.link.runs_alone();
+        match self {
+            Self::Single(link) => link.runs_alone(),
+            Self::Sharded(cluster) => cluster.runs_alone(),
+        }
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.link.status.health()
+        match self {
+            Self::Single(link) => link.status.health(),
+            Self::Sharded(cluster) => cluster.health(),
+        }
     }
 
     pub(crate) fn subscribe(&self, subscription: Subscription) {
-        self.link.subscriptions.add(subscription);
+        match self {
+            Self::Single(link) => _ = link.subscriptions.add(subscription),
+            Self::Sharded(cluster) => cluster.subscribe(subscription),
+        }
     }
 
     pub(crate) fn unsubscribe(&self, subscription: &Subscription) {
-        self.link.subscriptions.remove(subscription);
+        match self {
+            Self::Single(link) => _ = link.subscriptions.remove(subscription),
+            Self::Sharded(cluster) => cluster.unsubscribe(subscription),
+        }
     }
 
     pub(crate) fn publish(&self, message: Outgoing) {
-        self.link.publish(message);
+        match self {
+            Self::Single(link) => link.publish(message),
+            Self::Sharded(cluster) => cluster.publish(message),
+        }
     }
 
-    /// Ready when all that was published before has left, or never will.
+    /// Publishes a message now, past those that wait; ready when Redis has taken it.
+    pub(crate) async fn publish_now(&self, message: Outgoing) -> Result<(), LinkError> {
+        match self {
+            Self::Single(link) => link.publish_now(&message).await,
+            Self::Sharded(cluster) => cluster.publish_now(&message).await,
+        }
+    }
+
+    /// Asks whichever server keeps `key`, which all the commands are about.
+    pub(crate) async fn ask(
+        &self,
+        key: &str,
+        commands: &redis::Pipeline,
+    ) -> Result<Vec<Value>, LinkError> {
+        match self {
+            Self::Single(link) => match &link.endpoint {
+                Endpoint::Cluster(lookups) => lookups.ask_master_of(key, commands).await,
+                Endpoint::Fixed(_) | Endpoint::Sentinel { .. } => link.ask(commands).await,
+            },
+            Self::Sharded(cluster) => cluster.ask(key, commands).await,
+        }
+    }
+
+    /// Ready when all that was published before has left or is lost, and all that is wanted is
+    /// subscribed to.
     pub(crate) async fn flush(&self) {
-        self.link.queue.empty().await;
+        match self {
+            Self::Single(link) => {
+                link.queue.empty().await;
+                link.subscriptions.settled().await;
+            }
+            Self::Sharded(cluster) => cluster.flush().await,
+        }
     }
 
     /// How many subscribe to a channel, this process included.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
-        let connection = self.link.connection().ok_or_else(|| LinkError::Closed {
-            server: self.link.endpoint.name(),
-        })?;
-        let what = if self.link.is_sharded() {
-            "SHARDNUMSUB"
-        } else {
-            "NUMSUB"
-        };
-        let mut command = redis::cmd("PUBSUB");
-        command.arg(what).arg(channel);
-        let answer = connection.ask(command, COUNT_TIMEOUT).await?;
-        Ok(count_of(&answer))
+        match self {
+            Self::Single(link) => match &link.endpoint {
+                Endpoint::Cluster(lookups) => lookups.count(channel).await,
+                Endpoint::Fixed(_) | Endpoint::Sentinel { .. } => link.count(channel).await,
+            },
+            Self::Sharded(cluster) => cluster.count(channel).await,
+        }
     }
 
     /// Publishes what waits, unsubscribes, and leaves.
     pub(crate) async fn close(&self) {
-        self.link.close().await;
+        match self {
+            Self::Single(link) => {
+                link.close().await;
+                if let Endpoint::Cluster(lookups) = &link.endpoint {
+                    lookups.close().await;
+                }
+            }
+            Self::Sharded(cluster) => cluster.close().await,
+        }
     }
 }
 
@@ -178,6 +253,9 @@ fn count_of(answer: &Value) -> usize {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        self.link.abort();
+        match self {
+            Self::Single(link) => link.abort(),
+            Self::Sharded(cluster) => cluster.abort(),
+        }
     }
 }

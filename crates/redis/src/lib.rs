@@ -18,14 +18,21 @@
 //! # }
 //! ```
 //!
+//! A process that serves no sockets emits with a [`RedisEmitter`], and revokes with a
+//! [`RedisRevoker`].
+//!
 //! The modules follow a message: from the adapter to the wire, to Redis, and back.
 
 // 1. Say what the cluster is.
 mod address;
 mod options;
 
+mod start;
+
 // 2. Put the seam of the framework on it.
 mod adapter;
+mod emitter;
+mod revocations;
 
 // 3. Decide what a message means in one namespace.
 mod protocol;
@@ -41,5 +48,8 @@ mod connection;
 mod identity;
 mod tasks;
 
+pub use emitter::{RedisEmitError, RedisEmitter, RedisOperator};
 pub use options::{AtStart, Mode, Redis};
+pub use revocations::RedisRevoker;
+pub use start::StartError;
 pub use wire::parser::{Parser, ParserError};

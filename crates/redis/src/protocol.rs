@@ -10,9 +10,11 @@
 //! - What this node said itself is dropped when it comes back, before it is decoded where possible.
 //! - Nothing that arrives is done by half: it is decoded whole, or dropped and counted.
 
+mod answering;
 pub(crate) mod asking;
 pub(crate) mod classic;
 pub(crate) mod poison;
+pub(crate) mod sharded;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,9 +32,6 @@ use crate::connection::subscriptions::Subscription;
 use crate::options::Options;
 use crate::requests::{Question, Requests};
 use crate::tasks::Tasks;
-
-/// The longest that the acks of a broadcast from another node are kept in mind.
-pub(crate) const MAX_ACK_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What every member has.
 #[derive(Debug)]
@@ -91,11 +90,17 @@ pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     /// A new name for a question.
     fn request_id(&self) -> String;
 
-    /// A question as a message.
-    fn question(&self, request_id: &str, ask: &Ask, timeout: Duration) -> Outgoing;
+    /// A question as a message, if the wire has one for it.
+    fn question(&self, request_id: &str, ask: &Ask, timeout: Duration) -> Option<Outgoing>;
 
     /// An envelope as a message.
     fn envelope(&self, envelope: &Envelope) -> Option<Outgoing>;
+
+    /// Says that this node is here, where the wire has a message for it.
+    fn hello(&self) -> Option<Outgoing>;
+
+    /// Says that this node leaves.
+    fn goodbye(&self) -> Option<Outgoing>;
 
     /// The names of nodes that have not answered, where the wire has them.
     fn missing(&self, answered: &[String], count: usize) -> Vec<String>;

@@ -462,11 +462,16 @@ impl ServerBuilder {
         } else {
             path
         };
+        let mut secrets = Vec::new();
         if let Some(authenticator) = &self.authenticator {
             if authenticator.reads_query() {
                 tracing::warn!("tokens are taken from the query, which others write to their logs");
             }
-            self.http.header_policy = self.http.header_policy.with(authenticator.headers());
+            let headers = authenticator.headers();
+            secrets.extend(headers.iter().map(|name| name.as_str().to_owned()));
+            let parameters = authenticator.secret_parameters().into_iter();
+            secrets.extend(parameters.map(|name| name.to_ascii_lowercase()));
+            self.http.header_policy = self.http.header_policy.with(headers);
         }
         let Assembled {
             declared,
@@ -486,7 +491,7 @@ impl ServerBuilder {
         ));
         let tasks = Tasks::default();
         let node = NodeState {
-            namespaces: Arc::clone(&namespaces),
+            namespaces: Arc::downgrade(&namespaces),
             tasks: tasks.clone(),
             on_gap: self.on_gap.take(),
         };
@@ -509,6 +514,7 @@ impl ServerBuilder {
         let cluster = Arc::new(Cluster {
             namespaces,
             adapter: Arc::clone(&self.adapter),
+            secrets,
         });
         // The slot is this builder's own, and a builder builds once.
         let _ = self.slot.set(Arc::downgrade(&cluster));

@@ -1,10 +1,13 @@
 //! Which server is the right one now.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ConnectionInfo, Value};
 
 use super::error::LinkError;
+use super::lookups::Lookups;
 use super::server::Server;
 use crate::address::Address;
 
@@ -12,10 +15,12 @@ use crate::address::Address;
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Finds the server that is the right one now.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Endpoint {
     /// Always the same.
     Fixed(Box<Server>),
+    /// Any master of a cluster.
+    Cluster(Arc<Lookups>),
     /// The master that sentinels name.
     Sentinel {
         sentinels: Vec<Server>,
@@ -45,9 +50,7 @@ impl Endpoint {
                     template: template.clone(),
                 })
             }
-            Address::Cluster { .. } => Err(LinkError::NoCluster {
-                reason: "a cluster has no single server".to_owned(),
-            }),
+            Address::Cluster { seeds } => Ok(Self::Cluster(Arc::new(Lookups::new(seeds)?))),
         }
     }
 
@@ -55,6 +58,7 @@ impl Endpoint {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Fixed(server) => server.name.clone(),
+            Self::Cluster(lookups) => lookups.name(),
             Self::Sentinel { master, .. } => master.clone(),
         }
     }
@@ -63,6 +67,7 @@ impl Endpoint {
     pub(crate) async fn resolve(&self) -> Result<Server, LinkError> {
         match self {
             Self::Fixed(server) => Ok((**server).clone()),
+            Self::Cluster(lookups) => lookups.any_master().await,
             Self::Sentinel {
                 sentinels,
                 master,
@@ -81,6 +86,13 @@ impl Endpoint {
                 })
             }
         }
+    }
+}
+
+/// Names only: how servers are greeted is secret.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({})", self.name())
     }
 }
 

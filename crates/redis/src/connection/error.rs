@@ -45,6 +45,31 @@ impl LinkError {
         }
     }
 
+    /// Whether another server is the right one.
+    pub(crate) fn is_misdirected(&self) -> bool {
+        let Self::Redis { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            ErrorKind::Server(
+                ServerErrorKind::Moved
+                    | ServerErrorKind::Ask
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::ClusterDown
+            )
+        )
+    }
+
+    /// The node of a cluster that may know more.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Redis { source, .. } => source.redirect_node().map(|(node, _)| node.to_owned()),
+            Self::Moved { server } => Some(server.clone()),
+            _ => None,
+        }
+    }
+
     /// The `reason` label of the metric.
     pub(crate) fn label(&self) -> &'static str {
         match self {

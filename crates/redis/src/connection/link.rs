@@ -16,30 +16,29 @@
 //!
 //! Which servers there are (`cluster`, `endpoint`).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use portcullis::adapter::{BusGap, GapCause};
+use redis::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
 use super::error::LinkError;
 use super::probe::Probe;
-use super::queue::{Outgoing, PublishQueue, QueueLimits};
+use super::queue::{Outgoing, PublishQueue};
 use super::server::{Connection, Pushed};
-use super::status::Status;
+use super::status::{Half, Status};
 use super::subscriptions::{Subscription, Subscriptions};
-use super::{Receive, publisher, subscriber};
+use super::{BusOptions, Receive, publisher, subscriber};
 use crate::tasks::Tasks;
 
-/// How often each connection is looked after.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
-
-/// How long Redis may take for an answer: two rounds of looking after.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long Redis may take to say how many subscribe to a channel.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long what waits may take to leave when the link is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,15 +51,29 @@ pub(crate) struct Link {
     pub(crate) status: Status,
     pub(crate) probe: Probe,
     is_sharded: bool,
+    publishes_only: bool,
+    /// How often each connection is looked after.
+    pub(crate) keep_alive: Duration,
     /// The connection that publishes, while there is one.
     pub(crate) publishing: watch::Sender<Option<Connection>>,
     receive: Arc<dyn Receive>,
     /// Since when the server runs without having been reached.
     alone_since: Mutex<Option<SystemTime>>,
+    /// The interval in which what other nodes say may be lost, if this is in it.
+    gap: Mutex<Option<Gap>>,
+    /// Channels that Redis took away, and when.
+    moved: Mutex<HashMap<Subscription, SystemTime>>,
     /// The latest failures to publish.
     lost: Mutex<Option<Lost>>,
     pub(crate) closing: CancellationToken,
     tasks: Tasks,
+}
+
+/// An interval in which messages may be lost, which is not over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gap {
+    pub(crate) cause: GapCause,
+    pub(crate) since: SystemTime,
 }
 
 /// What could not be published.
@@ -73,34 +86,43 @@ struct Lost {
 impl Link {
     pub(crate) fn open(
         endpoint: Endpoint,
-        limits: QueueLimits,
-        probe: String,
-        is_sharded: bool,
+        options: BusOptions,
         receive: Arc<dyn Receive>,
+        tasks: Tasks,
     ) -> Arc<Self> {
         let link = Arc::new(Self {
             status: Status::new(endpoint.name()),
             endpoint,
-            queue: PublishQueue::new(limits),
+            queue: PublishQueue::new(options.limits),
             subscriptions: Subscriptions::default(),
-            probe: Probe::new(probe),
-            is_sharded,
+            probe: Probe::new(options.probe),
+            is_sharded: options.is_sharded,
+            publishes_only: options.publishes_only,
+            keep_alive: options.keep_alive,
             publishing: watch::Sender::new(None),
             receive,
             alone_since: Mutex::new(None),
+            gap: Mutex::new(None),
+            moved: Mutex::default(),
             lost: Mutex::new(None),
             closing: CancellationToken::new(),
-            tasks: Tasks::default(),
+            tasks,
         });
-        link.subscriptions
-            .add(link.subscription(&link.probe.channel));
+        if !link.publishes_only {
+            let probe = link.subscription(&link.probe.channel());
+            link.subscriptions.add(probe);
+        }
         link
     }
 
     /// Begins to connect.
     pub(crate) fn start(self: &Arc<Self>) {
         self.tasks.spawn(publisher::run(Arc::clone(self)));
-        self.tasks.spawn(subscriber::run(Arc::clone(self)));
+        if self.publishes_only {
+            self.status.up(Half::Subscriber);
+        } else {
+            self.tasks.spawn(subscriber::run(Arc::clone(self)));
+        }
     }
 
     /// A channel as this link subscribes to it.
@@ -112,6 +134,11 @@ impl Link {
         }
     }
 
+    /// How long Redis may take for an answer: two rounds of looking after.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.keep_alive * 2
+    }
+
     pub(crate) const fn is_sharded(&self) -> bool {
         self.is_sharded
     }
@@ -120,8 +147,36 @@ impl Link {
         self.queue.push(message);
     }
 
+    /// Publishes a message past those that wait, as soon as there is a connection.
+    pub(crate) async fn publish_now(&self, message: &Outgoing) -> Result<(), LinkError> {
+        let timeout = self.answer_timeout();
+        let mut publishing = self.publishing.subscribe();
+        let connected = publishing.wait_for(Option::is_some);
+        let connection = match tokio::time::timeout(timeout, connected).await {
+            Ok(Ok(connection)) => connection.clone(),
+            _ => None,
+        };
+        let Some(connection) = connection else {
+            let server = self.endpoint.name();
+            return Err(LinkError::Timeout { server, timeout });
+        };
+        let mut command = redis::cmd(publisher::publish_command(self.is_sharded));
+        command.arg(&message.channel).arg(&message.payload);
+        connection.ask(command, timeout).await?;
+        Ok(())
+    }
+
+    /// Asks over the connection that publishes, if there is one now.
+    pub(crate) async fn ask(&self, commands: &redis::Pipeline) -> Result<Vec<Value>, LinkError> {
+        let connection = self.publishing.borrow().clone();
+        let connection = connection.ok_or_else(|| LinkError::Closed {
+            server: self.endpoint.name(),
+        })?;
+        connection.send(commands, self.answer_timeout()).await
+    }
+
     /// What Redis says, in the task that reads the subscriber's connection.
-    pub(crate) fn handle_pushed(&self, pushed: Pushed, moved: &CancellationToken) {
+    pub(crate) fn handle_pushed(&self, pushed: Pushed) {
         match pushed {
             Pushed::Message { channel, payload } => {
                 let Ok(channel) = std::str::from_utf8(&channel) else {
@@ -129,7 +184,7 @@ impl Link {
                         .increment(1);
                     return;
                 };
-                if channel == self.probe.channel {
+                if self.probe.is_on(channel) {
                     self.probe.seen(&payload);
                 } else {
                     self.receive.message(channel, payload);
@@ -137,16 +192,15 @@ impl Link {
             }
             Pushed::Unsubscribed { channel } => {
                 let channel = String::from_utf8_lossy(&channel);
-                if self.subscriptions.wants_sharded(&channel) {
-                    moved.cancel();
+                let subscription = Subscription::Sharded(channel.into());
+                if self.subscriptions.lose(&subscription) {
+                    self.moved.lock().insert(subscription, SystemTime::now());
+                    self.suspect(&LinkError::Moved {
+                        server: self.endpoint.name(),
+                    });
                 }
             }
         }
-    }
-
-    /// The connection for questions to Redis.
-    pub(crate) fn connection(&self) -> Option<Connection> {
-        self.publishing.borrow().clone()
     }
 
     /// The server runs without having reached Redis; the first gap begins.
@@ -154,9 +208,61 @@ impl Link {
         self.alone_since.lock().get_or_insert_with(SystemTime::now);
     }
 
-    /// Since when the server ran without ever having reached Redis, which it has now.
-    pub(crate) fn take_alone_since(&self) -> Option<SystemTime> {
-        self.alone_since.lock().take()
+    /// A gap begins, unless there is one.
+    pub(crate) fn begin_gap(&self, begun: Gap) {
+        let mut gap = self.gap.lock();
+        if gap.is_none() {
+            let cause = begun.cause.as_str();
+            metrics::counter!("portcullis_bus_gaps_begun_total", "cause" => cause).increment(1);
+            *gap = Some(begun);
+        }
+    }
+
+    /// The gap is over, if there was one.
+    pub(crate) fn end_gap(&self) {
+        // Until Redis was reached for the first time, the server ran alone.
+        let alone = self.alone_since.lock().take();
+        let alone = alone.map(|since| Gap {
+            cause: GapCause::Start,
+            since,
+        });
+        let gap = self.gap.lock().take();
+        if let Some(Gap { cause, since }) = alone.or(gap) {
+            self.report_gap(cause, since, None);
+        }
+    }
+
+    /// Since when messages on a channel may be lost, if they may be.
+    pub(crate) fn lost_since(&self, subscription: &Subscription) -> Option<SystemTime> {
+        let moved = self.moved.lock().remove(subscription);
+        moved.or_else(|| self.gap.lock().as_ref().map(|gap| gap.since))
+    }
+
+    /// Whether Redis knows of all that is wanted here.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.subscriptions.is_settled()
+    }
+
+    /// How many subscribe to a channel, as this server sees it.
+    pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
+        let connection = self.publishing.borrow().clone();
+        let connection = connection.ok_or_else(|| LinkError::Closed {
+            server: self.endpoint.name(),
+        })?;
+        let what = if self.is_sharded {
+            "SHARDNUMSUB"
+        } else {
+            "NUMSUB"
+        };
+        let mut command = redis::cmd("PUBSUB");
+        command.arg(what).arg(channel);
+        let answer = connection.ask(command, COUNT_TIMEOUT).await?;
+        Ok(super::count_of(&answer))
+    }
+
+    /// Hands over messages that belong to another server; says whether there can be one.
+    pub(crate) fn misdirected(&self, messages: Vec<Outgoing>) -> bool {
+        self.receive.misdirected(messages)
     }
 
     pub(crate) fn report_gap(&self, cause: GapCause, since: SystemTime, lost: Option<u64>) {
@@ -197,7 +303,7 @@ impl Link {
             // What has not left by then never will.
             let _ = tokio::time::timeout(DRAIN_TIMEOUT, self.queue.empty()).await;
         }
-        let left = self.queue.clear();
+        let left = self.queue.take_all().len() as u64;
         if left > 0 {
             tracing::warn!(
                 messages = left,
@@ -212,6 +318,8 @@ impl Link {
         {
             self.tasks.stop().await;
         }
+        // Nobody will know more about what was lost.
+        self.publishing_works();
     }
 
     /// Ends without a goodbye.

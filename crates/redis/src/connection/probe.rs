@@ -11,6 +11,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 
 /// How long a message to oneself may take, once Redis has taken it.
@@ -20,7 +21,7 @@ pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Probe {
     /// Where they go.
-    pub(crate) channel: String,
+    channel: RwLock<String>,
     next: AtomicU64,
     requested: Notify,
     sent: watch::Sender<u64>,
@@ -30,12 +31,27 @@ pub(crate) struct Probe {
 impl Probe {
     pub(crate) fn new(channel: String) -> Self {
         Self {
-            channel,
+            channel: RwLock::new(channel),
             next: AtomicU64::new(1),
             requested: Notify::new(),
             sent: watch::Sender::new(0),
             seen: watch::Sender::new(0),
         }
+    }
+
+    /// Where they go now.
+    pub(crate) fn channel(&self) -> String {
+        self.channel.read().clone()
+    }
+
+    /// Whether this is where they go.
+    pub(crate) fn is_on(&self, channel: &str) -> bool {
+        *self.channel.read() == channel
+    }
+
+    /// They go elsewhere from now on.
+    pub(crate) fn rename(&self, channel: String) {
+        *self.channel.write() = channel;
     }
 
     /// Asks the publisher to send one.

@@ -7,7 +7,7 @@ use redis::{Pipeline, Value};
 
 use super::backoff::Backoff;
 use super::error::LinkError;
-use super::link::{ANSWER_TIMEOUT, KEEP_ALIVE, Link};
+use super::link::Link;
 use super::queue::Outgoing;
 use super::server::Connection;
 use super::status::Half;
@@ -47,7 +47,9 @@ async fn connect(link: &Link) -> Result<Connection, LinkError> {
     let server = link.endpoint.resolve().await?;
     // This connection subscribes to nothing.
     let connection = server.connect(|_| {}).await?;
-    connection.ask(redis::cmd("PING"), ANSWER_TIMEOUT).await?;
+    connection
+        .ask(redis::cmd("PING"), link.answer_timeout())
+        .await?;
     Ok(connection)
 }
 
@@ -65,8 +67,8 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), LinkError> {
             () = link.closing.cancelled() => return Ok(()),
             () = link.probe.requested() => probe(link, connection).await?,
             batch = link.queue.next_batch() => publish(link, connection, batch).await?,
-            () = tokio::time::sleep(KEEP_ALIVE) => {
-                connection.ask(redis::cmd("PING"), ANSWER_TIMEOUT).await?;
+            () = tokio::time::sleep(link.keep_alive) => {
+                connection.ask(redis::cmd("PING"), link.answer_timeout()).await?;
             }
         }
     }
@@ -75,9 +77,15 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), LinkError> {
 async fn probe(link: &Link, connection: &Connection) -> Result<(), LinkError> {
     let number = link.probe.next();
     let mut command = redis::cmd(publish_command(link.is_sharded()));
-    command.arg(&link.probe.channel).arg(number);
-    connection.ask(command, ANSWER_TIMEOUT).await?;
-    link.probe.sent(number);
+    command.arg(link.probe.channel()).arg(number);
+    match connection.ask(command, link.answer_timeout()).await {
+        Ok(_) => link.probe.sent(number),
+        // Its channel has moved, and another one will be found.
+        Err(error) if error.is_misdirected() && link.misdirected(Vec::new()) => {
+            link.suspect(&error);
+        }
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 
@@ -95,11 +103,12 @@ async fn publish(
             .arg(&message.payload);
     }
     let started = std::time::Instant::now();
-    let answered = connection.send(&commands, ANSWER_TIMEOUT).await;
+    let answered = connection.send(&commands, link.answer_timeout()).await;
     let result = match answered {
         Ok(answers) => {
             observe(started.elapsed());
-            refused(link, connection, answers)
+            settle(link, connection, batch, answers);
+            Ok(())
         }
         Err(error) => {
             link.lost(count as u64);
@@ -110,39 +119,44 @@ async fn publish(
     result
 }
 
-/// Counts what Redis refused; the connection stays, unless this server is the wrong one.
-fn refused(link: &Link, connection: &Connection, answers: Vec<Value>) -> Result<(), LinkError> {
-    let errors = answers
-        .into_iter()
-        .filter_map(|answer| answer.extract_error().err());
-    let mut count = 0_u64;
-    let mut last = None;
-    for error in errors {
-        count += 1;
-        last = Some(error);
+/// Counts what Redis refused. The connection stays; what another server should have got goes there.
+fn settle(link: &Link, connection: &Connection, batch: Vec<Outgoing>, answers: Vec<Value>) {
+    let mut refused = 0_u64;
+    let mut misdirected = Vec::new();
+    for (message, answer) in batch.into_iter().zip(answers) {
+        let Err(error) = answer.extract_error() else {
+            continue;
+        };
+        let error = LinkError::redis(&connection.server, error);
+        let reason = error.label();
+        metrics::counter!(
+            "portcullis_redis_failures_total", "connection" => "publisher", "reason" => reason
+        )
+        .increment(1);
+        if error.is_misdirected() {
+            misdirected.push(message);
+            link.suspect(&error);
+        } else {
+            refused += 1;
+            link.status.refused(&error);
+        }
     }
-    let Some(error) = last else {
+    let count = misdirected.len() as u64;
+    if count > 0 && !link.misdirected(misdirected) {
+        refused += count;
+    }
+    if refused > 0 {
+        link.lost(refused);
+    } else if count == 0 {
         link.publishing_works();
-        return Ok(());
-    };
-    link.lost(count);
-    let error = LinkError::redis(&connection.server, error);
-    let reason = error.label();
-    metrics::counter!(
-        "portcullis_redis_failures_total", "connection" => "publisher", "reason" => reason
-    )
-    .increment(count);
-    link.status.refused(&error);
-    if reason == "moved" || reason == "cluster_down" {
-        link.suspect(&error);
     }
-    Ok(())
 }
 
 fn observe(elapsed: Duration) {
     metrics::histogram!("portcullis_redis_publish_seconds").record(elapsed.as_secs_f64());
 }
 
-const fn publish_command(is_sharded: bool) -> &'static str {
+/// How a message is published.
+pub(super) const fn publish_command(is_sharded: bool) -> &'static str {
     if is_sharded { "SPUBLISH" } else { "PUBLISH" }
 }

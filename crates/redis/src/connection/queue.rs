@@ -162,11 +162,11 @@ impl PublishQueue {
         }
     }
 
-    /// Throws away what waits; says how many.
-    pub(crate) fn clear(&self) -> u64 {
+    /// Everything that waits; nothing is left.
+    pub(crate) fn take_all(&self) -> VecDeque<Outgoing> {
         let mut state = self.state.lock();
         state.bytes = 0;
-        let waiting = std::mem::take(&mut state.waiting).len() as u64;
+        let waiting = std::mem::take(&mut state.waiting);
         let is_empty = state.in_flight == 0;
         drop(state);
         if is_empty {

@@ -6,7 +6,7 @@
 //! | connecting | anything else                           | connecting, a little later       |
 //! | up         | closed by Redis                         | connecting; a gap begins         |
 //! | up         | two messages to oneself are missing     | connecting; a gap began with them |
-//! | up         | a channel was taken away                | connecting; a gap begins         |
+//! | up         | what moved here is subscribed to        | up; the gap is over and reported |
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,11 +14,10 @@ use std::time::{Duration, SystemTime};
 use portcullis::adapter::GapCause;
 use redis::Value;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::error::LinkError;
-use super::link::{ANSWER_TIMEOUT, KEEP_ALIVE, Link};
+use super::link::{Gap, Link};
 use super::probe::PROBE_TIMEOUT;
 use super::server::Connection;
 use super::status::Half;
@@ -30,55 +29,32 @@ const BATCH: usize = 1000;
 /// How many messages to oneself may be missing before the connection is given up.
 const MISSES: u32 = 2;
 
-/// The interval in which messages may be lost at the moment.
-#[derive(Debug, Clone, Copy)]
-struct Gap {
-    cause: GapCause,
-    since: SystemTime,
-}
-
 /// Why a connection is over.
 struct Ended {
     gap: Gap,
     error: LinkError,
 }
 
-/// A connection that takes what is subscribed to.
-struct Subscribed {
-    connection: Connection,
-    /// A channel was taken away.
-    moved: CancellationToken,
-}
-
 /// Runs until the link is closed.
 pub(super) async fn run(link: Arc<Link>) {
     let mut backoff = Backoff::default();
-    let mut gap = None;
     loop {
         let wait = tokio::time::sleep(backoff.next());
         if link.closing.run_until_cancelled(wait).await.is_none() {
             return;
         }
-        let Some(subscribed) = link.closing.run_until_cancelled(connect(&link)).await else {
+        let Some(connected) = link.closing.run_until_cancelled(connect(&link)).await else {
             return;
         };
-        let error = match subscribed {
-            Ok(subscribed) => {
+        let error = match connected {
+            Ok(connection) => {
                 backoff.reset();
                 link.status.up(Half::Subscriber);
-                let begun = gap.take().or_else(|| first_gap(&link));
-                if let Some(Gap { cause, since }) = begun {
-                    link.report_gap(cause, since, None);
-                }
-                match serve(&link, &subscribed).await {
-                    Ok(()) => return leave(&link, subscribed.connection).await,
+                link.end_gap();
+                match serve(&link, &connection).await {
+                    Ok(()) => return leave(&link, connection).await,
                     Err(ended) => {
-                        metrics::counter!(
-                            "portcullis_bus_gaps_begun_total",
-                            "cause" => ended.gap.cause.as_str()
-                        )
-                        .increment(1);
-                        gap = Some(ended.gap);
+                        link.begin_gap(ended.gap);
                         ended.error
                     }
                 }
@@ -90,38 +66,25 @@ pub(super) async fn run(link: Arc<Link>) {
     }
 }
 
-/// The gap from when the server began to run alone until Redis was reached for the first time.
-fn first_gap(link: &Link) -> Option<Gap> {
-    link.take_alone_since().map(|since| Gap {
-        cause: GapCause::Start,
-        since,
-    })
-}
-
 /// Connects, subscribes to everything, and sees a message of its own come back.
-async fn connect(link: &Arc<Link>) -> Result<Subscribed, LinkError> {
+async fn connect(link: &Arc<Link>) -> Result<Connection, LinkError> {
     let server = link.endpoint.resolve().await?;
-    let moved = CancellationToken::new();
-    let (receiver, told) = (Arc::downgrade(link), moved.clone());
+    let receiver = Arc::downgrade(link);
     let connection = server
         .connect(move |pushed| {
             if let Some(link) = receiver.upgrade() {
-                link.handle_pushed(pushed, &told);
+                link.handle_pushed(pushed);
             }
         })
         .await?;
     link.subscriptions.forget_confirmed();
     while tell_changes(link, &connection).await? {}
-    let lost = || LinkError::Closed {
-        server: connection.server.clone(),
-    };
     let closed = connection.closed.clone();
+    let server = connection.server.clone();
     match closed.run_until_cancelled(link.probe.comes_back()).await {
-        None => Err(lost()),
-        Some(true) => Ok(Subscribed { connection, moved }),
-        Some(false) => Err(LinkError::Probe {
-            server: connection.server.clone(),
-        }),
+        None => Err(LinkError::Closed { server }),
+        Some(true) => Ok(connection),
+        Some(false) => Err(LinkError::Probe { server }),
     }
 }
 
@@ -140,10 +103,20 @@ async fn tell_changes(link: &Link, connection: &Connection) -> Result<bool, Link
         };
         commands.cmd(command).arg(&**subscription.name());
     }
-    let answers = connection.send(&commands, ANSWER_TIMEOUT).await?;
+    let answers = connection.send(&commands, link.answer_timeout()).await?;
     for ((subscription, is_wanted), answer) in changes.into_iter().zip(answers) {
-        let answer = answer.extract_error();
-        let answer = answer.map_err(|source| LinkError::redis(&connection.server, source))?;
+        let answer = match answer.extract_error() {
+            Ok(answer) => answer,
+            Err(source) => {
+                let error = LinkError::redis(&connection.server, source);
+                if error.is_misdirected() && link.misdirected(Vec::new()) {
+                    // It belongs to another server, which will be found.
+                    link.suspect(&error);
+                    continue;
+                }
+                return Err(error);
+            }
+        };
         if !confirms(&answer, &subscription) {
             let server = connection.server.clone();
             return Err(LinkError::Subscription { server });
@@ -164,8 +137,7 @@ fn confirms(answer: &Value, subscription: &Subscription) -> bool {
 }
 
 /// Keeps everything subscribed to until the connection is lost, or the link is closed.
-async fn serve(link: &Link, subscribed: &Subscribed) -> Result<(), Ended> {
-    let Subscribed { connection, moved } = subscribed;
+async fn serve(link: &Link, connection: &Connection) -> Result<(), Ended> {
     let server = || connection.server.clone();
     let now = |cause, error| Ended {
         gap: Gap {
@@ -176,7 +148,7 @@ async fn serve(link: &Link, subscribed: &Subscribed) -> Result<(), Ended> {
     };
     let mut well = SystemTime::now();
     let mut misses = 0;
-    let mut next_probe = Instant::now() + KEEP_ALIVE;
+    let mut next_probe = Instant::now() + link.keep_alive;
     let mut was_publishing = true;
     let mut publishing = link.publishing.subscribe();
     loop {
@@ -185,14 +157,15 @@ async fn serve(link: &Link, subscribed: &Subscribed) -> Result<(), Ended> {
                 let error = LinkError::Closed { server: server() };
                 return Err(now(GapCause::Disconnected, error));
             }
-            () = moved.cancelled() => {
-                return Err(now(GapCause::Moved, LinkError::Moved { server: server() }));
-            }
             () = link.closing.cancelled() => return Ok(()),
             () = link.subscriptions.changed() => {
                 tell_changes(link, connection)
                     .await
                     .map_err(|error| now(GapCause::Disconnected, error))?;
+                if link.is_settled() {
+                    // What has moved here is here.
+                    link.end_gap();
+                }
             }
             _ = publishing.changed() => {
                 let is_publishing = publishing.borrow_and_update().is_some();
@@ -202,7 +175,7 @@ async fn serve(link: &Link, subscribed: &Subscribed) -> Result<(), Ended> {
                     let probed = connection.closed.run_until_cancelled(comes_back).await;
                     if let Some(Ok(false)) = probed {
                         // Both connections were cut; this one has not noticed.
-                        return Err(silent(well, server()));
+                        return Err(silent(link, well, server()));
                     }
                 }
                 was_publishing = is_publishing;
@@ -214,17 +187,17 @@ async fn serve(link: &Link, subscribed: &Subscribed) -> Result<(), Ended> {
                 } else {
                     misses += 1;
                     if misses >= MISSES {
-                        return Err(silent(well, server()));
+                        return Err(silent(link, well, server()));
                     }
                 }
                 link.probe.request();
-                next_probe += KEEP_ALIVE;
+                next_probe = Instant::now() + link.keep_alive;
             }
         }
     }
 }
 
-fn silent(since: SystemTime, server: String) -> Ended {
+fn silent(link: &Link, since: SystemTime, server: String) -> Ended {
     Ended {
         gap: Gap {
             cause: GapCause::Silent,
@@ -232,7 +205,7 @@ fn silent(since: SystemTime, server: String) -> Ended {
         },
         error: LinkError::Timeout {
             server,
-            timeout: KEEP_ALIVE * MISSES,
+            timeout: link.keep_alive * MISSES,
         },
     }
 }

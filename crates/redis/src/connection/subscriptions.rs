@@ -48,6 +48,7 @@ impl Subscription {
 pub(crate) struct Subscriptions {
     state: Mutex<State>,
     changed: Notify,
+    settled: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -60,28 +61,50 @@ struct State {
 }
 
 impl Subscriptions {
-    pub(crate) fn add(&self, subscription: Subscription) {
+    /// Says whether it was not wanted before.
+    pub(crate) fn add(&self, subscription: Subscription) -> bool {
         let mut state = self.state.lock();
-        if state.wanted.insert(subscription.clone()) {
+        let is_new = state.wanted.insert(subscription.clone());
+        if is_new {
             state.dirty.insert(subscription);
             drop(state);
             self.changed.notify_one();
         }
+        is_new
     }
 
-    pub(crate) fn remove(&self, subscription: &Subscription) {
+    /// Says whether it was wanted.
+    pub(crate) fn remove(&self, subscription: &Subscription) -> bool {
         let mut state = self.state.lock();
-        if state.wanted.remove(subscription) {
+        let was_wanted = state.wanted.remove(subscription);
+        if was_wanted {
             state.dirty.insert(subscription.clone());
+            drop(state);
+            self.changed.notify_one();
+        }
+        was_wanted
+    }
+
+    /// Redis has ended a subscription; says whether it was wanted.
+    pub(crate) fn lose(&self, subscription: &Subscription) -> bool {
+        let mut state = self.state.lock();
+        state.confirmed.remove(subscription);
+        state.wanted.contains(subscription)
+    }
+
+    /// Tries again to subscribe to what was refused or lost.
+    pub(crate) fn want_again(&self, subscription: &Subscription) {
+        let mut state = self.state.lock();
+        let is_open =
+            state.wanted.contains(subscription) && !state.confirmed.contains(subscription);
+        if is_open && state.dirty.insert(subscription.clone()) {
             drop(state);
             self.changed.notify_one();
         }
     }
 
-    /// Whether a sharded channel is wanted.
-    pub(crate) fn wants_sharded(&self, channel: &str) -> bool {
-        let subscription = Subscription::Sharded(channel.into());
-        self.state.lock().wanted.contains(&subscription)
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state.lock().is_settled()
     }
 
     /// A new connection has no subscriptions: all must be made.
@@ -117,6 +140,23 @@ impl Subscriptions {
         } else {
             state.confirmed.remove(&subscription);
         }
+        if state.is_settled() {
+            drop(state);
+            self.settled.notify_waiters();
+        }
+    }
+
+    /// Ready when Redis knows of everything that is wanted.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            if self.state.lock().is_settled() {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// What ends all subscriptions that Redis knows of.
@@ -143,6 +183,13 @@ impl Subscriptions {
             }
             changed.await;
         }
+    }
+}
+
+impl State {
+    fn is_settled(&self) -> bool {
+        // Nothing is confirmed that was not wanted, so equal numbers are equal sets.
+        self.dirty.is_empty() && self.wanted.len() == self.confirmed.len()
     }
 }
 
@@ -178,7 +225,9 @@ mod tests {
     #[test]
     fn a_new_connection_subscribes_to_everything_again() {
         let subscriptions = Subscriptions::default();
-        (0..5).for_each(|number| subscriptions.add(channel(&number.to_string())));
+        for number in 0..5 {
+            assert!(subscriptions.add(channel(&number.to_string())));
+        }
         while let [(change, true), ..] = &subscriptions.next_changes(1)[..] {
             subscriptions.confirm(change.clone(), true);
         }

@@ -50,7 +50,10 @@ pub(crate) async fn ask(
     if expected == 0 {
         return finish(&open, member, 0);
     }
-    context.bus.publish(member.question(&open.id, ask, timeout));
+    let Some(question) = member.question(&open.id, ask, timeout) else {
+        return finish(&open, member, expected);
+    };
+    context.bus.publish(question);
     wait(context, member, &open, expected, deadline).await;
     finish(&open, member, expected)
 }

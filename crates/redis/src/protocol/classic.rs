@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis::adapter::{Envelope, Flags, Target};
-use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room};
 use portcullis::socketio::payload::Payload;
 
-use super::{Ask, Context, MAX_ACK_TIMEOUT, Member, Via};
+use super::{Ask, Context, Member, Via, answering};
 use crate::connection::queue::Outgoing;
 use crate::connection::subscriptions::Subscription;
 use crate::identity;
@@ -138,10 +137,13 @@ impl Classic {
                 target,
                 timeout,
             } => {
-                if let Some(id) = &request_id {
-                    let event = (&payload, &target);
-                    self.broadcast_with_ack(context, sender.as_deref(), id, event, timeout);
-                }
+                let Some(id) = request_id else { return };
+                let member = Arc::clone(&self);
+                let respond = move |context: &Context, answer| {
+                    member.respond(context, sender.as_deref(), &id, &answer);
+                };
+                let event = (&payload, &target);
+                answering::broadcast_with_ack(context, &self.namespace, event, timeout, respond);
             }
         }
     }
@@ -158,52 +160,20 @@ impl Classic {
             context.node.apply(&self.namespace, envelope);
             return;
         };
-        let args = Args::from_values(payload.values());
-        let answering = context.node.server_side_event(&self.namespace, args);
-        let (weak, namespace_channel) = (self.context.clone(), self.channels.response.clone());
-        context.tasks.spawn(async move {
-            let Some(args) = answering.await else { return };
-            let Some(context) = weak.upgrade() else {
-                return;
-            };
-            let first = args.values().unwrap_or_default().into_iter().next();
-            let answer = Answer::ServerSide(first);
-            // On the channel of all, whatever is configured: Node's adapter does so.
-            context.bus.publish(Outgoing {
-                channel: namespace_channel,
-                payload: classic::encode_response(&*context.options.parser, &id, &answer),
-                is_sharded: false,
-            });
-        });
-    }
-
-    fn broadcast_with_ack(
-        self: &Arc<Self>,
-        context: &Arc<Context>,
-        sender: Option<&str>,
-        request_id: &str,
-        (payload, target): (&Payload, &Target),
-        timeout: Option<Duration>,
-    ) {
-        let timeout = timeout.unwrap_or(MAX_ACK_TIMEOUT).min(MAX_ACK_TIMEOUT);
-        let (member, asker, id) = (
-            Arc::clone(self),
-            sender.map(str::to_owned),
-            request_id.to_owned(),
+        // On the channel of all, whatever is configured: Node's adapter does so.
+        let channel = self.channels.response.clone();
+        answering::server_side(
+            context,
+            &self.namespace,
+            &payload,
+            move |context, answer| {
+                context.bus.publish(Outgoing {
+                    channel,
+                    payload: classic::encode_response(&*context.options.parser, &id, &answer),
+                    is_sharded: false,
+                });
+            },
         );
-        let answer = Box::new(move |args: Args| {
-            let Some(context) = member.context.upgrade() else {
-                return;
-            };
-            let first = args.values().unwrap_or_default().into_iter().next();
-            member.respond(&context, asker.as_deref(), &id, &Answer::Ack(first));
-        });
-        let asked =
-            context
-                .node
-                .broadcast_with_ack(&self.namespace, payload, target, timeout, answer);
-        let count = Answer::ClientCount(asked as u64);
-        self.respond(context, sender, request_id, &count);
     }
 
     fn respond(&self, context: &Context, sender: Option<&str>, request_id: &str, answer: &Answer) {
@@ -273,7 +243,7 @@ impl Member for Classic {
         identity::classic_request_id()
     }
 
-    fn question(&self, request_id: &str, ask: &Ask, timeout: Duration) -> Outgoing {
+    fn question(&self, request_id: &str, ask: &Ask, timeout: Duration) -> Option<Outgoing> {
         let payload = match ask {
             Ask::Sockets(target) => {
                 classic::encode_fetch(&self.uid, request_id, target).into_bytes()
@@ -282,19 +252,16 @@ impl Member for Classic {
             Ask::ServerSide(payload) => {
                 classic::encode_server_side(&self.uid, request_id, payload).into_bytes()
             }
-            Ask::Acks(payload, target) => match self.context.upgrade() {
-                Some(context) => classic::encode_broadcast_with_ack(
-                    &*context.options.parser,
-                    (&self.uid, request_id),
-                    &self.namespace,
-                    payload,
-                    target,
-                    timeout,
-                ),
-                None => Vec::new(),
-            },
+            Ask::Acks(payload, target) => classic::encode_broadcast_with_ack(
+                &*self.context.upgrade()?.options.parser,
+                (&self.uid, request_id),
+                &self.namespace,
+                payload,
+                target,
+                timeout,
+            ),
         };
-        self.request(payload)
+        Some(self.request(payload))
     }
 
     fn envelope(&self, envelope: &Envelope) -> Option<Outgoing> {
@@ -313,6 +280,15 @@ impl Member for Classic {
         }
         let request = classic::encode_envelope(Some(&self.uid), envelope)?;
         Some(self.request(request.into_bytes()))
+    }
+
+    /// Nodes are counted, not known.
+    fn hello(&self) -> Option<Outgoing> {
+        None
+    }
+
+    fn goodbye(&self) -> Option<Outgoing> {
+        None
     }
 
     /// The answers carry no sender.

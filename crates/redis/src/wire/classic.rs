@@ -93,7 +93,6 @@ pub(crate) fn encode_broadcast(
 }
 
 /// As the emitter of Node writes it: the same, with the options in another order.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the emitter"))]
 pub(crate) fn encode_emitter_broadcast(
     parser: &dyn Parser,
     uid: &str,

@@ -7,6 +7,8 @@ use portcullis::adapter::Envelope;
 
 use super::classic::{self, RequestBody};
 use super::parser::Msgpack;
+use super::sharded::{self, Body, Speaker};
+use proptest::prelude::*;
 
 /// One message of a capture.
 pub(super) struct Captured {
@@ -147,4 +149,88 @@ fn responses_of_node_are_read_and_written_the_same() {
         count += 1;
     }
     assert_eq!(count, 11);
+}
+
+#[test]
+fn messages_of_nodes_sharded_adapter_are_read_and_written_the_same() {
+    let messages = captured(include_str!("../../tests/golden/sharded.txt"));
+    for message in &messages {
+        let read = sharded::decode(&message.bytes).unwrap();
+        let speaker = Speaker {
+            uid: &read.sender,
+            namespace: &read.namespace,
+        };
+        assert!(
+            speaker
+                .endings()
+                .iter()
+                .any(|end| message.bytes.ends_with(end))
+        );
+        let envelope = |envelope| speaker.envelope(&envelope).unwrap();
+        let written = match read.body {
+            // An event is JSON here, where a point in time is text.
+            Body::Broadcast(..) if message.label == "broadcast-date" => continue,
+            Body::Broadcast(payload, target, flags) => envelope(Envelope::Broadcast {
+                payload: payload.into(),
+                target,
+                flags,
+            }),
+            Body::BroadcastWithAck {
+                payload,
+                target,
+                request_id,
+                timeout,
+            } => speaker.broadcast_with_ack(&request_id, &payload, &target, timeout.unwrap()),
+            Body::Join(target, rooms) => envelope(Envelope::Join { target, rooms }),
+            Body::Leave(target, rooms) => envelope(Envelope::Leave { target, rooms }),
+            Body::Disconnect(target, close) => envelope(Envelope::Disconnect { target, close }),
+            Body::Fetch(target, id) => speaker.fetch(&id, &target),
+            Body::ServerSide(payload, None) => {
+                let payload = payload.into();
+                envelope(Envelope::ServerSideEmit { payload })
+            }
+            Body::ServerSide(payload, Some(id)) => speaker.server_side(&id, &payload),
+            Body::Response(response) => {
+                let id = &response.request_id;
+                speaker.response(id, &response.answer).unwrap()
+            }
+            Body::Hello | Body::Here | Body::Goodbye => panic!("Node does not send these"),
+        };
+        assert_same(message, &written);
+    }
+    assert_eq!(messages.len(), 34);
+}
+
+proptest! {
+    /// What the network could make of a message: a piece of it, with some bytes changed.
+    #[test]
+    fn damaged_messages_are_read_or_refused(
+        which: prop::sample::Index,
+        keep in 0.0..=1.0,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut all = classic_messages();
+        all.extend(captured(include_str!("../../tests/golden/sharded.txt")));
+        let mut bytes = all.swap_remove(which.index(all.len())).bytes.to_vec();
+        bytes.truncate((bytes.len() as f64 * keep) as usize);
+        for (index, byte) in changes {
+            if !bytes.is_empty() {
+                *index.get_mut(&mut bytes) = byte;
+            }
+        }
+        let bytes = Bytes::from(bytes);
+        let _ = classic::decode_broadcast(&bytes, &Msgpack);
+        let _ = classic::decode_request(&bytes, &Msgpack);
+        let _ = classic::decode_response(&bytes, &Msgpack);
+        let _ = sharded::decode(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let bytes = Bytes::from(bytes);
+        let _ = classic::decode_broadcast(&bytes, &Msgpack);
+        let _ = classic::decode_request(&bytes, &Msgpack);
+        let _ = classic::decode_response(&bytes, &Msgpack);
+        let _ = sharded::decode(&bytes);
+    }
 }

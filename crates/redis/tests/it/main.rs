@@ -5,5 +5,12 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod emitter;
+mod faults;
 mod operations;
+mod parser;
+mod poison;
+mod sharded;
 mod support;
+mod tls;
+mod topologies;

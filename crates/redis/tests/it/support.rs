@@ -5,11 +5,15 @@
 #[path = "../../../portcullis/tests/it/support/client.rs"]
 #[expect(dead_code, reason = "the framework's own tests use the rest")]
 pub(crate) mod client;
+pub(crate) mod counters;
+pub(crate) mod gaps;
 #[path = "../../../portcullis/tests/it/support/http.rs"]
 #[expect(dead_code, reason = "the framework's own tests use the rest")]
 pub(crate) mod http;
 #[path = "../../../portcullis/tests/it/support/journal.rs"]
 pub(crate) mod journal;
+pub(crate) mod proxy;
+pub(crate) mod redis_cluster;
 pub(crate) mod redis_server;
 #[path = "../../../portcullis/tests/it/support/websocket.rs"]
 pub(crate) mod websocket;
@@ -54,7 +58,7 @@ pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until something is so, and says how long that took.
-pub(crate) async fn until<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) -> Duration {
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let started = Instant::now();
     patiently(async {
         while !is_so().await {

@@ -178,6 +178,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
         fields.collect()
     }
 
+    fn secret_parameters(&self) -> Vec<String> {
+        let sources = self.token_sources().iter();
+        let parameters = sources.filter(|source| matches!(source, TokenSource::Query(_)));
+        parameters
+            .filter_map(|source| source.name().map(str::to_owned))
+            .collect()
+    }
+
     fn claims_type(&self) -> Option<TypeId> {
         Some(TypeId::of::<C>())
     }

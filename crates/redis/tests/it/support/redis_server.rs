@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use portcullis_redis::Redis;
 use redis::{FromRedisValue, Value};
 use tokio::process::{Child, Command};
@@ -23,6 +24,7 @@ pub(crate) struct RedisServer {
     process: Child,
     folder: PathBuf,
     arguments: Vec<String>,
+    options: fn(Redis) -> Redis,
 }
 
 impl RedisServer {
@@ -57,14 +59,30 @@ impl RedisServer {
             process,
             folder,
             arguments,
+            options: |redis| redis,
         };
         server.answers().await;
         server
     }
 
+    /// A server whose clusters have some options in common.
+    pub(crate) async fn start_in(options: fn(Redis) -> Redis) -> Self {
+        let mut server = Self::start().await;
+        server.options = options;
+        server
+    }
+
     /// The server as a cluster's options.
     pub(crate) fn redis(&self) -> Redis {
-        Redis::new(self.url())
+        self.redis_at(&self.url())
+    }
+
+    pub(crate) fn redis_at(&self, url: &str) -> Redis {
+        (self.options)(Redis::new(url))
+    }
+
+    pub(crate) fn is_sharded(&self) -> bool {
+        format!("{:?}", self.redis()).contains("Sharded")
     }
 
     pub(crate) fn url(&self) -> String {
@@ -93,6 +111,45 @@ impl RedisServer {
     pub(crate) async fn publish(&self, channel: &str, payload: &[u8]) -> i64 {
         let words = [b"PUBLISH", channel.as_bytes(), payload];
         self.raw_command(&words).await.unwrap()
+    }
+
+    /// As [`Self::publish`], on a sharded channel.
+    pub(crate) async fn spublish(&self, channel: &str, payload: &[u8]) -> i64 {
+        let words = [b"SPUBLISH", channel.as_bytes(), payload];
+        self.raw_command(&words).await.unwrap()
+    }
+
+    /// Hears what is published on a channel from now on.
+    pub(crate) async fn listen(&self, channel: &str) -> Listener {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut subscriber = client.get_async_pubsub().await.unwrap();
+        subscriber.subscribe(channel).await.unwrap();
+        Listener(subscriber)
+    }
+
+    /// As [`Self::listen`], on a sharded channel; counts as a subscriber of it.
+    pub(crate) async fn slisten(&self, channel: &str) -> ShardedListener {
+        let (sender, messages) = tokio::sync::mpsc::channel(1000);
+        let config =
+            redis::AsyncConnectionConfig::new().set_push_sender(move |info: redis::PushInfo| {
+                if let (redis::PushKind::SMessage, [_, Value::BulkString(payload)]) =
+                    (&info.kind, &info.data[..])
+                {
+                    let text = String::from_utf8_lossy(payload).into_owned();
+                    return sender.try_send(text).map_err(|_| ());
+                }
+                Ok(())
+            });
+        let client = redis::Client::open(format!("{}?protocol=resp3", self.url())).unwrap();
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connecting.await.unwrap();
+        let mut command = redis::cmd("SSUBSCRIBE");
+        command.arg(channel);
+        connection.send_packed_command(&command).await.unwrap();
+        ShardedListener {
+            messages,
+            _connection: connection,
+        }
     }
 
     async fn raw_command<T: FromRedisValue>(
@@ -173,4 +230,29 @@ pub(crate) fn spawn(program: &str, arguments: &[String]) -> Child {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// What is published on one channel.
+pub(crate) struct Listener(redis::aio::PubSub);
+
+impl Listener {
+    /// The next message, as text.
+    pub(crate) async fn next(&mut self) -> String {
+        let mut messages = self.0.on_message();
+        let message = super::patiently(messages.next()).await.unwrap();
+        String::from_utf8_lossy(message.get_payload_bytes()).into_owned()
+    }
+}
+
+/// What is published on one sharded channel.
+pub(crate) struct ShardedListener {
+    messages: tokio::sync::mpsc::Receiver<String>,
+    _connection: redis::aio::MultiplexedConnection,
+}
+
+impl ShardedListener {
+    /// The next message, as text.
+    pub(crate) async fn next(&mut self) -> String {
+        super::patiently(self.messages.recv()).await.unwrap()
+    }
 }
