@@ -14,10 +14,12 @@ use http::StatusCode;
 use http::header::ORIGIN;
 use portcullis::auth::jwt::Jwt;
 use portcullis::auth::source::TokenSource;
+use portcullis::auth::{Expiry, ExpiryEnding};
 use portcullis::engineio::Transports;
 use portcullis::handshake::{Cors, GateRefusal, HeaderPolicy, RequestHead};
 use portcullis::socketio::codec::Codec;
 use portcullis::{Server, ServerBuilder, shutdown_signal};
+use portcullis_redis::Redis;
 
 use crate::Failure;
 use crate::serve::Port;
@@ -66,6 +68,25 @@ pub(crate) struct Options {
     upgrade_timeout: u64,
     #[arg(long, default_value_t = 1_000_000)]
     max_payload: usize,
+    /// What happens when a token expires.
+    #[arg(long, value_enum, default_value = "disconnect")]
+    expiry: ExpiryName,
+    /// The grace, or how long before the client is warned.
+    #[arg(long, default_value_t = 5_000)]
+    expiry_ms: u64,
+    /// An expired client gets a DISCONNECT packet.
+    #[arg(long)]
+    expiry_disconnects: bool,
+    /// Join the cluster on this Redis.
+    #[arg(long)]
+    redis: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ExpiryName {
+    Disconnect,
+    Notify,
+    Ignore,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -125,6 +146,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
     let offers = |name| options.transports.contains(&name);
+    let expiry_time = Duration::from_millis(options.expiry_ms);
     let mut builder = builder
         .parser(match options.codec {
             CodecName::Json => Codec::Json,
@@ -139,8 +161,21 @@ fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
         .ping_timeout(Duration::from_millis(options.ping_timeout))
         .auth_timeout(Duration::from_millis(options.auth_timeout))
         .verify_timeout(Duration::from_millis(options.verify_timeout))
+        .expiry(match options.expiry {
+            ExpiryName::Disconnect => Expiry::Disconnect { grace: expiry_time },
+            ExpiryName::Notify => Expiry::Notify {
+                before: expiry_time,
+            },
+            ExpiryName::Ignore => Expiry::Ignore,
+        })
         .upgrade_timeout(Duration::from_millis(options.upgrade_timeout))
         .max_payload(options.max_payload);
+    if options.expiry_disconnects {
+        builder = builder.expiry_ending(ExpiryEnding::Disconnect);
+    }
+    if let Some(url) = &options.redis {
+        builder = builder.cluster(Redis::new(url));
+    }
     if let Some(count) = options.max_connections {
         builder = builder.max_connections(count);
     }

@@ -9,6 +9,7 @@ mod bench;
 mod client_suite;
 mod protocol;
 mod serve;
+mod tokens;
 mod ws_echo;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum Command {
     WsEcho(serve::Port),
     /// A guarded server with every kind of namespace.
     Auth(auth::Options),
+    /// A verdict on each token that comes on stdin.
+    Tokens(tokens::Options),
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
                 Command::Bench(options) => bench::run(options).await,
                 Command::WsEcho(port) => ws_echo::run(port).await,
                 Command::Auth(options) => auth::run(options).await,
+                Command::Tokens(options) => tokens::run(options).await,
             }
         })
     });

@@ -11,6 +11,10 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${ROOT}target/debug/conformance`;
 const PORTCULLIS = process.env.PORTCULLIS_BIN ?? `${ROOT}target/debug/portcullis`;
 
+/** The program, and the verifier of tokens. */
+export const portcullis = resolve(PORTCULLIS);
+export const conformance = resolve(CONFORMANCE);
+
 export const SECRET = "a secret of more than thirty-two bytes";
 export const isOracle = CONFORMANCE.endsWith(".mjs");
 
@@ -68,6 +72,7 @@ async function start(binary, args) {
   server.port = await within(listening, 10_000, `${binary} to listen`, kill);
   server.url = `http://127.0.0.1:${server.port}`;
   server.isRunning = () => child.exitCode === null && child.signalCode === null;
+  server.signal = (name) => child.kill(name);
   server.stop = async () => {
     child.kill("SIGTERM");
     await within(closed, 10_000, `${binary} to stop`, kill);

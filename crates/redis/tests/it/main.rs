@@ -10,6 +10,7 @@ mod faults;
 mod operations;
 mod parser;
 mod poison;
+mod revocation;
 mod sharded;
 mod support;
 mod tls;
