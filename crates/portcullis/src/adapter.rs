@@ -246,6 +246,11 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
         Health::Up
     }
 
+    /// What probes and logs call the way to the other nodes, in a word. Default: `cluster`.
+    fn name(&self) -> &'static str {
+        "cluster"
+    }
+
     /// Ready when what was published before has been handed over or is lost, and the other nodes
     /// reach every room that was opened before. Default: at once.
     fn flush(&self) -> BoxFuture<'_, ()> {

@@ -47,6 +47,7 @@ pub(crate) use expiry::{Due, ExpiryPlan};
 pub use expiry::{Expiry, ExpiryEnding};
 pub(crate) use identity::CurrentIdentity;
 pub use identity::Identity;
+pub(crate) use readiness::AuthState;
 pub use readiness::{PrepareError, Readiness};
 pub use refusal::{Refusal, RefusalCode};
 pub use secret::{Secret, Token};

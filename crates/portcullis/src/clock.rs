@@ -1,9 +1,9 @@
 //! What time it is.
 //!
-//! | clock             | tells                            | who may replace it                     |
-//! |-------------------|----------------------------------|----------------------------------------|
-//! | [`Clock`]         | whether a token has expired      | the application, most often in tests   |
-//! | the runtime's own | when to ping, when to give up    | a test, by pausing the runtime's clock |
+//! | clock             | tells                            | who may replace it                  |
+//! |-------------------|----------------------------------|-------------------------------------|
+//! | [`Clock`]         | whether a token has expired      | the application, mostly in tests    |
+//! | the runtime's own | when to ping, when to give up    | a test that pauses the runtime      |
 //!
 //! # Invariants
 //!

@@ -6,12 +6,27 @@
 //!
 //! ```no_run
 //! use portcullis::auth::jwt::Jwt;
-//! use portcullis::gateway::{Data, Reply, User};
-//! use portcullis::{Server, Socket, shutdown_signal};
+//! use portcullis::gateway::{Data, User};
+//! use portcullis::{Server, Socket, gateway, shutdown_signal};
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Claims {
 //!     sub: String,
+//! }
+//!
+//! struct Chat;
+//!
+//! #[gateway(namespace = "/chat")]
+//! impl Chat {
+//!     #[on_connect]
+//!     async fn join(&self, socket: Socket) {
+//!         socket.join("lobby");
+//!     }
+//!
+//!     #[subscribe("say")]
+//!     async fn say(&self, socket: Socket, user: User<Claims>, Data(text): Data<String>) -> bool {
+//!         socket.to("lobby").emit("said", &(&user.sub, text)).is_ok()
+//!     }
 //! }
 //!
 //! #[tokio::main]
@@ -19,21 +34,20 @@
 //!     let secret = std::env::var("PORTCULLIS_JWT_SECRET")?; // at least 32 bytes
 //!     let server = Server::builder()
 //!         .authenticate(Jwt::<Claims>::hs256(secret))
-//!         .namespace("/chat", |r| {
-//!             r.on_connect(async |socket: Socket| socket.join("lobby"));
-//!             r.on("say", async |socket: Socket, user: User<Claims>, Data(text): Data<String>| {
-//!                 Reply(socket.to("lobby").emit("said", &(&user.sub, text)).is_ok())
-//!             });
-//!         });
+//!         .gateway(Chat);
 //!     server.build().await?.serve("127.0.0.1:3000", shutdown_signal()).await?;
 //!     Ok(())
 //! }
 //! ```
 //!
+//! [`#[gateway]`](macro@gateway) writes what a person could write: an implementation of
+//! [`Gateway`](gateway::Gateway), whose handlers can be closures as well.
+//!
 //! The modules follow a packet from the network to your code and back.
 
 // 0. Put it all together, and run it.
 mod listener;
+mod management;
 mod server;
 mod tasks;
 
@@ -79,9 +93,13 @@ pub mod manual;
 pub mod __private {
     pub use futures_util::StreamExt;
 
-    pub use crate::gateway::method::{MethodReply, MethodVerdict, Probe, tiers, verdicts};
-    pub use crate::{__reply as reply, __verdict as verdict};
+    pub use crate::gateway::method::{
+        MethodEnding, MethodReply, MethodVerdict, Probe, endings, tiers, verdicts,
+    };
+    pub use crate::{__ended as ended, __reply as reply, __verdict as verdict};
 }
+
+pub use portcullis_macros::gateway;
 
 pub use broadcast::{BroadcastOperator, Emitter};
 pub use listener::{ServeError, shutdown_signal};

@@ -6,6 +6,7 @@ mod builder;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,11 +23,12 @@ use tower_service::Service;
 pub use builder::{BuildError, ServerBuilder};
 
 use crate::adapter::{Adapter, Health};
-use crate::auth::{Authenticator, Readiness, UserId};
+use crate::auth::{self, UserId};
 use crate::broadcast::{Emitter, UserOperator};
 use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
 use crate::listener::{self, NotFound, ServeError};
+use crate::management::Readiness;
 use crate::namespace::{Cluster, ClusterSlot};
 use crate::revocation::{Revocation, Revocations, RevokeError};
 use crate::tasks::Tasks;
@@ -42,8 +44,8 @@ struct Shared {
     /// Lent to emitters until the server has closed.
     cluster: Mutex<Option<Arc<Cluster>>>,
     adapter: Arc<dyn Adapter>,
-    authenticator: Option<Arc<dyn Authenticator>>,
-    revocations: Revocations,
+    readiness: Arc<Readiness>,
+    management: Option<SocketAddr>,
     tasks: Tasks,
 }
 
@@ -147,32 +149,20 @@ impl Server {
     ///
     /// See [`Revocations::revoke`].
     pub async fn revoke(&self, revocation: Revocation) -> Result<(), RevokeError> {
-        self.0.revocations.revoke(revocation).await
+        self.revocations().revoke(revocation).await
     }
 
     /// The way to revoke, for tasks and handlers.
     #[must_use]
     pub fn revocations(&self) -> Revocations {
-        self.0.revocations.clone()
+        self.0.readiness.auth().revocations.clone()
     }
 
     /// Whether connections can be authenticated: whether keys are there, and whether it is known
     /// what is revoked.
     #[must_use]
-    pub fn auth_readiness(&self) -> Readiness {
-        let Some(authenticator) = &self.0.authenticator else {
-            return Readiness::Ready;
-        };
-        let readiness = authenticator.readiness();
-        if readiness.is_ready() && !self.0.revocations.is_settled() {
-            let reason = "it is not known what is revoked".to_owned();
-            return if self.0.revocations.admits_unread() {
-                Readiness::Stale { reason }
-            } else {
-                Readiness::NotReady { reason }
-            };
-        }
-        readiness
+    pub fn auth_readiness(&self) -> auth::Readiness {
+        self.0.readiness.auth().readiness()
     }
 
     /// What the server is made of: its gateways, their events, payloads and guards.
@@ -201,10 +191,25 @@ impl Server {
         &self.0.door.options.path
     }
 
+    /// Where the management listener is, if the builder was told of one.
+    #[must_use]
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.0.management
+    }
+
+    /// What keeps this node from being ready for clients, a word each: `draining`, and what the
+    /// adapter misses, such as `redis`. For applications that answer probes themselves; see
+    /// [`ServerBuilder::management`].
+    #[must_use]
+    pub fn obstacles(&self) -> Vec<&'static str> {
+        self.0.readiness.obstacles()
+    }
+
     /// Ends every session, waits for handlers and `on_disconnect`, and leaves the cluster.
     ///
     /// Clients see their transport close, and come back by themselves to wherever they are led.
     pub async fn close(&self) {
+        self.0.readiness.drain();
         self.0.door.core.shut_down();
         self.0.tasks.finished().await;
         drop(self.0.cluster.lock().take());

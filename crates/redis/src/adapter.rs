@@ -307,6 +307,10 @@ impl Adapter for Redis {
         }))
     }
 
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
     fn namespace_opened(&self, namespace: &NamespacePath) {
         if let Some(running) = self.running() {
             running.count_namespace(namespace, 1);
@@ -411,6 +415,13 @@ impl Adapter for Redis {
     ) -> BoxFuture<'_, Answers<Room>> {
         let namespace = namespace.clone();
         Box::pin(async move {
+            if self.options.mode.is_sharded() {
+                // That wire has no such question, but every socket tells its rooms.
+                let everyone = Target::default();
+                let fetched = self.fetch_sockets(&namespace, everyone, timeout).await;
+                let rooms = fetched.items.into_iter().flat_map(|socket| socket.rooms);
+                return Answers::partial(rooms.collect(), fetched.missing_nodes, fetched.missing);
+            }
             let asked = self.ask_shortly(&namespace, Ask::Rooms, timeout).await;
             answers(asked, |asked| std::mem::take(&mut asked.gathered.rooms))
         })

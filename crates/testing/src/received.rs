@@ -14,7 +14,8 @@ use crate::client::Peer;
 /// The arguments of an event or of an ack, as a client received them.
 ///
 /// They are [`Args`], with everything that those can do, and are compared with what a handler would
-/// emit: a tuple is several arguments, `()` is none, anything else is one.
+/// emit: a tuple is several arguments, `()` is none, anything else is one. As in JavaScript, the
+/// order of keys does not matter, and 1.0 is 1.
 ///
 /// ```
 /// # use portcullis::Server;
@@ -79,7 +80,32 @@ impl Deref for Received {
 impl<T: Serialize + ?Sized> PartialEq<T> for Received {
     fn eq(&self, other: &T) -> bool {
         let other = Payload::args(other).expect("what is compared can be emitted");
-        self.values() == other.values()
+        are_equal(&self.values(), &other.values())
+    }
+}
+
+fn are_equal(left: &[Value], right: &[Value]) -> bool {
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| is_equal(left, right))
+}
+
+/// Equality as JavaScript means it: there is one kind of number, and the order of keys is no part
+/// of an object's meaning.
+fn is_equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Array(left), Value::Array(right)) => are_equal(left, right),
+        (Value::Map(entries), Value::Map(others)) => {
+            let is_in = |(key, value): &(String, Value)| {
+                right.get(key).is_some_and(|other| is_equal(value, other))
+            };
+            entries.len() == others.len() && entries.iter().all(is_in)
+        }
+        (Value::Integer(whole), Value::Float(float))
+        | (Value::Float(float), Value::Integer(whole)) => *whole as f64 == *float,
+        _ => left == right,
     }
 }
 

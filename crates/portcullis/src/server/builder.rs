@@ -7,6 +7,8 @@ mod identity;
 
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,22 +20,24 @@ use portcullis_engineio::{SessionId, Timing, Transports};
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
+use tokio::net::TcpListener;
 
 use self::declared::{Assembled, Declared};
 use super::{Server, Shared};
 use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
 use crate::auth::{
-    Attempt, Authenticator, ExpiryPlan, FromFn, Identity, PrepareError, RefusalCode,
+    Attempt, AuthState, Authenticator, ExpiryPlan, FromFn, Identity, PrepareError, RefusalCode,
 };
-use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState, end_what_is_revoked};
+use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
 use crate::client::{Clients, Gate, GateOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
     Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
 };
+use crate::management::{self, Readiness};
 use crate::namespace::{Cluster, ClusterSlot, NamespaceLimits, Namespaces};
-use crate::revocation::{DEFAULT_TOKEN_LIFE, Revocations, WhileUnread, Wiring};
+use crate::revocation::{Revocations, WhileUnread};
 use crate::session::{Core, CoreOptions, OutboxLimits};
 use crate::tasks::Tasks;
 
@@ -53,6 +57,15 @@ pub enum BuildError {
     /// The authenticator has to be ready at start, and is not.
     #[error("nobody could be authenticated")]
     Authenticator(#[from] PrepareError),
+    /// The management listener's address cannot be listened on.
+    #[error("cannot listen on {address} for management")]
+    Management {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// A gateway's `on_init` failed.
     #[error("{gateway} could not start")]
     Init {
@@ -78,6 +91,7 @@ pub struct ServerBuilder {
     longest_token_life: Option<Duration>,
     cookies_are_safe: bool,
     adapter: Arc<dyn Adapter>,
+    management: Option<SocketAddr>,
     on_gap: Option<GapHook>,
     declared: Vec<Declared>,
     everywhere: Everywhere,
@@ -132,6 +146,7 @@ impl ServerBuilder {
             longest_token_life: None,
             cookies_are_safe: false,
             adapter: Arc::new(InMemory),
+            management: None,
             on_gap: None,
             declared: Vec::new(),
             everywhere: Everywhere::default(),
@@ -163,6 +178,24 @@ impl ServerBuilder {
     #[must_use]
     pub fn cluster(mut self, adapter: impl Adapter) -> Self {
         self.adapter = Arc::new(adapter);
+        self
+    }
+
+    /// Answers probes on a port of loopback: `/livez` and `/readyz`. 0 lets the system choose, and
+    /// [`Server::management_address`] says what it chose. Default: no such listener.
+    ///
+    /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
+    /// reach the other nodes; its body says which.
+    #[must_use]
+    pub fn management(self, port: u16) -> Self {
+        self.management_on((Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// As [`Self::management`], on any address. Whoever reaches it learns how this node is, so keep
+    /// it to those who run the server.
+    #[must_use]
+    pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.management = Some(address.into());
         self
     }
 
@@ -456,23 +489,7 @@ impl ServerBuilder {
             let problems = self.problems;
             return Err(BuildError::Invalid { problems });
         }
-        let path = self.http.path.trim_end_matches('/').to_owned();
-        self.http.path = if self.trailing_slash {
-            path + "/"
-        } else {
-            path
-        };
-        let mut secrets = Vec::new();
-        if let Some(authenticator) = &self.authenticator {
-            if authenticator.reads_query() {
-                tracing::warn!("tokens are taken from the query, which others write to their logs");
-            }
-            let headers = authenticator.headers();
-            secrets.extend(headers.iter().map(|name| name.as_str().to_owned()));
-            let parameters = authenticator.secret_parameters().into_iter();
-            secrets.extend(parameters.map(|name| name.to_ascii_lowercase()));
-            self.http.header_policy = self.http.header_policy.with(headers);
-        }
+        let secrets = self.settle();
         let Assembled {
             declared,
             gateways,
@@ -489,6 +506,8 @@ impl ServerBuilder {
             &self.slot,
             declared,
         ));
+        // Before the cluster hears of this node: it must not, if this fails.
+        let management = listen_for_management(self.management).await?;
         let tasks = Tasks::default();
         let node = NodeState {
             namespaces: Arc::downgrade(&namespaces),
@@ -518,14 +537,23 @@ impl ServerBuilder {
         });
         // The slot is this builder's own, and a builder builds once.
         let _ = self.slot.set(Arc::downgrade(&cluster));
+        let auth = AuthState {
+            authenticator: self.authenticator,
+            revocations: self.revocations,
+        };
+        let readiness = Arc::new(Readiness::new(Arc::clone(&self.adapter), auth));
+        let management = management.map(|(listener, address)| {
+            management::start(listener, Arc::clone(&readiness), &tasks);
+            address
+        });
         let server = Server(Arc::new(Shared {
             door,
             slot: self.slot,
             gateways,
             cluster: Mutex::new(Some(cluster)),
             adapter: self.adapter,
-            authenticator: self.authenticator,
-            revocations: self.revocations,
+            readiness,
+            management,
             tasks,
         }));
         if let Err(error) = inits.run(&server, &self.everywhere.states).await {
@@ -534,36 +562,47 @@ impl ServerBuilder {
         }
         Ok(server)
     }
+}
 
-    /// Has keys fetched, and hears of what is revoked.
-    async fn start_identity(
-        &self,
-        namespaces: &Arc<Namespaces>,
-        tasks: &Tasks,
-    ) -> Result<(), BuildError> {
-        let Some(authenticator) = &self.authenticator else {
-            return Ok(());
+impl ServerBuilder {
+    /// Draws the conclusions from options that belong together; says which headers and parameters
+    /// are secrets.
+    fn settle(&mut self) -> Vec<String> {
+        let path = self.http.path.trim_end_matches('/').to_owned();
+        self.http.path = if self.trailing_slash {
+            path + "/"
+        } else {
+            path
         };
-        if let Err(error) = authenticator.prepare().await {
-            self.adapter.close().await;
-            return Err(error.into());
+        let mut secrets = Vec::new();
+        if let Some(authenticator) = &self.authenticator {
+            if authenticator.reads_query() {
+                tracing::warn!("tokens are taken from the query, which others write to their logs");
+            }
+            let headers = authenticator.headers();
+            secrets.extend(headers.iter().map(|name| name.as_str().to_owned()));
+            let parameters = authenticator.secret_parameters().into_iter();
+            secrets.extend(parameters.map(|name| name.to_ascii_lowercase()));
+            self.http.header_policy = std::mem::take(&mut self.http.header_policy).with(headers);
         }
-        let running = Arc::clone(authenticator);
-        tasks.spawn_service(async move { running.run().await });
-        let longest_life = self
-            .longest_token_life
-            .or_else(|| authenticator.longest_token_life())
-            .unwrap_or(DEFAULT_TOKEN_LIFE);
-        let ending = end_what_is_revoked(self.revocations.clone(), Arc::clone(namespaces));
-        tasks.spawn_service(ending);
-        self.revocations.wire(Wiring {
-            clock: Arc::clone(&self.gate.clock),
-            longest_life,
-            while_unread: self.while_unread,
-            store: self.adapter.revocations(),
-        });
-        Ok(())
+        secrets
     }
+}
+
+/// The listener at the address that was asked for, and where it really is.
+async fn listen_for_management(
+    address: Option<SocketAddr>,
+) -> Result<Option<(TcpListener, SocketAddr)>, BuildError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    let bound = bound.await.map(Some);
+    bound.map_err(|source| BuildError::Management { address, source })
 }
 
 impl fmt::Debug for ServerBuilder {

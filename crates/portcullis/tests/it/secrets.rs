@@ -23,7 +23,14 @@ const SECRET: &str = "a secret for tests, long enough for HS256";
 
 /// Keeps every log line, at every level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
+pub(crate) struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    /// Everything so far.
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().clone()
+    }
+}
 
 impl Visit for Log {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -137,7 +144,7 @@ async fn no_log_line_holds_a_secret() {
     assert_eq!(http.get(&session).await.status, 400);
     server.server().close().await;
 
-    let log = log.0.lock().clone();
+    let log = log.text();
     assert!(
         log.contains("token refused") && log.contains("session closed"),
         "{log}"

@@ -219,7 +219,7 @@ async fn sockets_and_rooms_are_found_wherever_they_are_and_secrets_are_not_told(
     let far = Node::join_with(redis.redis(), set_data).await;
     let mut here = near.client().await;
     enter(&mut here, &[r#""den""#]).await;
-    let stream = crate::support::tcp(far.address).await;
+    let stream = portcullis_testing::wire::tcp(far.address).await;
     let headers = [
         ("Authorization", "Bearer hidden-1"),
         ("Cookie", "token=hidden-2"),

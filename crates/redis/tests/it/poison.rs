@@ -28,7 +28,10 @@ fn junk() -> Vec<Vec<u8>> {
         r#"{"requestId":"x","sockets":{}}"#,
         r#"{"type":3,"uid":"x","nsp":"/"}"#,
         r#"{"type":6,"uid":"x","nsp":"/","data":{"close":true}}"#,
-        r#"{"type":3,"uid":"x","nsp":"/","data":{"packet":{"type":2,"data":["connect"]},"opts":{"rooms":[]}}}"#,
+        concat!(
+            r#"{"type":3,"uid":"x","nsp":"/","data":{"packet":{"type":2,"data":["connect"]},"#,
+            r#""opts":{"rooms":[]}}}"#
+        ),
     ];
     let mut junk: Vec<Vec<u8>> = texts.map(|text| text.as_bytes().to_vec()).into();
     // msgpack: nil, a number, unfinished things, a map of a thousand million, a broadcast whose

@@ -1,22 +1,12 @@
 //! What the tests share: Redis servers, nodes that are joined through them, and clients.
 //!
-//! The clients are those of the framework's own tests.
+//! The clients are those of the kit.
 
-#[path = "../../../portcullis/tests/it/support/client.rs"]
-#[expect(dead_code, reason = "the framework's own tests use the rest")]
-pub(crate) mod client;
 pub(crate) mod counters;
 pub(crate) mod gaps;
-#[path = "../../../portcullis/tests/it/support/http.rs"]
-#[expect(dead_code, reason = "the framework's own tests use the rest")]
-pub(crate) mod http;
-#[path = "../../../portcullis/tests/it/support/journal.rs"]
-pub(crate) mod journal;
 pub(crate) mod proxy;
 pub(crate) mod redis_cluster;
 pub(crate) mod redis_server;
-#[path = "../../../portcullis/tests/it/support/websocket.rs"]
-pub(crate) mod websocket;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,35 +17,13 @@ use portcullis::socketio::ids::{Room, SocketId};
 use portcullis::socketio::value::Value;
 use portcullis::{Emitter, Server, ServerBuilder, Socket};
 use portcullis_redis::Redis;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use client::Client;
-pub(crate) use journal::Journal;
+pub(crate) use portcullis_testing::Journal;
+pub(crate) use portcullis_testing::wire::{Client, patiently};
 pub(crate) use redis_server::RedisServer;
-
-/// A connection of any kind.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-pub(crate) type BoxIo = Box<dyn Io>;
-
-/// A TCP connection that sends what it is given at once.
-pub(crate) async fn tcp(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-}
-
-/// Waits, but not for ever.
-pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(client::PATIENCE, future)
-        .await
-        .unwrap_or_else(|_| panic!("nothing happened in {:?}", client::PATIENCE))
-}
 
 /// Waits until something is so, and says how long that took.
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) -> Duration {

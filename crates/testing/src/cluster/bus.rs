@@ -19,7 +19,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use portcullis::adapter::{
-    Adapter, AdapterError, Answers, Envelope, LocalNode, SocketDescription, Target,
+    Adapter, AdapterError, Answers, Envelope, Health, LocalNode, SocketDescription, Target,
 };
 use portcullis::revocation::{LocalRevocations, Revocation, RevocationStore};
 use portcullis::socketio::args::Args;
@@ -57,6 +57,7 @@ struct Station {
     namespaces: Mutex<Vec<NamespacePath>>,
     is_cut_off: AtomicBool,
     cannot_start: AtomicBool,
+    health: Mutex<Option<Health>>,
     told: Journal,
     revocations: OnceLock<Arc<dyn LocalRevocations>>,
     /// Its network is back.
@@ -103,6 +104,11 @@ impl BusNode {
     /// Lets the adapter fail when its server is built, as if no cluster were there.
     pub fn fail_to_start(&self) {
         self.0.cannot_start.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the adapter say this of its cluster from now on; before, it says that all is well.
+    pub fn report(&self, health: Health) {
+        *self.0.health.lock() = Some(health);
     }
 
     /// What the framework told the adapter, a line each: `start`, `close`, `publish /chat`,
@@ -212,6 +218,10 @@ impl Adapter for MemoryAdapter {
             self.namespace_opened(namespace);
         }
         std::future::ready(Ok(())).boxed()
+    }
+
+    fn health(&self) -> Health {
+        self.own.health.lock().clone().unwrap_or(Health::Up)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

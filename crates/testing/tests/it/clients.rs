@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use portcullis::auth::Refusal;
-use portcullis::gateway::{Data, Registrar, Reply};
+use portcullis::gateway::{Args, Data, Registrar, Reply};
 use portcullis::handshake::{GateRefusal, Handshake};
 use portcullis::socketio::codec::Codec;
+use portcullis::socketio::value::Value;
 use portcullis::{DisconnectReason, Server, ServerBuilder, Socket};
 use portcullis_testing::{Connecting, Disconnect, Journal, TestServer};
 use serde_json::json;
@@ -141,6 +142,28 @@ async fn a_client_answers_what_the_server_asks() {
     });
     assert_eq!(answer, 7);
     assert!(!answer.wants_ack());
+}
+
+#[tokio::test]
+async fn what_was_received_is_compared_as_javascript_would() {
+    let server = TestServer::start(public(|r| {
+        r.on("echo", async |Args(all): Args<(Value, Value)>| Reply(all));
+    }))
+    .await;
+    let client = server.connect("/").await;
+    let args = (json!({ "a": 1, "b": [1.0, null] }), "x");
+    let echoed = client.emit_with_ack("echo", &args).await;
+    assert_eq!(echoed, (json!({ "b": [1, null], "a": 1.0 }), "x"));
+    assert_ne!(
+        echoed,
+        json!({ "b": [1, null], "a": 1.0 }),
+        "one argument is not two"
+    );
+    assert_ne!(echoed, (json!({ "a": 1, "b": [1, null], "c": 2 }), "x"));
+    assert_ne!(echoed, (json!({ "a": 1, "b": [1, null, 2] }), "x"));
+    assert_ne!(echoed, (json!({ "a": 2, "b": [1, null] }), "x"));
+    assert_ne!(echoed, (json!({ "a": 1, "c": [1, null] }), "x"));
+    assert_ne!(echoed, ("x", "x"));
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
 //! What is said of identities after the handshake: their end, their renewal, their number.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::ServerBuilder;
+use super::{BuildError, ServerBuilder};
 use crate::auth::{Expiry, ExpiryEnding, WhenFull};
+use crate::broadcast::end_what_is_revoked;
 use crate::client::UserLimit;
-use crate::revocation::{Revocations, WhileUnread};
+use crate::namespace::Namespaces;
+use crate::revocation::{DEFAULT_TOKEN_LIFE, Revocations, WhileUnread, Wiring};
+use crate::tasks::Tasks;
 
 impl ServerBuilder {
     /// What happens to a connection when its token expires. Default: it ends 5 s after `exp`.
@@ -98,5 +102,35 @@ impl ServerBuilder {
                 self.problems.push(problem.to_owned());
             }
         }
+    }
+
+    /// Has keys fetched, and hears of what is revoked.
+    pub(super) async fn start_identity(
+        &self,
+        namespaces: &Arc<Namespaces>,
+        tasks: &Tasks,
+    ) -> Result<(), BuildError> {
+        let Some(authenticator) = &self.authenticator else {
+            return Ok(());
+        };
+        if let Err(error) = authenticator.prepare().await {
+            self.adapter.close().await;
+            return Err(error.into());
+        }
+        let running = Arc::clone(authenticator);
+        tasks.spawn_service(async move { running.run().await });
+        let longest_life = self
+            .longest_token_life
+            .or_else(|| authenticator.longest_token_life())
+            .unwrap_or(DEFAULT_TOKEN_LIFE);
+        let ending = end_what_is_revoked(self.revocations.clone(), Arc::clone(namespaces));
+        tasks.spawn_service(ending);
+        self.revocations.wire(Wiring {
+            clock: Arc::clone(&self.gate.clock),
+            longest_life,
+            while_unread: self.while_unread,
+            store: self.adapter.revocations(),
+        });
+        Ok(())
     }
 }
