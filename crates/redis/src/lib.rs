@@ -19,7 +19,8 @@
 //! ```
 //!
 //! A process that serves no sockets emits with a [`RedisEmitter`], and revokes with a
-//! [`RedisRevoker`].
+//! [`RedisRevoker`]. Options, promises, faults and metrics are in `docs/cluster.md` of the
+//! repository.
 //!
 //! The modules follow a message: from the adapter to the wire, to Redis, and back.
 
@@ -47,6 +48,10 @@ mod connection;
 // What all of them use.
 mod identity;
 mod tasks;
+
+// What a user reads first.
+#[cfg(any(doc, doctest))]
+pub mod manual;
 
 pub use emitter::{RedisEmitError, RedisEmitter, RedisOperator};
 pub use options::{AtStart, Mode, Redis};
