@@ -1,18 +1,23 @@
 //! The chat, as its clients see it.
 
+use std::sync::Arc;
+
 use portcullis::Server;
 use portcullis_testing::{Disconnect, TestClient, TestServer, TestTokens};
 use serde_json::{Value, json};
 
-use super::Chat;
+use super::{Chat, Presence};
 use crate::token::Claims;
 
 /// Two people in the lobby.
 async fn alice_and_bob() -> (TestServer, TestClient, TestClient) {
     let tokens = TestTokens::new();
-    let builder = Server::builder()
+    let builder = Server::builder();
+    let emitter = builder.emitter("/").unwrap();
+    let presence = Arc::new(Presence::new(emitter, "0".to_owned()));
+    let builder = builder
         .authenticate(tokens.jwt::<Claims>())
-        .gateway(Chat::default());
+        .gateway(Chat::new(presence));
     let server = TestServer::start(builder).await;
     let alice = server.connect("/").token(&tokens.mint("alice")).await;
     let welcome = json!({ "name": "alice", "room": "lobby", "members": ["alice"] });
