@@ -12,11 +12,15 @@ import jwt
 
 def main() -> None:
     work = json.load(sys.stdin)
-    keys = {key["kid"]: key for key in work["keys"]}
+    # Read once: a key from PEM is checked, which takes longer than to sign with it.
+    keys = {
+        key["kid"]: (key["alg"], jwt.get_algorithm_by_name(key["alg"]).prepare_key(key["key"]))
+        for key in work["keys"]
+    }
     for token in work["tokens"]:
-        key = keys[token["kid"]]
+        algorithm, key = keys[token["kid"]]
         headers = {"kid": token["kid"]}
-        print(jwt.encode(token["claims"], key["key"], algorithm=key["alg"], headers=headers))
+        print(jwt.encode(token["claims"], key, algorithm=algorithm, headers=headers))
 
 
 if __name__ == "__main__":
