@@ -1,5 +1,5 @@
-// Ten thousand tokens of three other libraries: PyJWT, jose and jsonwebtoken. We and jose judge each,
-// and must agree with each other and with what was meant.
+// Ten thousand tokens of three other libraries: PyJWT, jose and jsonwebtoken. We and jose judge
+// each, and must agree with each other and with what was meant.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createSecretKey, generateKeyPairSync, randomBytes } from "node:crypto";

@@ -419,8 +419,11 @@ impl Shared {
             .map_or(0, |wiring| seconds_up(wiring.clock.now()));
         let fits = {
             let mut set = self.set.write();
-            // Not `all`, which stops at the first that does not fit.
-            revocations.fold(true, |fits, revocation| set.add(revocation, now) && fits)
+            let mut fits = true;
+            for revocation in revocations {
+                fits &= set.add(revocation, now);
+            }
+            fits
         };
         self.applied.notify_one();
         fits

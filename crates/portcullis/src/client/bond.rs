@@ -3,7 +3,7 @@
 //! ```text
 //!  CONNECT ─▶ authenticated ─▶ claim ─▶ nobody's, or the same subject's ─▶ Hold ─▶ socket
 //!                                └──▶ another subject's ─▶ TOKEN_CLAIMS
-//!  later poll, POST, upgrade ─▶ other credentials than before? ─▶ of the same subject? ─▶ in, or 403
+//!  later poll, POST, upgrade ─▶ other credentials than before? ─▶ the same subject? ─▶ in, or 403
 //! ```
 //!
 //! # Invariants

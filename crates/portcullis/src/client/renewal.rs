@@ -7,10 +7,10 @@
 //!                 auth:expired, the end                    the place is filled anew, ack
 //! ```
 //!
-//! | ack of `auth:refresh`                      | when                                              |
-//! |--------------------------------------------|---------------------------------------------------|
-//! | `{status: "ok", exp}`                      | the new identity holds for all that shared the old |
-//! | `{status: "error", code, message}`         | the old one holds on; see the refusal codes       |
+//! | ack of `auth:refresh`              | when                                               |
+//! |------------------------------------|----------------------------------------------------|
+//! | `{status: "ok", exp}`              | the new identity holds for all that shared the old |
+//! | `{status: "error", code, message}` | the old one holds on; see the refusal codes        |
 //!
 //! # Invariants
 //!

@@ -143,23 +143,22 @@ impl Set {
 
     /// Everything that has not expired.
     pub(super) fn held(&self, now: u64) -> Vec<Revocation> {
-        let kinds: [(&Names, fn(String) -> Revoked); 3] = [
-            (&self.tokens, Revoked::Token),
-            (&self.sessions, Revoked::Session),
-            (&self.users, Revoked::User),
-        ];
         let mut held = Vec::with_capacity(self.len);
-        for (names, kind) in kinds {
-            for (name, entries) in names {
-                for entry in entries.iter().filter(|entry| entry.until >= now) {
-                    let what = kind(name.to_string());
-                    let before = matches!(what, Revoked::User(_)).then_some(entry.before);
-                    let issuer = entry.issuer.as_deref().map(str::to_owned);
-                    held.push(Revocation::stored(what, issuer, before, entry.until));
-                }
-            }
-        }
+        collect(&self.tokens, Revoked::Token, now, &mut held);
+        collect(&self.sessions, Revoked::Session, now, &mut held);
+        collect(&self.users, Revoked::User, now, &mut held);
         held
+    }
+}
+
+fn collect(names: &Names, kind: fn(String) -> Revoked, now: u64, held: &mut Vec<Revocation>) {
+    for (name, entries) in names {
+        for entry in entries.iter().filter(|entry| entry.until >= now) {
+            let what = kind(name.to_string());
+            let before = matches!(what, Revoked::User(_)).then_some(entry.before);
+            let issuer = entry.issuer.as_deref().map(str::to_owned);
+            held.push(Revocation::stored(what, issuer, before, entry.until));
+        }
     }
 }
 

@@ -558,14 +558,14 @@ impl Authenticator for OwnNames {
 
 #[tokio::test]
 async fn what_the_authenticator_reads_stays_on_its_node_whatever_it_is_called() {
-    let bus = Bus::default();
+    let bus = MemoryBus::default();
     let near = Node::join(&bus, |_| {}).await;
     let (adapter, _station) = bus.node();
     let builder = public(|_| {}).authenticate(OwnNames).cluster(adapter);
     let far = TestServer::start(builder).await;
     let headers = [("X-Pass", "hidden-1"), ("User-Agent", "tests")];
     let target = format!("{WEBSOCKET}&pass=hidden-2&color=red");
-    let stream = tcp(far.address).await;
+    let stream = tcp(far.address()).await;
     let mut client = Client::open_over(Box::new(stream), &target, &headers).await;
     client.join("/").await;
     let fetched = near.emitter.all().fetch_sockets().await.unwrap();

@@ -10,7 +10,7 @@ mod users;
 
 use std::time::Duration;
 
-use portcullis::gateway::{Reply, User};
+use portcullis::gateway::{Data, Reply, User};
 use portcullis::{Server, ServerBuilder, Socket};
 use portcullis_testing::{Journal, TestClock, TestTokens};
 use serde::Deserialize;
@@ -38,7 +38,7 @@ fn server(clock: &TestClock, tokens: &TestTokens) -> ServerBuilder {
                 let issued_at = identity.issued_at();
                 Reply((user.sub.clone(), user.role.clone(), issued_at))
             });
-            r.on("join", async |socket: Socket, portcullis::gateway::Data(room): portcullis::gateway::Data<String>| {
+            r.on("join", async |socket: Socket, Data(room): Data<String>| {
                 socket.join(room);
             });
         });

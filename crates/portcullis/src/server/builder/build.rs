@@ -50,14 +50,7 @@ impl ServerBuilder {
         // Before the cluster hears of this node: it must not, if this fails.
         let management = listen_for_management(self.management).await?;
         let tasks = Tasks::default();
-        let node = NodeState {
-            namespaces: Arc::downgrade(&namespaces),
-            tasks: tasks.clone(),
-            on_gap: self.on_gap.take(),
-        };
-        let paths = namespaces.all().into_iter();
-        let paths = paths.map(|namespace| namespace.path().clone()).collect();
-        self.adapter.start(Arc::new(node), paths).await?;
+        self.join_cluster(&namespaces, &tasks).await?;
         self.start_identity(&namespaces, &tasks).await?;
         let gate = Gate::new(
             self.gate,
@@ -102,6 +95,21 @@ impl ServerBuilder {
             return Err(error);
         }
         Ok(server)
+    }
+
+    async fn join_cluster(
+        &mut self,
+        namespaces: &Arc<Namespaces>,
+        tasks: &Tasks,
+    ) -> Result<(), BuildError> {
+        let node = NodeState {
+            namespaces: Arc::downgrade(namespaces),
+            tasks: tasks.clone(),
+            on_gap: self.on_gap.take(),
+        };
+        let paths = namespaces.all().into_iter();
+        let paths = paths.map(|namespace| namespace.path().clone()).collect();
+        Ok(self.adapter.start(Arc::new(node), paths).await?)
     }
 
     /// Draws the conclusions from options that belong together; says under which names handshakes

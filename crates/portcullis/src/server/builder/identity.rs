@@ -48,7 +48,8 @@ impl ServerBuilder {
     }
 
     /// How many connections a user may have in a namespace, on all nodes together. It takes
-    /// [`Self::user_rooms`], and one question to the cluster for each connection. Default: no limit.
+    /// [`Self::user_rooms`], and one question to the cluster for each connection. Default: no
+    /// limit.
     #[must_use]
     pub fn max_connections_per_user(mut self, max: usize, when_full: WhenFull) -> Self {
         self.say("max_connections_per_user", &(max, when_full));
