@@ -133,7 +133,7 @@ pub(crate) struct RevokeArgs {
     #[arg(long, value_name = "NAME", group = "what")]
     pub(crate) sub: Option<String>,
     /// Of a user's tokens only those issued before this, in seconds since 1970 (as `iat` is)
-    #[arg(long, value_name = "SECONDS", requires = "sub")]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["jti", "sid"])]
     pub(crate) before: Option<u64>,
     /// Only tokens of this issuer [default: of any]
     #[arg(long, value_name = "NAME")]

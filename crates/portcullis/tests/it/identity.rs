@@ -50,7 +50,6 @@ fn server(clock: &TestClock, tokens: &TestTokens) -> ServerBuilder {
 fn watched(clock: &TestClock, tokens: &TestTokens, journal: &Journal) -> ServerBuilder {
     let journal = journal.clone();
     server(clock, tokens).namespace("/watched", move |r| {
-        let journal = journal.clone();
         r.on_disconnect(move |reason: portcullis::DisconnectReason| {
             let journal = journal.clone();
             async move { journal.note(reason.as_str()) }

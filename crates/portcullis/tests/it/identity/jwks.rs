@@ -78,7 +78,7 @@ impl Publisher {
                     let _ = stream.read(&mut head).await;
                     counted.fetch_add(1, Ordering::SeqCst);
                     let answer = answers.lock().clone();
-                    respond(&mut stream, answer, &sent).await;
+                    Box::pin(respond(&mut stream, answer, &sent)).await;
                     let _ = stream.shutdown().await;
                 });
             }
