@@ -12,10 +12,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use portcullis::auth::jwt::Jwt;
 use portcullis::auth::source::TokenSource;
+use portcullis::auth::{Expiry, ExpiryEnding};
 use portcullis::engineio::Transports;
 use portcullis::handshake::{Cors, HeaderPolicy, Origins};
 use portcullis::socketio::codec::Codec;
 use portcullis::{Drain, Rate, Server, ServerBuilder, shutdown_signal};
+use portcullis_redis::Redis;
 
 use crate::Failure;
 use crate::serve::Port;
@@ -76,6 +78,25 @@ pub(crate) struct Options {
     /// How many events a socket may send in a second; twice as many at once.
     #[arg(long)]
     event_rate: Option<u32>,
+    /// What happens when a token expires.
+    #[arg(long, value_enum, default_value = "disconnect")]
+    expiry: ExpiryName,
+    /// The grace, or how long before the client is warned.
+    #[arg(long, default_value_t = 5_000)]
+    expiry_ms: u64,
+    /// An expired client gets a DISCONNECT packet.
+    #[arg(long)]
+    expiry_disconnects: bool,
+    /// Join the cluster on this Redis.
+    #[arg(long)]
+    redis: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ExpiryName {
+    Disconnect,
+    Notify,
+    Ignore,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -135,6 +156,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
     let offers = |name| options.transports.contains(&name);
+    let expiry_time = Duration::from_millis(options.expiry_ms);
     let mut builder = builder
         .parser(match options.codec {
             CodecName::Json => Codec::Json,
@@ -149,6 +171,13 @@ fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
         .ping_timeout(Duration::from_millis(options.ping_timeout))
         .auth_timeout(Duration::from_millis(options.auth_timeout))
         .verify_timeout(Duration::from_millis(options.verify_timeout))
+        .expiry(match options.expiry {
+            ExpiryName::Disconnect => Expiry::Disconnect { grace: expiry_time },
+            ExpiryName::Notify => Expiry::Notify {
+                before: expiry_time,
+            },
+            ExpiryName::Ignore => Expiry::Ignore,
+        })
         .upgrade_timeout(Duration::from_millis(options.upgrade_timeout))
         .max_payload(options.max_payload);
     if let Some(port) = options.management {
@@ -162,6 +191,12 @@ fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
     );
     if let Some(rate) = options.event_rate {
         builder = builder.event_rate(Rate::per_second(rate).burst(rate.saturating_mul(2)));
+    }
+    if options.expiry_disconnects {
+        builder = builder.expiry_ending(ExpiryEnding::Disconnect);
+    }
+    if let Some(url) = &options.redis {
+        builder = builder.cluster(Redis::new(url));
     }
     if let Some(count) = options.max_connections {
         builder = builder.max_connections(count);

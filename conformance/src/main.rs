@@ -13,6 +13,7 @@ mod emitter;
 mod nest;
 mod protocol;
 mod serve;
+mod tokens;
 mod ws_echo;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     Emitter(emitter::Options),
     /// A guarded server with every kind of namespace.
     Auth(auth::Options),
+    /// A verdict on each token that comes on stdin.
+    Tokens(tokens::Options),
     /// The gateways of `interop/nest`, answering as NestJS does.
     Nest(nest::Options),
 }
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
                 Command::Cluster(options) => cluster::run(options).await,
                 Command::Emitter(options) => emitter::run(options).await,
                 Command::Auth(options) => auth::run(options).await,
+                Command::Tokens(options) => tokens::run(options).await,
                 Command::Nest(options) => nest::run(options).await,
             }
         })

@@ -29,6 +29,8 @@ use portcullis_socketio::payload::Payload;
 use portcullis_socketio::value::Value;
 use smallvec::SmallVec;
 
+use crate::revocation::RevocationStore;
+
 pub use self::gap::{BusGap, GapCause};
 pub use self::health::Health;
 
@@ -253,6 +255,12 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     /// reach every room that was opened before. Default: at once.
     fn flush(&self) -> BoxFuture<'_, ()> {
         ready(())
+    }
+
+    /// Where the cluster keeps what it has revoked; `None` if every node keeps its own. Asked once,
+    /// after [`Self::start`]. Default: none.
+    fn revocations(&self) -> Option<Arc<dyn RevocationStore>> {
+        None
     }
 
     /// A namespace exists on this node from now on.

@@ -1,9 +1,9 @@
 //! Who is asking, decided once per CONNECT and before anything else can see the socket.
 //!
 //! ```text
-//!  CONNECT ─▶ token source ─▶ strict verification ─▶ claims type ─▶ Identity
-//!                 │                  │                    │
-//!                 └──────────────────┴────────────────────┴──▶ Refusal: `Unauthorized`, a code
+//!  CONNECT ─▶ token source ─▶ strict verification ─▶ claims type ─▶ revoked? ─▶ Identity
+//!                 │                  │                    │             │
+//!                 └──────────────────┴────────────────────┴─────────────┴──▶ Refusal
 //! ```
 //!
 //! # Invariants
@@ -15,17 +15,21 @@
 //!
 //! # Not here
 //!
-//! When an identity ends, and revocation: they are not built yet. The order of checks around this
-//! one is in `client`.
+//! What was taken back (`revocation`). The order of checks around this one, and the end of an
+//! identity, are in `client`.
 
+mod expiry;
+mod identity;
 pub mod jwt;
+mod readiness;
 mod refusal;
 mod secret;
 pub mod source;
 mod strict_json;
 mod token_error;
+mod user;
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -38,17 +42,23 @@ use http::HeaderName;
 use portcullis_socketio::ids::NamespacePath;
 use portcullis_socketio::packet::Auth;
 use portcullis_socketio::value::Value;
-use serde::de::DeserializeOwned;
 
+pub(crate) use expiry::{Due, ExpiryPlan};
+pub use expiry::{Expiry, ExpiryEnding};
+pub(crate) use identity::CurrentIdentity;
+pub use identity::Identity;
+pub(crate) use readiness::AuthState;
+pub use readiness::{PrepareError, Readiness};
 pub use refusal::{Refusal, RefusalCode};
 pub use secret::{Secret, Token};
 pub use strict_json::JsonProblem;
 pub use token_error::{Claim, TokenError};
+pub(crate) use user::is_reserved_room;
+pub use user::{UserId, WhenFull};
 
 use crate::clock::Clock;
 use crate::handshake::{Handshake, Headers, RequestFacts};
-use jwt::{Jwt, JwtProblem};
-use source::{Credentials, HeaderLookup, TokenSource};
+use source::{Credentials, HeaderLookup};
 
 /// Decides who a client is.
 ///
@@ -85,6 +95,56 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// another. Default: not said.
     fn claims_type(&self) -> Option<TypeId> {
         None
+    }
+
+    /// Says who a connected client is now, by a token that it sends to stay (`auth:refresh`).
+    ///
+    /// The framework sees to it that it is the same subject of the same issuer. Default:
+    /// [`Self::authenticate`], with the token in the first secret field of the `auth` payload.
+    fn refresh<'a>(
+        &'a self,
+        attempt: &'a Attempt,
+        token: &'a Token,
+    ) -> BoxFuture<'a, Result<Identity, RefusalCode>> {
+        let field = self.secret_fields().into_iter().next();
+        let attempt = attempt.with_token(&field.unwrap_or_else(|| "token".to_owned()), token);
+        async move { self.authenticate(&attempt).await }.boxed()
+    }
+
+    /// Shows what a request carries by itself to say who sends it, so that a later request of a
+    /// session can be compared with the first: one that shows something else is authenticated, and
+    /// refused if it speaks of another subject. Default: the values of `authorization`.
+    fn each_credential(&self, request: &Credentials<'_>, visit: &mut dyn FnMut(&[u8])) {
+        request
+            .headers
+            .each_value("authorization", &mut |value| visit(value));
+    }
+
+    /// Gets ready, such as by fetching keys; awaited by `build()`. Default: nothing to do.
+    fn prepare(&self) -> BoxFuture<'_, Result<(), PrepareError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    /// What it does in the background for as long as the server runs. Default: nothing.
+    fn run(&self) -> BoxFuture<'_, ()> {
+        std::future::pending().boxed()
+    }
+
+    /// Whether it can do its work now. Default: yes.
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    /// How long the longest of its tokens is good, which is how long a revocation is kept.
+    /// Default: not said.
+    fn longest_token_life(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether it takes tokens of several issuers, so that a subject alone does not name a user.
+    /// Default: no.
+    fn has_several_issuers(&self) -> bool {
+        false
     }
 
     /// Whether it takes a token from a cookie, which any page could make a browser send.
@@ -166,6 +226,18 @@ impl Attempt {
         }
     }
 
+    /// The same client, with nothing but a token in its `auth` payload.
+    fn with_token(&self, field: &str, token: &Token) -> Self {
+        let payload = Value::Map(vec![(field.to_owned(), Value::from(token.expose()))]);
+        let text = serde_json::to_string(&payload).unwrap_or_default();
+        Self {
+            request: Arc::clone(&self.request),
+            namespace: self.namespace.clone(),
+            auth: Auth::Object(text.into_boxed_str()),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
     /// The facts as a handler would see them, everything included.
     pub(crate) fn handshake(&self) -> Handshake {
         Handshake::new(Arc::clone(&self.request), self.auth_json().map(Box::from))
@@ -200,148 +272,6 @@ fn without_fields(text: Box<str>, fields: &[String]) -> Option<Box<str>> {
     serde_json::to_string(&Value::Map(entries))
         .ok()
         .map(String::into_boxed_str)
-}
-
-/// Who a client is, as its authenticator said.
-#[derive(Clone)]
-pub struct Identity(Arc<Inner>);
-
-struct Inner {
-    claims: Box<dyn Any + Send + Sync>,
-    subject: Option<Box<str>>,
-    expires_at: Option<u64>,
-}
-
-impl Identity {
-    /// An identity with claims of any type, which handlers get back as that type.
-    #[must_use]
-    pub fn new<C: Send + Sync + 'static>(claims: C) -> Self {
-        Self::with(claims, None, None)
-    }
-
-    fn with<C: Send + Sync + 'static>(
-        claims: C,
-        subject: Option<String>,
-        expires_at: Option<u64>,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            claims: Box::new(claims),
-            subject: subject.map(String::into_boxed_str),
-            expires_at,
-        }))
-    }
-
-    /// The claims, if they are of type `C`.
-    #[must_use]
-    pub fn claims<C: Send + Sync + 'static>(&self) -> Option<&C> {
-        self.0.claims.downcast_ref()
-    }
-
-    /// The `sub` of the token.
-    #[must_use]
-    pub fn subject(&self) -> Option<&str> {
-        self.0.subject.as_deref()
-    }
-
-    /// When the token ends, in seconds since 1970.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<u64> {
-        self.0.expires_at
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Identity(redacted)")
-    }
-}
-
-impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
-    fn authenticate<'a>(
-        &'a self,
-        attempt: &'a Attempt,
-    ) -> BoxFuture<'a, Result<Identity, RefusalCode>> {
-        // Verified in place: handing an HMAC to another thread costs more than the HMAC.
-        let verified = Self::authenticate(self, &attempt.credentials(), attempt.now());
-        let result = match verified {
-            Ok(verified) => Ok(Identity::with(
-                verified.claims,
-                verified.subject,
-                verified.expires_at,
-            )),
-            Err(error) => {
-                tracing::debug!(reason = error.as_str(), "token refused");
-                metrics::counter!("portcullis_tokens_refused_total", "reason" => error.as_str())
-                    .increment(1);
-                Err(error.code())
-            }
-        };
-        std::future::ready(result).boxed()
-    }
-
-    fn problems(&self) -> Vec<String> {
-        self.check()
-            .err()
-            .unwrap_or_default()
-            .iter()
-            .map(one_line)
-            .collect()
-    }
-
-    fn headers(&self) -> Vec<HeaderName> {
-        let names = self
-            .token_sources()
-            .iter()
-            .filter_map(TokenSource::header_name);
-        names
-            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            .collect()
-    }
-
-    fn secret_fields(&self) -> Vec<String> {
-        let fields = self
-            .token_sources()
-            .iter()
-            .filter_map(|source| match source {
-                TokenSource::AuthPayload(name) | TokenSource::AuthPayloadWithScheme(name) => {
-                    Some(name.to_string())
-                }
-                _ => None,
-            });
-        fields.collect()
-    }
-
-    fn claims_type(&self) -> Option<TypeId> {
-        Some(TypeId::of::<C>())
-    }
-
-    fn secret_parameters(&self) -> Vec<String> {
-        let sources = self.token_sources().iter();
-        let parameters = sources.filter(|source| matches!(source, TokenSource::Query(_)));
-        parameters
-            .filter_map(|source| source.name().map(str::to_owned))
-            .collect()
-    }
-
-    fn reads_cookies(&self) -> bool {
-        self.token_sources()
-            .iter()
-            .any(|source| matches!(source, TokenSource::Cookie(_)))
-    }
-
-    fn reads_query(&self) -> bool {
-        self.token_sources()
-            .iter()
-            .any(|source| matches!(source, TokenSource::Query(_)))
-    }
-}
-
-/// A problem with its cause, which says what to change.
-fn one_line(problem: &JwtProblem) -> String {
-    match std::error::Error::source(problem) {
-        Some(cause) => format!("{problem}: {cause}"),
-        None => problem.to_string(),
-    }
 }
 
 impl HeaderLookup for Headers {
@@ -388,8 +318,29 @@ pub(crate) async fn authenticate(
     attempt: &Attempt,
     timeout: Duration,
 ) -> Result<Identity, RefusalCode> {
+    contained(async { authenticator.authenticate(attempt).await }, timeout).await
+}
+
+/// The same for a token that a connected client sends to stay.
+pub(crate) async fn refresh(
+    authenticator: &dyn Authenticator,
+    attempt: &Attempt,
+    token: &Token,
+    timeout: Duration,
+) -> Result<Identity, RefusalCode> {
+    contained(
+        async { authenticator.refresh(attempt, token).await },
+        timeout,
+    )
+    .await
+}
+
+async fn contained(
     // The call itself may panic as well as the future that it returns.
-    let verification = AssertUnwindSafe(async { authenticator.authenticate(attempt).await });
+    verification: impl Future<Output = Result<Identity, RefusalCode>>,
+    timeout: Duration,
+) -> Result<Identity, RefusalCode> {
+    let verification = AssertUnwindSafe(verification);
     match tokio::time::timeout(timeout, verification.catch_unwind()).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => {

@@ -17,6 +17,8 @@
 
 mod local_node;
 mod operations;
+mod revoked;
+mod user;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -28,8 +30,11 @@ use serde::Serialize;
 
 pub(crate) use local_node::{AdapterWatcher, GapHook, NodeState};
 pub use operations::{Fetched, RemoteSocket, ServerSideAnswers};
+pub(crate) use revoked::end_what_is_revoked;
+pub use user::UserOperator;
 
 use crate::adapter::{Envelope, Flags, Target};
+use crate::auth::UserId;
 use crate::namespace::{Cluster, ClusterSlot, DEFAULT_ACK_TIMEOUT, EmitError, Namespace, Socket};
 
 /// The way to the sockets of one namespace, from anywhere: a gateway's field, an HTTP handler, a
@@ -72,6 +77,11 @@ impl Emitter {
     /// The same as [`Self::to`].
     pub fn within(&self, room: impl Into<Room>) -> BroadcastOperator {
         self.to(room)
+    }
+
+    /// Addresses the sockets of a user in this namespace, wherever they are connected.
+    pub fn to_user(&self, user: impl Into<UserId>) -> BroadcastOperator {
+        self.all().to_user(user)
     }
 
     /// Addresses everyone but the members of a room.
@@ -122,6 +132,11 @@ impl BroadcastOperator {
     /// The same as [`Self::to`].
     pub fn within(self, room: impl Into<Room>) -> Self {
         self.to(room)
+    }
+
+    /// Adds the sockets of a user, wherever they are connected.
+    pub fn to_user(self, user: impl Into<UserId>) -> Self {
+        self.to(user.into().room())
     }
 
     /// Leaves out the members of a room, whatever other rooms they are in.

@@ -17,10 +17,13 @@
 //!
 //! The rules themselves (`portcullis_socketio::client`), who may connect (`gate`).
 
+mod bond;
 mod gate;
 mod lane;
 mod pace;
+mod renewal;
 mod seat;
+mod user_limit;
 
 use std::future::Future as _;
 use std::ops::ControlFlow;
@@ -30,6 +33,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::future::BoxFuture;
 use portcullis_engineio::CloseReason;
 use portcullis_socketio::client::{Client, Output};
 use portcullis_socketio::codec::{Codec, DecodeError, Decoder};
@@ -38,14 +42,18 @@ use portcullis_socketio::packet::{Auth, Packet};
 use smallvec::SmallVec;
 use tokio::time::Sleep;
 
+use bond::Bond;
 pub(crate) use gate::{Gate, GateOptions};
 use lane::{Flood, Lane};
 use pace::Paced;
+use renewal::Refreshing;
 use seat::{Seat, Step};
+pub(crate) use user_limit::UserLimit;
 
 use crate::auth::Refusal;
+use crate::auth::source::Credentials;
 use crate::clock;
-use crate::handshake::{Accept, RequestFacts};
+use crate::handshake::{Accept, LaterRequest, RequestFacts};
 use crate::namespace::{DisconnectReason, Incoming, frames};
 use crate::pace::{Bucket, Rate};
 use crate::session::{Connection, Ending, SessionHandle, SessionHandler};
@@ -73,9 +81,19 @@ impl Accept for Clients {
         session: SessionHandle,
         request: Arc<RequestFacts>,
     ) -> Box<dyn SessionHandler> {
+        let connection = Arc::clone(session.connection());
+        let bond = self.0.bond(&request);
+        // A WebSocket has no later requests.
+        if let Some(bond) = &bond
+            && connection.mailbox().is_some()
+        {
+            connection.keep_above(Arc::clone(bond) as _);
+        }
         Box::new(ClientTask {
             gate: Arc::clone(&self.0),
-            connection: Arc::clone(session.connection()),
+            connection,
+            bond,
+            refreshing: None,
             request,
             decoder: Decoder::new(self.0.codec()),
             machine: Client::new(),
@@ -86,12 +104,30 @@ impl Accept for Clients {
             attachments_timer: None,
         })
     }
+
+    fn check_later(
+        &self,
+        session: &SessionHandle,
+        request: &LaterRequest<'_>,
+    ) -> Option<BoxFuture<'static, bool>> {
+        let above = Arc::clone(session.connection().above()?);
+        let bond = above.downcast::<Bond>().ok()?;
+        let shown = Credentials {
+            auth: None,
+            headers: request.headers(),
+            query: request.query(),
+        };
+        self.0.check_later(&bond, &shown, || request.facts())
+    }
 }
 
 /// One client, on its session's task.
 struct ClientTask {
     gate: Arc<Gate>,
     connection: Arc<Connection>,
+    /// Whom it belongs to; `None` where nobody is asked.
+    bond: Option<Arc<Bond>>,
+    refreshing: Option<Box<Refreshing>>,
     request: Arc<RequestFacts>,
     decoder: Decoder,
     machine: Client,
@@ -124,6 +160,10 @@ impl SessionHandler for ClientTask {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_attachments(cx);
+        self.poll_refresh(cx);
+        if self.connection.take_rung() {
+            self.check_expiry();
+        }
         let mut index = 0;
         while let Some(seat) = self.seats.get_mut(index) {
             let step = seat.poll(cx);
@@ -164,6 +204,7 @@ impl SessionHandler for ClientTask {
         });
         self.state = State::Closed;
         self.attachments_timer = None;
+        self.refreshing = None;
         self.decoder = Decoder::new(Codec::Json);
     }
 }
@@ -276,6 +317,7 @@ impl ClientTask {
         }
         let verdict = Arc::clone(&self.gate).admit(
             Arc::clone(&self.connection),
+            self.bond.clone(),
             Arc::clone(&self.request),
             namespace.clone(),
             auth,
@@ -291,12 +333,7 @@ impl ClientTask {
 
     fn event(&mut self, namespace: &NamespacePath, incoming: Incoming, cx: &mut Context<'_>) {
         let rate = self.gate.event_rate();
-        let Some(Seat::Connected {
-            admitted,
-            lane,
-            pace,
-        }) = self.seat(namespace)
-        else {
+        let Some(Seat::Connected { admitted, pace, .. }) = self.seat(namespace) else {
             return;
         };
         if admitted.socket().is_disconnected() {
@@ -313,6 +350,13 @@ impl ClientTask {
             }
             Paced::Close => return self.violate("event_rate"),
         }
+        let socket = Arc::clone(admitted.socket());
+        let Some(incoming) = self.take_refresh(&socket, incoming, cx) else {
+            return;
+        };
+        let Some(Seat::Connected { admitted, lane, .. }) = self.seat(namespace) else {
+            return;
+        };
         if let Err(Flood) = Lane::push(lane, admitted.socket(), incoming, cx) {
             self.violate("flood");
         }
@@ -370,6 +414,7 @@ impl ClientTask {
             Step::Admitted(namespace) => {
                 self.connection.joined();
                 self.machine.accept(&namespace, clock::instant());
+                self.check_expiry();
                 // What was sent ahead of the verdict is handled now.
                 self.drain(cx);
                 true

@@ -32,7 +32,11 @@ mod proxies;
 mod respond;
 mod service;
 
+use std::fmt;
 use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use http::HeaderMap;
 
 pub(crate) use admission::{Admission, AdmissionOptions, Counter, Place};
 pub use cookie::{Cookie, SameSite};
@@ -54,4 +58,49 @@ pub trait Accept: Send + Sync + 'static {
     /// A session has opened; `request` is what opened it.
     fn accept(&self, session: SessionHandle, request: Arc<RequestFacts>)
     -> Box<dyn SessionHandler>;
+
+    /// A poll, a POST or an upgrade has come for a session that is open. `None` lets it pass; a
+    /// future that comes to `false` has it refused with 403. Default: it passes.
+    fn check_later(
+        &self,
+        session: &SessionHandle,
+        request: &LaterRequest<'_>,
+    ) -> Option<BoxFuture<'static, bool>> {
+        let _ = (session, request);
+        None
+    }
+}
+
+/// A request for a session that is open already.
+#[derive(Clone, Copy)]
+pub struct LaterRequest<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: &'a str,
+    pub(crate) facts: &'a dyn Fn() -> RequestFacts,
+}
+
+impl<'a> LaterRequest<'a> {
+    /// Its headers.
+    #[must_use]
+    pub const fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// Its query, without the question mark.
+    #[must_use]
+    pub const fn query(&self) -> &'a str {
+        self.query
+    }
+
+    /// What is kept of a request, made of this one.
+    #[must_use]
+    pub fn facts(&self) -> RequestFacts {
+        (self.facts)()
+    }
+}
+
+impl fmt::Debug for LaterRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LaterRequest(redacted)")
+    }
 }

@@ -70,16 +70,19 @@ pub mod namespace;
 // 5. Find out who is asking.
 pub mod auth;
 
-// 6. Call the user's code.
+// 6. Take back what was given: tokens, sessions, users.
+pub mod revocation;
+
+// 7. Call the user's code.
 pub mod gateway;
 
-// 7. Address many sockets at once.
+// 8. Address many sockets at once.
 pub mod broadcast;
 
-// 8. Reach the other nodes.
+// 9. Reach the other nodes.
 pub mod adapter;
 
-// 9. Engine.IO without Socket.IO, and WebSocket without either.
+// 10. Engine.IO without Socket.IO, and WebSocket without either.
 pub mod engine;
 
 // What a user reads first.

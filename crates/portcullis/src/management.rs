@@ -16,6 +16,7 @@
 //! - Liveness depends on nothing but the process. A cluster that is away makes a node unready, and
 //!   restarting it would only take its clients away too.
 //! - A node that has not reached its cluster yet is unready; one that has lost it is, after 5 s.
+//! - A node that has no keys to verify with, or does not know what is revoked, is unready.
 //! - A node is unready from the moment at which its shutdown begins, and is asked until its end.
 //! - What a peer can take is bounded: connections, the head of a request, the time for both.
 //!
@@ -39,6 +40,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::adapter::{Adapter, Health};
+use crate::auth::AuthState;
 use crate::tasks::Tasks;
 
 /// Probes come one at a time; more connections than this are somebody else's.
@@ -64,14 +66,16 @@ pub(crate) struct Readiness {
     /// Whether the cluster has been seen at all.
     was_up: AtomicBool,
     adapter: Arc<dyn Adapter>,
+    auth: AuthState,
 }
 
 impl Readiness {
-    pub(crate) const fn new(adapter: Arc<dyn Adapter>) -> Self {
+    pub(crate) const fn new(adapter: Arc<dyn Adapter>, auth: AuthState) -> Self {
         Self {
             is_draining: AtomicBool::new(false),
             was_up: AtomicBool::new(false),
             adapter,
+            auth,
         }
     }
 
@@ -87,7 +91,14 @@ impl Readiness {
         if self.misses_cluster() {
             obstacles.push(self.adapter.name());
         }
+        if !self.auth.readiness().is_ready() {
+            obstacles.push("authentication");
+        }
         obstacles
+    }
+
+    pub(crate) const fn auth(&self) -> &AuthState {
+        &self.auth
     }
 
     fn misses_cluster(&self) -> bool {

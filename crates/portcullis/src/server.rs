@@ -25,12 +25,14 @@ pub use builder::{BuildError, ServerBuilder};
 pub use drain::Drain;
 
 use crate::adapter::{Adapter, Health};
-use crate::broadcast::Emitter;
+use crate::auth::{self, UserId};
+use crate::broadcast::{Emitter, UserOperator};
 use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
 use crate::listener::{Entrance, NotFound, ServeError, Shutdown};
 use crate::management::Readiness;
 use crate::namespace::{Cluster, ClusterSlot};
+use crate::revocation::{Revocation, Revocations, RevokeError};
 use crate::tasks::Tasks;
 
 /// A Socket.IO server. Cheap to clone; clones are the same server.
@@ -144,6 +146,37 @@ impl Server {
     pub fn emitter(&self, namespace: &str) -> Result<Emitter, NamespaceError> {
         let namespace = NamespacePath::parse(namespace)?;
         Ok(Emitter::new(Arc::clone(&self.0.slot), namespace))
+    }
+
+    /// The sockets of a user in all namespaces, wherever they are connected.
+    pub fn to_user(&self, user: impl Into<UserId>) -> UserOperator {
+        UserOperator::new(Arc::clone(&self.0.slot), user.into())
+    }
+
+    /// Takes something back, on every node; see [`Revocations::revoke`].
+    ///
+    /// # Errors
+    ///
+    /// See [`RevokeError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Revocations::revoke`].
+    pub async fn revoke(&self, revocation: Revocation) -> Result<(), RevokeError> {
+        self.revocations().revoke(revocation).await
+    }
+
+    /// The way to revoke, for tasks and handlers.
+    #[must_use]
+    pub fn revocations(&self) -> Revocations {
+        self.0.readiness.auth().revocations.clone()
+    }
+
+    /// Whether connections can be authenticated: whether keys are there, and whether it is known
+    /// what is revoked.
+    #[must_use]
+    pub fn auth_readiness(&self) -> auth::Readiness {
+        self.0.readiness.auth().readiness()
     }
 
     /// What the server is made of: its gateways, their events, payloads and guards.

@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use portcullis::adapter::{
     Adapter, AdapterError, Answers, BusGap, Envelope, Health, LocalNode, SocketDescription, Target,
 };
+use portcullis::revocation::RevocationStore;
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis::socketio::payload::Payload;
@@ -26,6 +27,7 @@ use crate::protocol::asking::{self, Asked};
 use crate::protocol::classic::Classic;
 use crate::protocol::sharded::Sharded;
 use crate::protocol::{Ask, Context, Member, Via};
+use crate::revocations::{Names, Revocations, Store};
 use crate::start::{self, StartError};
 use crate::tasks::Tasks;
 use crate::wire::channel;
@@ -35,6 +37,7 @@ use crate::wire::channel;
 pub(crate) struct Running {
     context: Arc<Context>,
     namespaces: Arc<Namespaces>,
+    revocations: Arc<Revocations>,
 }
 
 /// The namespaces that this node serves.
@@ -57,15 +60,19 @@ struct Receiver {
     prefix: String,
     node: Arc<dyn LocalNode>,
     namespaces: Arc<Namespaces>,
+    revocations: Arc<Revocations>,
 }
 
 impl Running {
     fn new(options: &Options, node: Arc<dyn LocalNode>) -> Result<Self, AdapterError> {
         let namespaces = Arc::new(Namespaces::default());
+        let names = Names::new(&options.prefix, options.mode.is_sharded());
+        let revocations = Revocations::new(names);
         let receiver = Receiver {
             prefix: options.prefix.clone(),
             node: Arc::clone(&node),
             namespaces: Arc::clone(&namespaces),
+            revocations: Arc::clone(&revocations),
         };
         let bus = start::bus(options, Arc::new(receiver), false).map_err(AdapterError::new)?;
         let context = Arc::new(Context {
@@ -78,6 +85,7 @@ impl Running {
         Ok(Self {
             context,
             namespaces,
+            revocations,
         })
     }
 
@@ -213,6 +221,9 @@ impl Namespaces {
 
 impl Receive for Receiver {
     fn message(&self, channel: &str, payload: Bytes) {
+        if self.revocations.receive(channel, &payload) {
+            return;
+        }
         let found = match channel::split(&self.prefix, channel) {
             Some((namespace, rest)) => Some((namespace, Via::Main(rest))),
             None => channel.strip_prefix(self.prefix.as_str()).and_then(|rest| {
@@ -286,6 +297,14 @@ impl Adapter for Redis {
                 running.context.bus.flush().await;
             }
         })
+    }
+
+    fn revocations(&self) -> Option<Arc<dyn RevocationStore>> {
+        let running = self.running()?;
+        Some(Arc::new(Store {
+            revocations: Arc::clone(&running.revocations),
+            context: Arc::clone(&running.context),
+        }))
     }
 
     fn name(&self) -> &'static str {

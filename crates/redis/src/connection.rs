@@ -186,6 +186,21 @@ impl Bus {
         }
     }
 
+    /// Asks whichever server keeps `key`, which all the commands are about.
+    pub(crate) async fn ask(
+        &self,
+        key: &str,
+        commands: &redis::Pipeline,
+    ) -> Result<Vec<Value>, LinkError> {
+        match self {
+            Self::Single(link) => match &link.endpoint {
+                Endpoint::Cluster(lookups) => lookups.ask_master_of(key, commands).await,
+                Endpoint::Fixed(_) | Endpoint::Sentinel { .. } => link.ask(commands).await,
+            },
+            Self::Sharded(cluster) => cluster.ask(key, commands).await,
+        }
+    }
+
     /// Ready when all that was published before has left or is lost, and all that is wanted is
     /// subscribed to.
     pub(crate) async fn flush(&self) {

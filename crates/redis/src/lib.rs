@@ -18,8 +18,9 @@
 //! # }
 //! ```
 //!
-//! A process that serves no sockets emits with a [`RedisEmitter`]. Options, promises, faults and
-//! metrics are in `docs/manual/redis.md` of the repository.
+//! A process that serves no sockets emits with a [`RedisEmitter`], and revokes with a
+//! [`RedisRevoker`]. Options, promises, faults and metrics are in `docs/manual/redis.md` of the
+//! repository.
 //!
 //! The modules follow a message: from the adapter to the wire, to Redis, and back.
 
@@ -32,6 +33,7 @@ mod start;
 // 2. Put the seam of the framework on it.
 mod adapter;
 mod emitter;
+mod revocations;
 
 // 3. Decide what a message means in one namespace.
 mod protocol;
@@ -53,5 +55,6 @@ pub mod manual;
 
 pub use emitter::{RedisEmitError, RedisEmitter, RedisOperator};
 pub use options::{AtStart, Mode, Redis};
+pub use revocations::RedisRevoker;
 pub use start::StartError;
 pub use wire::parser::{Parser, ParserError};

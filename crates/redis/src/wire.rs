@@ -28,6 +28,7 @@ pub(crate) mod fields;
 mod golden;
 pub(crate) mod json;
 pub(crate) mod parser;
+pub(crate) mod revocation;
 pub(crate) mod sharded;
 
 use portcullis::adapter::SocketDescription;

@@ -3,6 +3,7 @@
 //! ```text
 //!  portcullis [dev] [--host 127.0.0.1] [--port 3000] [--redis URL] [--management-port 0]
 //!  portcullis token --sub NAME [--secret S] [--ttl 1h] [--claim k=v]…
+//!  portcullis revoke --redis URL (--jti ID | --sid ID | --sub NAME [--before TIME]) [--iss NAME]
 //! ```
 //!
 //! # Invariants
@@ -12,7 +13,7 @@
 //!
 //! # Not here
 //!
-//! What the commands do (`dev`, `token`), and the environment (`secret`).
+//! What the commands do (`dev`, `token`, `revoke`), and the environment (`secret`).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Dev(DevArgs),
     /// Print a token for the secret in `PORTCULLIS_JWT_SECRET` or `--secret`
     Token(TokenArgs),
+    /// Take tokens back on every node of a cluster: their sockets end, and they admit nobody
+    Revoke(RevokeArgs),
 }
 
 /// The arguments of `portcullis dev`.
@@ -111,6 +114,64 @@ pub(crate) struct TokenArgs {
     /// A further claim; a value that is JSON is taken as JSON, anything else as text
     #[arg(long = "claim", value_name = "KEY=VALUE", value_parser = parse_claim)]
     pub(crate) claims: Vec<(String, Value)>,
+}
+
+/// The arguments of `portcullis revoke`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub(crate) struct RevokeArgs {
+    /// The Redis of the cluster: `redis://`, `rediss://`, with `user:password@` if need be
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: RedisUrl,
+    /// The token with this `jti`
+    #[arg(long, value_name = "ID", group = "what")]
+    pub(crate) jti: Option<String>,
+    /// The tokens with this `sid`: one login
+    #[arg(long, value_name = "ID", group = "what")]
+    pub(crate) sid: Option<String>,
+    /// The tokens with this `sub`: all of a user that were issued before now, or `--before`
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub(crate) sub: Option<String>,
+    /// Of a user's tokens only those issued before this, in seconds since 1970 (as `iat` is)
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["jti", "sid"])]
+    pub(crate) before: Option<u64>,
+    /// Only tokens of this issuer [default: of any]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) iss: Option<String>,
+    /// How long the longest token is good: for so long it is kept
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_ttl)]
+    pub(crate) keep: Duration,
+    /// What the names of channels and keys begin with
+    #[arg(long, value_name = "TEXT", default_value = "socket.io")]
+    pub(crate) prefix: String,
+    /// The cluster uses sharded Pub/Sub
+    #[arg(long)]
+    pub(crate) sharded: bool,
+}
+
+/// An address, which may hold a password.
+#[derive(Clone)]
+pub(crate) struct RedisUrl(String);
+
+impl RedisUrl {
+    /// The address. Whoever holds it can enter: do not log it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({} bytes, redacted)", self.0.len())
+    }
 }
 
 /// A secret that was given as an argument.
@@ -221,7 +282,7 @@ mod tests {
     fn token_args(line: &str) -> TokenArgs {
         match parse(line).unwrap().into_command() {
             Command::Token(args) => args,
-            Command::Dev(args) => panic!("not the token command: {args:?}"),
+            other => panic!("not the token command: {other:?}"),
         }
     }
 
@@ -233,7 +294,7 @@ mod tests {
     fn dev_args(line: &str) -> DevArgs {
         match parse(line).unwrap().into_command() {
             Command::Dev(args) => args,
-            Command::Token(args) => panic!("not the dev command: {args:?}"),
+            other => panic!("not the dev command: {other:?}"),
         }
     }
 
@@ -320,6 +381,24 @@ mod tests {
     fn the_secret_is_not_in_debug_output() {
         let args = token_args("portcullis token --sub a --secret swordfish");
         assert!(!format!("{args:?}").contains("swordfish"));
+    }
+
+    #[test]
+    fn exactly_one_thing_is_revoked_and_the_address_is_not_in_debug_output() {
+        let line = "portcullis revoke --redis redis://:swordfish@localhost";
+        for good in ["--jti a", "--sid a --iss b", "--sub a --before 7 --keep 1h"] {
+            let parsed = parse(&format!("{line} {good}")).unwrap();
+            assert!(!format!("{parsed:?}").contains("swordfish"));
+        }
+        for bad in [
+            "",
+            "--jti a --sub b",
+            "--jti a --before 7",
+            "--sub a --before x",
+        ] {
+            assert!(parse(&format!("{line} {bad}")).is_err(), "{bad}");
+        }
+        assert!(parse("portcullis revoke --jti a").is_err());
     }
 
     #[test]

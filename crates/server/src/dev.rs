@@ -27,6 +27,7 @@ use std::time::{Duration, SystemTime};
 
 use portcullis::auth::jwt::{Jwt, MintError};
 use portcullis::auth::{Secret, Token};
+use portcullis::revocation::WhileUnread;
 use portcullis::socketio::ids::NamespaceError;
 use portcullis::{BuildError, Drain, Server, Shutdown, shutdown_signal};
 use portcullis_redis::{AtStart, Redis};
@@ -131,7 +132,9 @@ async fn build(
     let mut builder = Server::builder().management(args.management_port);
     if let Some(redis) = &args.redis {
         // Whoever tries it out may start Redis later, or lose it to see what happens.
-        builder = builder.cluster(Redis::new(redis.expose()).at_start(AtStart::Degrade));
+        builder = builder
+            .cluster(Redis::new(redis.expose()).at_start(AtStart::Degrade))
+            .while_revocations_are_unread(WhileUnread::Admit);
     }
     let presence = Presence::new(builder.emitter("/")?, address.port().to_string());
     let presence = Arc::new(presence);

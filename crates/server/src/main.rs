@@ -3,7 +3,8 @@
 //! ```text
 //!  arguments ─▶ cli ─┬─▶ dev ───┬─▶ chat, staff   the gateways
 //!                    │          └─▶ page          the page, and tokens for it
-//!                    └─▶ token ──── secret
+//!                    ├─▶ token ──── secret
+//!                    └─▶ revoke                   over the Redis of a cluster
 //! ```
 //!
 //! # Invariants
@@ -20,6 +21,7 @@ mod chat;
 mod cli;
 mod dev;
 mod page;
+mod revoke;
 mod secret;
 mod staff;
 mod token;
@@ -35,6 +37,7 @@ use portcullis::auth::jwt::MintError;
 
 use crate::cli::{Cli, Command, TokenArgs};
 use crate::dev::DevError;
+use crate::revoke::RevokeFailure;
 use crate::secret::{SecretError, VARIABLE};
 
 #[global_allocator]
@@ -51,6 +54,8 @@ enum Failure {
     Mint(#[from] MintError),
     #[error(transparent)]
     Dev(#[from] DevError),
+    #[error(transparent)]
+    Revoke(#[from] RevokeFailure),
     #[error("cannot write to stdout")]
     Output(#[from] io::Error),
 }
@@ -62,6 +67,7 @@ impl Failure {
             Self::Arguments(_) | Self::Mint(_) => true,
             Self::Secret(error) => error.is_about_arguments(),
             Self::Dev(error) => error.is_about_arguments(),
+            Self::Revoke(error) => error.is_about_arguments(),
             Self::Output(_) => false,
         };
         if is_about_arguments { 2 } else { 1 }
@@ -111,6 +117,7 @@ fn run() -> Result<(), Failure> {
     match cli.into_command() {
         Command::Token(args) => print_token(args),
         Command::Dev(args) => Ok(dev::run(&args)?),
+        Command::Revoke(args) => Ok(revoke::run(&args)?),
     }
 }
 

@@ -12,6 +12,10 @@ export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 export const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${ROOT}target/debug/conformance`;
 const PORTCULLIS = process.env.PORTCULLIS_BIN ?? `${ROOT}target/debug/portcullis`;
 
+/** The program, and the verifier of tokens. */
+export const portcullis = resolve(PORTCULLIS);
+export const conformance = resolve(CONFORMANCE);
+
 export const SECRET = learn("a secret of more than thirty-two bytes");
 export const isOracle = CONFORMANCE.endsWith(".mjs");
 

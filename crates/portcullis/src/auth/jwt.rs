@@ -4,6 +4,8 @@
 //!  token ─▶ compact ─▶ header ─▶ keys ─▶ signature ─▶ claims ─▶ policy ─▶ C ─▶ rules ─▶ Verified
 //!           length,    bounded   kid,    by the       bounded   iss, aud, the application's
 //!           base64url  JSON      alg     library      JSON      sub, dates own
+//!                                 ▲
+//!                    fixed, or a KeyCache ◀── a URL or a file
 //! ```
 //!
 //! The library verifies signatures and nothing else: its reader of headers and claims is lenient
@@ -11,7 +13,8 @@
 //!
 //! # Invariants
 //!
-//! - Nothing in the claims is looked at before the signature holds.
+//! - Nothing in the claims is looked at before the signature holds, except `iss` where there are
+//!   several issuers: it chooses among those that are configured, and is compared again afterwards.
 //! - Whatever cannot be decided is refused. Nothing in a token can cause a panic.
 //! - The time is an argument; nothing here reads a clock.
 //!
@@ -19,9 +22,16 @@
 //!
 //! Finding the token (`source`), and what happens to a connection when its token expires.
 
+mod authenticator;
+mod cache;
+mod check;
 mod claims;
 mod compact;
+mod file;
 mod header;
+mod https;
+mod jwk;
+mod jwks;
 mod keys;
 mod mint;
 mod policy;
@@ -32,20 +42,24 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 
 use crate::auth::secret::Secret;
-use crate::auth::source::{Credentials, TokenSource, find_token};
-use crate::auth::token_error::TokenError;
+use crate::auth::source::{Credentials, MAX_TOKEN_BYTES, TokenSource, find_token};
+use crate::auth::strict_json::Object;
+use crate::auth::token_error::{Claim, TokenError};
 
 use self::claims::Registered;
 use self::compact::Compact;
 use self::header::{Header, MAX_KEY_ID_BYTES};
+use self::jwks::{IssuerKeys, Published};
 use self::keys::KeyRing;
 use self::policy::Policy;
 
+pub use self::jwks::{Issuer, Jwks};
 pub use self::keys::Key;
 pub use self::mint::{MintError, mint_hs256};
 pub use self::problem::{JwtProblem, KeyProblem};
@@ -81,11 +95,17 @@ type Validation<C> = Box<dyn Fn(&C) -> Result<(), Cow<'static, str>> + Send + Sy
 /// keys, deep nesting and anything beyond
 /// [`MAX_TOKEN_BYTES`](crate::auth::source::MAX_TOKEN_BYTES).
 pub struct Jwt<C> {
+    /// For the tokens of whoever.
     keys: KeyRing,
+    /// For those that are signed with none of `keys`.
+    published: Option<Published>,
+    /// If there are any, a token is one of theirs.
+    issuers: Vec<IssuerKeys>,
     policy: Policy,
     sources: Vec<TokenSource>,
     validations: Vec<Validation<C>>,
     allows_weak_secret: bool,
+    max_token_len: usize,
     /// Keys that could not be added, for [`Jwt::check`].
     rejected: Vec<JwtProblem>,
 }
@@ -183,9 +203,68 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
             .fold(empty, |jwt, (key_id, key)| jwt.key(key_id, key))
     }
 
+    /// Tokens signed with one of the keys that somebody publishes: at an HTTPS URL, or where a
+    /// [`Jwks`] says. Keys that are added with [`Self::key`] are looked at first.
+    #[must_use]
+    pub fn jwks(jwks: impl Into<Jwks>) -> Self {
+        let mut jwt = Self::with_ring(KeyRing::default());
+        jwt.published = jwt.open(&jwks.into(), None);
+        jwt
+    }
+
+    /// Tokens of several issuers, each with keys of its own. A token goes to the issuer that its
+    /// `iss` names, and to nobody if that is none of these.
+    #[must_use]
+    pub fn issuers(issuers: impl IntoIterator<Item = Issuer>) -> Self {
+        issuers
+            .into_iter()
+            .fold(Self::with_ring(KeyRing::default()), Self::with_issuer)
+    }
+
+    fn with_issuer(mut self, issuer: Issuer) -> Self {
+        let name = issuer.name().to_owned();
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            self.rejected.push(JwtProblem::IssuerName { name });
+            return self;
+        }
+        let is_same = |other: &IssuerKeys| other.issuer.as_deref() == Some(name.as_str());
+        if self.issuers.iter().any(is_same) {
+            self.rejected.push(JwtProblem::DuplicateIssuer { name });
+            return self;
+        }
+        let (keys, jwks) = issuer.into_keys();
+        let mut fixed = KeyRing::default();
+        for (key_id, key) in keys {
+            let added = add_key(&mut fixed, key_id, key.issued_by(name.as_str()));
+            self.rejected.extend(added.err());
+        }
+        let published = jwks.and_then(|jwks| self.open(&jwks, Some(name.clone())));
+        self.issuers.push(IssuerKeys {
+            issuer: Some(name),
+            fixed,
+            published,
+        });
+        self
+    }
+
+    fn open(&mut self, jwks: &Jwks, issuer: Option<String>) -> Option<Published> {
+        match jwks.open(issuer) {
+            Ok(cache) => Some(Published {
+                cache: Arc::new(cache),
+                is_required: jwks.is_required(),
+            }),
+            Err(problem) => {
+                self.rejected.push(problem);
+                None
+            }
+        }
+    }
+
     fn with_ring(keys: KeyRing) -> Self {
         Self {
             keys,
+            published: None,
+            issuers: Vec::new(),
             policy: Policy {
                 audiences: Vec::new(),
                 issuers: Vec::new(),
@@ -198,6 +277,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
             sources: TokenSource::defaults(),
             validations: Vec::new(),
             allows_weak_secret: false,
+            max_token_len: MAX_TOKEN_BYTES,
             rejected: Vec::new(),
         }
     }
@@ -208,22 +288,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
     /// none still goes to the key without a name, if there is one. A name has 1 to 256 bytes.
     #[must_use]
     pub fn key(mut self, key_id: impl Into<String>, key: Key) -> Self {
-        let key_id = key_id.into();
-        let len_bytes = key_id.len();
-        if !(1..=MAX_KEY_ID_BYTES).contains(&len_bytes) {
-            self.rejected.push(JwtProblem::KeyIdLength { len_bytes });
-            return self;
-        }
-        match self.keys.named.entry(key_id) {
-            Entry::Vacant(entry) => {
-                entry.insert(key);
-            }
-            Entry::Occupied(entry) => {
-                self.rejected.push(JwtProblem::DuplicateKeyId {
-                    key_id: entry.key().clone(),
-                });
-            }
-        }
+        let added = add_key(&mut self.keys, key_id.into(), key);
+        self.rejected.extend(added.err());
         self
     }
 
@@ -318,6 +384,15 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
         self
     }
 
+    /// The longest token that is looked at, in bytes.
+    ///
+    /// Default: 8 KiB. At most 16 KiB, which is also the longest `auth` payload.
+    #[must_use]
+    pub const fn max_token_len(mut self, bytes: usize) -> Self {
+        self.max_token_len = bytes;
+        self
+    }
+
     /// Accepts tokens without `exp`, which admit whoever finds one, for ever.
     #[must_use]
     pub const fn dangerous_allow_missing_expiry(mut self) -> Self {
@@ -338,57 +413,9 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
         &self.sources
     }
 
-    /// Looks for everything that is wrong with the configuration.
-    ///
-    /// # Errors
-    ///
-    /// All problems, never an empty list.
-    pub fn check(&self) -> Result<(), Vec<JwtProblem>> {
-        let mut problems = self.rejected.clone();
-        let named = self
-            .keys
-            .named
-            .iter()
-            .map(|(key_id, key)| (Some(key_id), key));
-        for (key_id, key) in self.keys.unnamed.iter().map(|key| (None, key)).chain(named) {
-            if let Some(problem) = key.problem(self.allows_weak_secret) {
-                let (key_id, algorithm) = (key_id.cloned(), key.algorithm());
-                problems.push(JwtProblem::Key {
-                    key_id,
-                    algorithm,
-                    problem,
-                });
-            }
-        }
-        if self.keys.unnamed.is_none() && self.keys.named.is_empty() && problems.is_empty() {
-            problems.push(JwtProblem::NoKey);
-        }
-        if self.sources.is_empty() {
-            problems.push(JwtProblem::NoSource);
-        }
-        let names = self
-            .sources
-            .iter()
-            .filter(|source| !source.has_usable_name());
-        problems.extend(
-            names
-                .filter_map(TokenSource::name)
-                .map(|name| JwtProblem::SourceName {
-                    name: name.to_owned(),
-                }),
-        );
-        if self.policy.leeway > Self::MAX_LEEWAY {
-            let (leeway, max) = (self.policy.leeway, Self::MAX_LEEWAY);
-            problems.push(JwtProblem::LeewayTooLong { leeway, max });
-        }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(problems)
-        }
-    }
-
     /// Finds the token among the credentials and verifies it.
+    ///
+    /// Keys are not fetched for it: an authenticator does that.
     ///
     /// # Errors
     ///
@@ -398,7 +425,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
         credentials: &Credentials<'_>,
         now: SystemTime,
     ) -> Result<Verified<C>, TokenError> {
-        let token = find_token(&self.sources, credentials)?;
+        let token = find_token(&self.sources, credentials, self.max_token_len)?;
         self.verify(token.expose(), now)
     }
 
@@ -408,9 +435,17 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
     ///
     /// The first reason for which the token is refused, in the order of the module's diagram.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Verified<C>, TokenError> {
-        let compact = Compact::parse(token)?;
+        let compact = Compact::parse(token, self.max_token_len)?;
         let header = Header::parse(&compact.header)?;
-        let key = self.keys.choose(&header)?;
+        let (fixed, published) = self.place(&compact.claims)?;
+        let fetched;
+        let key = match (fixed.choose(&header), published) {
+            (Err(TokenError::KeyUnknown | TokenError::KeyIdMissing), Some(published)) => {
+                fetched = published.cache.ring().ok_or(TokenError::KeysUnavailable)?;
+                fetched.choose(&header)?
+            }
+            (chosen, _) => chosen?,
+        };
         self.policy.check_type(header.typ.as_deref())?;
         key.verify(compact.signed, &compact.signature, self.allows_weak_secret)?;
 
@@ -433,6 +468,46 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
             issued_at: registered.issued_at,
             expires_at: registered.expires_at,
         })
+    }
+
+    /// The keys that a token with these claims may be signed with.
+    fn place(&self, claims: &[u8]) -> Result<(&KeyRing, Option<&Published>), TokenError> {
+        if self.issuers.is_empty() {
+            return Ok((&self.keys, self.published.as_ref()));
+        }
+        // Nothing is signed yet: the claim chooses, and proves nothing.
+        let named = Object::parse(claims, MAX_DEPTH)
+            .ok()
+            .and_then(|claims| claims.get(Claim::Issuer.as_str())?.to_text());
+        let issuer = self.issuers.iter().find(|keys| keys.issuer == named);
+        let issuer = issuer.ok_or(TokenError::KeyUnknown)?;
+        Ok((&issuer.fixed, issuer.published.as_ref()))
+    }
+
+    /// Every set of keys that is fetched.
+    fn caches(&self) -> impl Iterator<Item = &Published> {
+        let of_issuers = self
+            .issuers
+            .iter()
+            .filter_map(|keys| keys.published.as_ref());
+        self.published.iter().chain(of_issuers)
+    }
+}
+
+/// Adds a key, unless its name cannot be used or is taken.
+fn add_key(ring: &mut KeyRing, key_id: String, key: Key) -> Result<(), JwtProblem> {
+    let len_bytes = key_id.len();
+    if !(1..=MAX_KEY_ID_BYTES).contains(&len_bytes) {
+        return Err(JwtProblem::KeyIdLength { len_bytes });
+    }
+    match ring.named.entry(key_id) {
+        Entry::Vacant(entry) => {
+            entry.insert(vec![key]);
+            Ok(())
+        }
+        Entry::Occupied(entry) => Err(JwtProblem::DuplicateKeyId {
+            key_id: entry.key().clone(),
+        }),
     }
 }
 

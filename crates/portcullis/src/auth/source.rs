@@ -10,7 +10,7 @@
 //!
 //! - The first source that holds anything decides. If what it holds is no token, the peer is
 //!   refused; a later source is not asked, or an attacker could choose which one counts.
-//! - Nothing longer than [`MAX_TOKEN_BYTES`] leaves this module.
+//! - Nothing longer than the caller allows leaves this module.
 //!
 //! # Not here
 //!
@@ -23,7 +23,7 @@ use crate::auth::secret::Token;
 use crate::auth::strict_json::Object;
 use crate::auth::token_error::TokenError;
 
-/// The longest token that is looked at.
+/// The longest token that is looked at where nothing else is said.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// The longest CONNECT payload in which a token is looked for.
@@ -93,7 +93,11 @@ impl TokenSource {
         }
     }
 
-    fn find(&self, credentials: &Credentials<'_>) -> Result<Option<Token>, TokenError> {
+    fn find(
+        &self,
+        credentials: &Credentials<'_>,
+        max_bytes: usize,
+    ) -> Result<Option<Token>, TokenError> {
         let found = match self {
             Self::AuthPayload(name) => in_auth_payload(credentials.auth, name)?,
             Self::AuthPayloadWithScheme(name) => in_auth_payload(credentials.auth, name)?
@@ -102,10 +106,32 @@ impl TokenSource {
                 .map(after_bearer)
                 .transpose()?,
             Self::Cookie(name) => in_cookies(credentials.headers, name)?,
-            Self::Query(name) => in_query(credentials.query, name)?,
+            Self::Query(name) => in_query(credentials.query, name, max_bytes)?,
             Self::Header(name) => single_header(credentials.headers, name)?.map(str::to_owned),
         };
-        found.map(bounded).transpose()
+        found.map(|text| bounded(text, max_bytes)).transpose()
+    }
+
+    /// Shows what of a request, without its `auth` payload, this source reads.
+    pub(crate) fn visit(&self, credentials: &Credentials<'_>, visit: &mut dyn FnMut(&[u8])) {
+        match self {
+            Self::AuthPayload(_) | Self::AuthPayloadWithScheme(_) => {}
+            Self::Bearer => credentials
+                .headers
+                .each_value("authorization", &mut |value| visit(value)),
+            Self::Header(name) => credentials
+                .headers
+                .each_value(name, &mut |value| visit(value)),
+            // What cannot be read shows as something that no first request had.
+            Self::Cookie(name) => match in_cookies(credentials.headers, name) {
+                Ok(found) => found.iter().for_each(|value| visit(value.as_bytes())),
+                Err(error) => visit(error.as_str().as_bytes()),
+            },
+            Self::Query(name) => match in_query(credentials.query, name, MAX_AUTH_BYTES) {
+                Ok(found) => found.iter().for_each(|value| visit(value.as_bytes())),
+                Err(error) => visit(error.as_str().as_bytes()),
+            },
+        }
     }
 }
 
@@ -146,7 +172,7 @@ impl std::fmt::Debug for Credentials<'_> {
     }
 }
 
-/// Finds the one token that counts.
+/// Finds the one token that counts, if it has at most `max_bytes`.
 ///
 /// # Errors
 ///
@@ -155,17 +181,18 @@ impl std::fmt::Debug for Credentials<'_> {
 pub fn find_token(
     sources: &[TokenSource],
     credentials: &Credentials<'_>,
+    max_bytes: usize,
 ) -> Result<Token, TokenError> {
     for source in sources {
-        if let Some(token) = source.find(credentials)? {
+        if let Some(token) = source.find(credentials, max_bytes)? {
             return Ok(token);
         }
     }
     Err(TokenError::Missing)
 }
 
-fn bounded(text: String) -> Result<Token, TokenError> {
-    if text.len() > MAX_TOKEN_BYTES {
+fn bounded(text: String, max_bytes: usize) -> Result<Token, TokenError> {
+    if text.len() > max_bytes {
         return Err(TokenError::TooLarge);
     }
     // RFC 6750 section 2.1 allows less than this; what matters is that it is one word.
@@ -261,7 +288,7 @@ fn unquoted(value: &str) -> &str {
         .unwrap_or(value)
 }
 
-fn in_query(query: &str, name: &str) -> Result<Option<String>, TokenError> {
+fn in_query(query: &str, name: &str, max_bytes: usize) -> Result<Option<String>, TokenError> {
     let mut found = None;
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -272,7 +299,7 @@ fn in_query(query: &str, name: &str) -> Result<Option<String>, TokenError> {
             return Err(TokenError::SourceAmbiguous);
         }
         // The bound comes first, so that nothing long is copied.
-        if value.len() > 3 * MAX_TOKEN_BYTES {
+        if value.len() > 3 * max_bytes {
             return Err(TokenError::TooLarge);
         }
         found = Some(percent_decoded(value).ok_or(TokenError::SourceMalformed)?);

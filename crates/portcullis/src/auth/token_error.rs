@@ -196,6 +196,9 @@ pub enum TokenError {
     /// The clock of this machine stands before 1970, so no date can be judged.
     #[error("the clock of this machine is not set")]
     ClockUnusable,
+    /// The keys could not be fetched, so it is not known whether there is one for this token.
+    #[error("the keys could not be fetched")]
+    KeysUnavailable,
     /// The key for this token cannot be used; the configuration was not checked.
     #[error("the key for this token is not usable")]
     KeyUnusable,
@@ -252,6 +255,7 @@ impl TokenError {
             Self::ClaimsMismatch { .. } => "claims_mismatch",
             Self::ClaimsRefused { .. } => "claims_refused",
             Self::ClockUnusable => "clock_unusable",
+            Self::KeysUnavailable => "keys_unavailable",
             Self::KeyUnusable => "key_unusable",
         }
     }
@@ -274,7 +278,9 @@ impl TokenError {
             | Self::NotYetValid
             | Self::ClaimsMismatch { .. }
             | Self::ClaimsRefused { .. } => RefusalCode::TokenClaims,
-            Self::ClockUnusable | Self::KeyUnusable => RefusalCode::AuthUnavailable,
+            Self::ClockUnusable | Self::KeysUnavailable | Self::KeyUnusable => {
+                RefusalCode::AuthUnavailable
+            }
             Self::SourceMalformed
             | Self::SourceAmbiguous
             | Self::SchemeUnsupported

@@ -1,33 +1,45 @@
 //! The one way into a namespace, behind every transport.
 //!
 //! ```text
-//!  namespace exists? ─▶ authenticated? ─▶ middlewares ─▶ on_connect ─▶ admitted
-//!        │                   │                 │             │
-//!  Invalid namespace    Unauthorized           └─ refused ───┘
+//!  namespace exists? ─▶ authenticated, not revoked, ─▶ room for ─▶ middlewares ─▶ on_connect ─▶ in
+//!        │              the connection's own subject?   the user?      │             │
+//!        │                   │                             │           │             │
+//!  Invalid namespace    Unauthorized                       └───── refused ───────────┘
 //! ```
 //!
 //! # Invariants
 //!
 //! - No step runs before the one ahead of it has said yes; the authenticator runs once.
 //! - A socket that is refused, or whose client goes away meanwhile, leaves nothing behind.
+//! - What is revoked is asked twice: when the token has been verified, and when the socket can be
+//!   found by those who end what is revoked.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
-use portcullis_socketio::ids::{NamespacePath, SocketId};
+use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::packet::Auth;
 
-use crate::auth::{self, Attempt, Authenticator, Identity, Refusal, RefusalCode};
-use crate::clock::Clock;
+use super::bond::{Bond, Hold, Moment, Print, Printer};
+use super::user_limit::UserLimit;
+use crate::auth::source::Credentials;
+use crate::auth::{
+    self, Attempt, Authenticator, ExpiryPlan, Identity, Refusal, RefusalCode, Token, UserId,
+};
+use crate::clock::{self, Clock};
 use crate::handshake::RequestFacts;
-use crate::namespace::{DisconnectReason, Found, Namespaces, Opened, SocketInner, SocketParts};
+use crate::namespace::{
+    DisconnectReason, Found, Namespaces, Opened, Socket, SocketInner, SocketParts,
+};
 use crate::pace::Rate;
+use crate::revocation::Revocations;
 use crate::session::Connection;
+use crate::tasks::Tasks;
 
 /// What the gate is told at start.
 #[derive(Debug, Clone)]
@@ -40,6 +52,12 @@ pub(crate) struct GateOptions {
     /// How many events a socket may send.
     pub(crate) event_rate: Option<Rate>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) expiry: ExpiryPlan,
+    /// Whether the namespaces of one connection may be joined as different subjects.
+    pub(crate) allows_several_subjects: bool,
+    /// Whether sockets join the room of their user.
+    pub(crate) has_user_rooms: bool,
+    pub(crate) user_limit: Option<UserLimit>,
 }
 
 /// Decides who may join which namespace.
@@ -48,6 +66,10 @@ pub(crate) struct Gate {
     namespaces: Arc<Namespaces>,
     authenticator: Option<Arc<dyn Authenticator>>,
     secret_fields: Vec<String>,
+    has_several_issuers: bool,
+    printer: Option<Printer>,
+    revocations: Revocations,
+    tasks: Tasks,
 }
 
 /// Why a client may not join, and whether its credentials were the reason.
@@ -88,16 +110,76 @@ impl Gate {
         options: GateOptions,
         namespaces: Arc<Namespaces>,
         authenticator: Option<Arc<dyn Authenticator>>,
+        revocations: Revocations,
+        tasks: Tasks,
     ) -> Self {
         let secret_fields = authenticator
             .as_ref()
             .map_or_else(Vec::new, |auth| auth.secret_fields());
+        let has_several_issuers = authenticator
+            .as_ref()
+            .is_some_and(|auth| auth.has_several_issuers());
         Self {
             options,
             namespaces,
             authenticator,
             secret_fields,
+            has_several_issuers,
+            // Without randomness no session gets an id either.
+            printer: Printer::new().ok(),
+            revocations,
+            tasks,
         }
+    }
+
+    /// What a connection is bound by, whose first request this is; `None` if nobody is asked who
+    /// they are.
+    pub(super) fn bond(&self, request: &RequestFacts) -> Option<Arc<Bond>> {
+        let authenticator = self.authenticator.as_ref()?;
+        let credentials = Credentials {
+            auth: None,
+            headers: request.headers(),
+            query: request.query(),
+        };
+        let first = self.print(&**authenticator, &credentials);
+        Some(Bond::new(first))
+    }
+
+    fn print(&self, authenticator: &dyn Authenticator, shown: &Credentials<'_>) -> Option<Print> {
+        self.printer.as_ref()?.print(authenticator, shown)
+    }
+
+    /// Judges a later request of a connection: `None` lets it pass, a future is to be asked.
+    pub(super) fn check_later(
+        self: &Arc<Self>,
+        bond: &Arc<Bond>,
+        shown: &Credentials<'_>,
+        facts: impl FnOnce() -> RequestFacts,
+    ) -> Option<BoxFuture<'static, bool>> {
+        let authenticator = Arc::clone(self.authenticator.as_ref()?);
+        let print = self.print(&*authenticator, shown)?;
+        if bond.knows(print) {
+            return None;
+        }
+        let (gate, bond, facts) = (Arc::clone(self), Arc::clone(bond), Arc::new(facts()));
+        let judging = async move {
+            let clock = Arc::clone(&gate.options.clock);
+            let attempt = Attempt::new(facts, NamespacePath::root(), Auth::Absent, clock);
+            let verified =
+                auth::authenticate(&*authenticator, &attempt, gate.options.verify_timeout);
+            let admits = match verified.await {
+                Ok(identity) => {
+                    !gate.revocations.is_revoked(&identity.facts()) && bond.admits(print, &identity)
+                }
+                Err(_) => false,
+            };
+            if !admits {
+                metrics::counter!("portcullis_other_subjects_total", "where" => "request")
+                    .increment(1);
+            }
+            admits
+        };
+        Some(judging.boxed())
     }
 
     pub(super) const fn codec(&self) -> Codec {
@@ -116,16 +198,27 @@ impl Gate {
         &self.options.client_limits
     }
 
+    pub(super) const fn expiry_plan(&self) -> &ExpiryPlan {
+        &self.options.expiry
+    }
+
+    /// What time it is, as far as tokens are concerned.
+    pub(super) fn wall(&self) -> SystemTime {
+        self.options.clock.now()
+    }
+
     /// Takes one CONNECT from its packet to a socket that is ready to enter.
     pub(super) fn admit(
         self: Arc<Self>,
         connection: Arc<Connection>,
+        bond: Option<Arc<Bond>>,
         request: Arc<RequestFacts>,
         namespace: NamespacePath,
         auth: Auth,
     ) -> BoxFuture<'static, Result<Admitted, Refused>> {
         async move {
-            let attempt = Attempt::new(request, namespace, auth, Arc::clone(&self.options.clock));
+            let clock = Arc::clone(&self.options.clock);
+            let attempt = Attempt::new(request, namespace, auth, clock);
             let handshake = attempt.handshake();
             let finding = self.namespaces.find(attempt.namespace(), &handshake);
             let found = tokio::time::timeout(self.options.handler_timeout, finding)
@@ -133,13 +226,16 @@ impl Gate {
                 .map_err(|_| timed_out())?
                 .ok_or_else(invalid_namespace)?;
             let identity = self.identify(&found, &attempt).await?;
+            let room = identity
+                .as_ref()
+                .and_then(|identity| self.room_of(identity));
+            let hold = match (identity, bond) {
+                (Some(identity), Some(bond)) => Some(self.claim(&bond, &identity)?),
+                _ => None,
+            };
             let opened = found.open();
             let kept_secrets: &[String] = &self.secret_fields;
-            let drop_fields = if identity.is_some() {
-                kept_secrets
-            } else {
-                &[]
-            };
+            let drop_fields = if hold.is_some() { kept_secrets } else { &[] };
             let mut random = [0; 15];
             getrandom::fill(&mut random).map_err(|_| RefusalCode::AuthUnavailable)?;
             let socket = Arc::new(SocketInner::new(SocketParts {
@@ -147,19 +243,97 @@ impl Gate {
                 namespace: Arc::clone(opened.namespace()),
                 connection,
                 handshake: attempt.into_handshake(drop_fields),
-                identity,
+                identity: hold.as_ref().map(|hold| Arc::clone(hold.place())),
             }));
             // Ends the socket on every way out but the last.
-            let admitted = Admitted(Arc::new(Seated { socket, opened }));
+            let admitted = Admitted(Arc::new(Seated {
+                socket,
+                opened,
+                hold,
+                room: room.clone(),
+                gate: Arc::clone(&self),
+            }));
+            if let Some(room) = &room {
+                admitted.socket().enter_room(room);
+                if let Some(limit) = self.options.user_limit {
+                    limit.check(admitted.socket(), room).await?;
+                }
+            }
             let dispatch = admitted.socket().namespace().dispatch();
             let connecting = dispatch.connect(Arc::clone(admitted.socket()).into());
             match tokio::time::timeout(self.options.handler_timeout, connecting).await {
                 Ok(result) => result?,
                 Err(_) => return Err(timed_out().into()),
             }
+            // It may have been taken back while `on_connect` ran.
+            if admitted.is_revoked() {
+                return Err(RefusalCode::TokenRevoked.into());
+            }
             Ok(admitted)
         }
         .boxed()
+    }
+
+    fn claim(&self, bond: &Arc<Bond>, identity: &Identity) -> Result<Hold, RefusalCode> {
+        let moment = Moment {
+            wall: self.wall(),
+            now: clock::instant(),
+        };
+        let allows_several = self.options.allows_several_subjects;
+        bond.claim(identity, allows_several, &self.options.expiry, moment)
+    }
+
+    /// The room that the sockets of this user are in.
+    fn room_of(&self, identity: &Identity) -> Option<Room> {
+        if !self.options.has_user_rooms {
+            return None;
+        }
+        let user = UserId::of_identity(identity, self.has_several_issuers)?;
+        Some(user.room())
+    }
+
+    /// Judges a token with which a connected client wants to stay.
+    pub(super) fn refresh(
+        self: Arc<Self>,
+        request: Arc<RequestFacts>,
+        namespace: NamespacePath,
+        current: Identity,
+        token: Token,
+    ) -> BoxFuture<'static, Result<Identity, RefusalCode>> {
+        async move {
+            let authenticator = self
+                .authenticator
+                .as_ref()
+                .ok_or(RefusalCode::AuthUnavailable)?;
+            let clock = Arc::clone(&self.options.clock);
+            let attempt = Attempt::new(request, namespace, Auth::Absent, clock);
+            let timeout = self.options.verify_timeout;
+            let identity = auth::refresh(&**authenticator, &attempt, &token, timeout).await?;
+            if !identity.is_same_subject(&current) {
+                metrics::counter!("portcullis_other_subjects_total", "where" => "refresh")
+                    .increment(1);
+                return Err(RefusalCode::TokenClaims);
+            }
+            self.check_revoked(&identity).await?;
+            Ok(identity)
+        }
+        .boxed()
+    }
+
+    /// Whether an identity was taken back, as far as the whole cluster knows.
+    async fn check_revoked(&self, identity: &Identity) -> Result<(), RefusalCode> {
+        let settled = self.revocations.settled();
+        if tokio::time::timeout(self.options.verify_timeout, settled)
+            .await
+            .is_err()
+        {
+            tracing::warn!("it is not known what was revoked: nobody new is admitted");
+            return Err(RefusalCode::AuthUnavailable);
+        }
+        if self.revocations.is_revoked(&identity.facts()) {
+            return Err(RefusalCode::TokenRevoked);
+        }
+        Ok(())
     }
 
     async fn identify(
@@ -180,7 +354,12 @@ impl Gate {
             .as_ref()
             .ok_or(RefusalCode::AuthUnavailable)?;
         let timeout = self.options.verify_timeout;
-        let identity = auth::authenticate(&**authenticator, attempt, timeout).await;
+        let mut identity = auth::authenticate(&**authenticator, attempt, timeout).await;
+        if let Ok(verified) = &identity
+            && let Err(code) = self.check_revoked(verified).await
+        {
+            identity = Err(code);
+        }
         let outcome = identity
             .as_ref()
             .map_or_else(|code| code.as_str(), |_| "ok");
@@ -201,17 +380,27 @@ impl fmt::Debug for Gate {
 #[derive(Debug, Clone)]
 pub(super) struct Admitted(Arc<Seated>);
 
-#[derive(Debug)]
 struct Seated {
     socket: Arc<SocketInner>,
     /// Keeps a namespace that was made on demand.
     #[expect(dead_code, reason = "held for its drop")]
     opened: Opened,
+    /// The socket's part in the subject of its connection.
+    #[expect(dead_code, reason = "held for its drop")]
+    hold: Option<Hold>,
+    /// The room of its user.
+    room: Option<Room>,
+    gate: Arc<Gate>,
 }
 
 impl Admitted {
     pub(super) fn socket(&self) -> &Arc<SocketInner> {
         &self.0.socket
+    }
+
+    fn is_revoked(&self) -> bool {
+        let place = self.socket().identity();
+        place.is_some_and(|place| self.0.gate.revocations.is_revoked(&place.get().facts()))
     }
 
     /// Lets the socket in: from here on broadcasts reach it, behind the CONNECT reply.
@@ -220,11 +409,27 @@ impl Admitted {
         socket.namespace().insert(socket);
         socket.accept();
         metrics::counter!("portcullis_sockets_connected_total").increment(1);
+        if self.is_revoked() {
+            // Those who look through the sockets may have passed before it was there.
+            Socket::from(Arc::clone(socket)).end_revoked();
+        }
+        if let (Some(limit), Some(room)) = (self.0.gate.options.user_limit, &self.0.room) {
+            let (socket, room) = (Arc::clone(socket), room.clone());
+            self.0.gate.tasks.spawn_service(limit.enforce(socket, room));
+        }
     }
 }
 
 impl Drop for Seated {
     fn drop(&mut self) {
         self.socket.end(DisconnectReason::TransportClose);
+    }
+}
+
+impl fmt::Debug for Seated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seated")
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
     }
 }

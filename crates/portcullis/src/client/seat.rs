@@ -92,7 +92,7 @@ impl Seat {
                     return Step::Stay;
                 }
                 let reason = admitted.socket().end_reason();
-                let by_server = reason == Some(DisconnectReason::ServerNamespaceDisconnect);
+                let by_server = reason.is_some_and(DisconnectReason::is_by_server);
                 let namespace = admitted.socket().namespace().path().clone();
                 let (admitted, mut lane) = (admitted.clone(), lane.take());
                 if let Some(lane) = &mut lane {

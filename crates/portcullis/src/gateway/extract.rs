@@ -186,7 +186,7 @@ impl<T: FromSocket> FromSocket for Option<T> {
     }
 }
 
-/// The verified claims of the socket's identity.
+/// The verified claims of the socket's identity, as it was when the handler was called.
 ///
 /// In a public gateway nobody has any, and `build()` refuses a handler that asks for them; there,
 /// `Option<User<C>>` is possible and `None`. It refuses a `C` as well that is not the type which
@@ -203,7 +203,7 @@ impl<C: Send + Sync + 'static> FromSocket for User<C> {
             .filter(|identity| identity.claims::<C>().is_some());
         match identity {
             Some(identity) => Ok(Self {
-                identity: identity.clone(),
+                identity,
                 claims: PhantomData,
             }),
             None => Err(EventError::forbidden()),

@@ -21,9 +21,10 @@ use super::facts::{RemoteAddress, RequestFacts};
 use super::gate::RequestHead;
 use super::options::HttpOptions;
 use super::respond::{self, Body};
-use super::{Accept, Headers, bundle};
+use super::{Accept, Headers, LaterRequest, bundle};
 use crate::session::{
-    self, Core, Request as SessionRequest, SessionHandle, SessionHandler, Stream, Ticket,
+    self, Connection, Core, Request as SessionRequest, SessionHandle, SessionHandler, Stream,
+    Ticket,
 };
 
 /// What a server says that is about to go: another one takes newcomers at once.
@@ -187,7 +188,11 @@ impl Door {
             known,
         };
         let gone = RejectionCode::SessionUnknown;
-        match request.verify()? {
+        let wanted = request.verify()?;
+        if let Some(connection) = &connection {
+            self.check_later(connection, exchange, parts).await?;
+        }
+        match wanted {
             Wants::Open(transport) => self.open(transport, exchange, parts).await,
             Wants::Upgrade => self.upgrade(mailbox, exchange, parts).await,
             Wants::Poll => self.poll(mailbox.ok_or(gone)?, exchange).await,
@@ -319,6 +324,32 @@ impl Door {
             }
         });
         Ok(response)
+    }
+
+    /// Whether a request for an open session comes from whom the session belongs to.
+    async fn check_later(
+        &self,
+        connection: &Arc<Connection>,
+        exchange: &Exchange,
+        parts: &Parts,
+    ) -> Result<(), Failure> {
+        let judging = {
+            let request = LaterRequest {
+                headers: &parts.headers,
+                query: parts.uri.query().unwrap_or(""),
+                facts: &|| self.facts(exchange, parts),
+            };
+            let session = SessionHandle::new(Arc::clone(connection));
+            self.accept.check_later(&session, &request)
+        };
+        let Some(judging) = judging else {
+            return Ok(());
+        };
+        if judging.await {
+            return Ok(());
+        }
+        let status = StatusCode::FORBIDDEN.as_u16();
+        Err(Failure::Rejected(Rejection::forbidden(status, None)))
     }
 
     /// A server that is about to go sends newcomers elsewhere.

@@ -27,6 +27,12 @@ pub enum DisconnectReason {
     ForcedServerClose,
     /// The peer took too long to read what it was sent.
     SlowConsumer,
+    /// The token expired, and no other came in time.
+    TokenExpired,
+    /// The token was taken back.
+    TokenRevoked,
+    /// The user has more connections than allowed, and this one had to go.
+    TooManyConnections,
 }
 
 impl DisconnectReason {
@@ -44,7 +50,21 @@ impl DisconnectReason {
             Self::ForcedClose => "forced close",
             Self::ForcedServerClose => "forced server close",
             Self::SlowConsumer => "slow consumer",
+            Self::TokenExpired => "token expired",
+            Self::TokenRevoked => "token revoked",
+            Self::TooManyConnections => "too many connections",
         }
+    }
+
+    /// Whether the client was sent a DISCONNECT packet.
+    pub(crate) const fn is_by_server(self) -> bool {
+        matches!(
+            self,
+            Self::ServerNamespaceDisconnect
+                | Self::TokenExpired
+                | Self::TokenRevoked
+                | Self::TooManyConnections
+        )
     }
 }
 

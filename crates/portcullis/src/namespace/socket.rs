@@ -30,7 +30,7 @@ use super::emission::{AckError, DEFAULT_ACK_TIMEOUT, Emission, EmitError};
 use super::reason::DisconnectReason;
 use super::rooms::{Change, Memberships};
 use super::{MAX_ROOM_BYTES, Namespace, Params, frames};
-use crate::auth::Identity;
+use crate::auth::{CurrentIdentity, Identity, is_reserved_room};
 use crate::handshake::Handshake;
 use crate::session::{Connection, Ending, Frame};
 
@@ -46,7 +46,7 @@ pub(crate) struct SocketInner {
     namespace: Arc<Namespace>,
     connection: Arc<Connection>,
     handshake: Handshake,
-    identity: Option<Identity>,
+    identity: Option<Arc<CurrentIdentity>>,
     memberships: Memberships,
     gate: Mutex<Gate>,
     state: AtomicU8,
@@ -80,7 +80,7 @@ pub(crate) struct SocketParts {
     pub(crate) namespace: Arc<Namespace>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) handshake: Handshake,
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<Arc<CurrentIdentity>>,
 }
 
 /// One client in one namespace: emit to it, put it into rooms, end it.
@@ -115,10 +115,11 @@ impl Socket {
         &self.0.handshake
     }
 
-    /// Who the authenticator said it is; `None` in a public namespace.
+    /// Who it is now; `None` in a public namespace. After `auth:refresh` it is another identity of
+    /// the same subject.
     #[must_use]
-    pub fn identity(&self) -> Option<&Identity> {
-        self.0.identity.as_ref()
+    pub fn identity(&self) -> Option<Identity> {
+        self.0.identity.as_ref().map(|identity| identity.get())
     }
 
     /// Whether it was accepted and has not left.
@@ -189,7 +190,8 @@ impl Socket {
     }
 
     /// Enters a room. Does nothing once the socket has left its namespace, if it is in as many
-    /// rooms as allowed, or if the room's name is longer than 256 bytes; the last two are counted.
+    /// rooms as allowed, if the room's name is longer than 256 bytes, or if it begins with
+    /// `portcullis:`, which is for the rooms of users; the last three are counted.
     pub fn join(&self, room: impl Into<Room>) {
         self.0.join(&room.into());
     }
@@ -329,6 +331,10 @@ impl SocketInner {
         &self.connection
     }
 
+    pub(crate) const fn identity(&self) -> Option<&Arc<CurrentIdentity>> {
+        self.identity.as_ref()
+    }
+
     pub(crate) const fn memberships(&self) -> &Memberships {
         &self.memberships
     }
@@ -437,11 +443,16 @@ impl SocketInner {
     }
 
     pub(crate) fn disconnect(self: &Arc<Self>, close: bool) {
+        self.disconnect_for(DisconnectReason::ServerNamespaceDisconnect, close);
+    }
+
+    /// Tells the client of its end, and ends; the application hears this reason.
+    pub(crate) fn disconnect_for(self: &Arc<Self>, reason: DisconnectReason, close: bool) {
         if let Gate::Held { kicked, .. } = &mut *self.gate.lock() {
             *kicked = Some(close || *kicked == Some(true));
             return;
         }
-        if self.end(DisconnectReason::ServerNamespaceDisconnect) {
+        if self.end(reason) {
             let codec = self.namespace.codec();
             let packet = frames::control(codec, |buffer| {
                 codec.encode_disconnect(buffer, self.namespace.path());
@@ -457,10 +468,18 @@ impl SocketInner {
 
     pub(crate) fn join(self: &Arc<Self>, room: &Room) {
         let limit = self.namespace.limits().rooms_per_socket;
-        if room.len_bytes() > MAX_ROOM_BYTES || self.memberships.room_count() >= limit {
+        if room.len_bytes() > MAX_ROOM_BYTES
+            || is_reserved_room(room)
+            || self.memberships.room_count() >= limit
+        {
             metrics::counter!("portcullis_joins_refused_total").increment(1);
             return;
         }
+        self.enter_room(room);
+    }
+
+    /// Enters a room without asking whether it may.
+    pub(crate) fn enter_room(self: &Arc<Self>, room: &Room) {
         if self.is_disconnected() || *room == Room::from(self.id) {
             return;
         }
@@ -476,6 +495,9 @@ impl SocketInner {
     }
 
     pub(crate) fn leave(self: &Arc<Self>, room: &Room) {
+        if is_reserved_room(room) {
+            return;
+        }
         if self.namespace.rooms().leave(self, room) == Change::Room {
             self.namespace
                 .watcher()

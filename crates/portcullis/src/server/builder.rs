@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod declared;
 mod gateways;
+mod identity;
 mod outside;
 mod pressure;
 
@@ -25,7 +26,9 @@ use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 use self::declared::Declared;
 use super::Drain;
 use crate::adapter::{Adapter, AdapterError, InMemory};
-use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
+use crate::auth::{
+    Attempt, Authenticator, ExpiryPlan, FromFn, Identity, PrepareError, RefusalCode,
+};
 use crate::broadcast::{Emitter, GapHook};
 use crate::client::GateOptions;
 use crate::clock::{Clock, SystemClock};
@@ -35,6 +38,7 @@ use crate::handshake::{
 };
 use crate::listener::ListenerOptions;
 use crate::namespace::{ClusterSlot, NamespaceLimits};
+use crate::revocation::{Revocations, WhileUnread};
 use crate::session::{CoreOptions, OutboxLimits};
 
 /// What keeps a server from being built: every problem, one line each.
@@ -50,6 +54,9 @@ pub enum BuildError {
     /// The adapter could not join the cluster.
     #[error("the cluster cannot be joined")]
     Adapter(#[from] AdapterError),
+    /// The authenticator has to be ready at start, and is not.
+    #[error("nobody could be authenticated")]
+    Authenticator(#[from] PrepareError),
     /// The management listener's address cannot be listened on.
     #[error("cannot listen on {address} for management")]
     Management {
@@ -79,6 +86,9 @@ pub struct ServerBuilder {
     namespace_limits: NamespaceLimits,
     cleanup_children: bool,
     authenticator: Option<Arc<dyn Authenticator>>,
+    revocations: Revocations,
+    while_unread: WhileUnread,
+    longest_token_life: Option<Duration>,
     admission: AdmissionOptions,
     listener: ListenerOptions,
     drain: Drain,
@@ -122,6 +132,10 @@ impl ServerBuilder {
                 handler_timeout: Duration::from_secs(30),
                 event_rate: None,
                 clock: Arc::new(SystemClock),
+                expiry: ExpiryPlan::default(),
+                allows_several_subjects: false,
+                has_user_rooms: true,
+                user_limit: None,
             },
             namespace_limits: NamespaceLimits {
                 rooms_per_socket: 1000,
@@ -130,6 +144,9 @@ impl ServerBuilder {
             },
             cleanup_children: true,
             authenticator: None,
+            revocations: Revocations::new(),
+            while_unread: WhileUnread::default(),
+            longest_token_life: None,
             admission: AdmissionOptions::default(),
             listener: ListenerOptions::default(),
             drain: Drain::default(),

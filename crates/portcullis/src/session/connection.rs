@@ -16,9 +16,13 @@
 //!
 //! - One lock, a leaf: nothing else is locked while it is held, and no system call made.
 //! - The first ending wins, unless the server stops; others are forgotten.
+//! - Of the alarm's entries in the wheel only the latest counts; the others are recognised by their
+//!   number when they come up, and dropped.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -31,6 +35,7 @@ use super::frame::Frame;
 use super::outbox::{Flushed, Outbox, OutboxLimits, Pushed, Sink};
 use super::polling::Request;
 use super::shard::Shard;
+use super::wheel::Visit;
 use super::{turn, wheel};
 
 /// So often one flush starts over because more came, before the flusher takes over.
@@ -80,6 +85,10 @@ pub(crate) struct Connection {
     limits: Arc<Limits>,
     shard: Arc<Shard>,
     state: Mutex<State>,
+    /// Set when the alarm has rung, until the layer above has heard it.
+    has_rung: AtomicBool,
+    /// What the layer above wants to find again when a later request comes.
+    above: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 struct State {
@@ -90,6 +99,18 @@ struct State {
     join_deadline: Option<Instant>,
     /// How the HTTP requests of a polling session reach its task.
     mailbox: Option<mpsc::Sender<Request>>,
+    alarm: Alarm,
+}
+
+/// When the layer above wants to be woken.
+#[derive(Debug, Default)]
+struct Alarm {
+    at: Option<Instant>,
+    /// The connection's place in its shard.
+    place: Option<Visit>,
+    /// The number of the latest entry in the wheel, and when it comes up, if it is still there.
+    number: u32,
+    entry_at: Option<Instant>,
 }
 
 impl Connection {
@@ -111,8 +132,58 @@ impl Connection {
                 ending: None,
                 join_deadline: join_timeout.map(|timeout| now + timeout),
                 mailbox: None,
+                alarm: Alarm::default(),
             }),
+            has_rung: AtomicBool::new(false),
+            above: OnceLock::new(),
         }
+    }
+
+    /// The connection has this place in its shard.
+    pub(super) fn placed(&self, place: Visit) {
+        self.state.lock().alarm.place = Some(place);
+    }
+
+    /// Wakes the session's task at `at`, and not at the time that was set before.
+    pub(crate) fn set_alarm(&self, at: Option<Instant>) {
+        let entry = self.state.lock().alarm.set(at);
+        if let Some((visit, at)) = entry {
+            self.shard.look(visit, at);
+        }
+    }
+
+    /// The wheel has come to an entry of the alarm; says when to look again.
+    pub(super) fn ring(&self, number: u32, now: Instant) -> Option<Instant> {
+        let mut state = self.state.lock();
+        let alarm = &mut state.alarm;
+        if number != alarm.number {
+            return None;
+        }
+        alarm.entry_at = alarm.at.filter(|at| *at > now);
+        if alarm.entry_at.is_some() {
+            return alarm.entry_at;
+        }
+        if alarm.at.take().is_some() {
+            self.has_rung.store(true, Ordering::Release);
+            state.outbox.wake();
+        }
+        None
+    }
+
+    /// Whether the alarm has rung since this was last asked.
+    pub(crate) fn take_rung(&self) -> bool {
+        // Asked in every turn: a load is cheaper than an exchange.
+        self.has_rung.load(Ordering::Acquire) && self.has_rung.swap(false, Ordering::AcqRel)
+    }
+
+    /// Keeps something for the layer above; the first wins.
+    pub(crate) fn keep_above(&self, above: Arc<dyn Any + Send + Sync>) {
+        let _ = self.above.set(above);
+    }
+
+    /// What the layer above has kept here.
+    pub(crate) fn above(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.above.get()
     }
 
     pub(crate) const fn id(&self) -> &SessionId {
@@ -282,6 +353,22 @@ impl Connection {
         state.outbox.set_sink(Sink::Gone);
         state.outbox.close();
         state.mailbox = None;
+    }
+}
+
+impl Alarm {
+    /// The entry that the wheel needs now, if it does not have one that is early enough.
+    fn set(&mut self, at: Option<Instant>) -> Option<(Visit, Instant)> {
+        self.at = at;
+        let (at, place) = (at?, self.place?);
+        if self.entry_at.is_some_and(|entry| entry <= at) {
+            return None;
+        }
+        self.entry_at = Some(at);
+        // Nothing but 0 is taken: that is the heartbeat's.
+        self.number = self.number.checked_add(1).unwrap_or(1);
+        let alarm = self.number;
+        Some((Visit { alarm, ..place }, at))
     }
 }
 

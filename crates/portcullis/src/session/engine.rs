@@ -179,6 +179,7 @@ impl Core {
         let visit = connection
             .shard()
             .insert(&connection, connection.first_visit());
+        connection.placed(visit);
         // Looked at after the session can be found: `shut_down` either sees it or was seen here.
         if self.is_stopping() {
             connection.end(Ending::Shutdown);

@@ -53,10 +53,19 @@ impl Shard {
             slots.generation = slots.generation.wrapping_add(1);
             let generation = slots.generation;
             let slot = slots.slab.insert((generation, Arc::clone(connection)));
-            Visit { slot, generation }
+            Visit {
+                slot,
+                generation,
+                alarm: 0,
+            }
         };
-        self.wheel.lock().insert(visit, at);
+        self.look(visit, at);
         visit
+    }
+
+    /// Has a connection looked at once more.
+    pub(super) fn look(&self, visit: Visit, at: Instant) {
+        self.wheel.lock().insert(visit, at);
     }
 
     pub(crate) fn remove(&self, visit: Visit) {
@@ -102,8 +111,12 @@ impl Shard {
                     _ => continue,
                 }
             };
-            if let Some(at) = connection.beat(now) {
-                self.wheel.lock().insert(visit, at);
+            let next = match visit.alarm {
+                0 => connection.beat(now),
+                number => connection.ring(number, now),
+            };
+            if let Some(at) = next {
+                self.look(visit, at);
             }
         }
     }

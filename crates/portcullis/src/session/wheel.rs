@@ -1,8 +1,8 @@
 //! When to look at which connection: coarse, and cheap for many.
 //!
 //! A bucket per tick; an entry says "look at this connection then". A connection has one entry at
-//! a time, and a deadline that has moved to later is found out by looking, which costs nothing
-//! when packets arrive.
+//! a time for its heartbeat, and a deadline that has moved to later is found out by looking, which
+//! costs nothing when packets arrive. An alarm, which may be sooner, has an entry of its own.
 //!
 //! # Invariants
 //!
@@ -25,6 +25,8 @@ const MAX_TICK: Duration = Duration::from_millis(250);
 pub(crate) struct Visit {
     pub(crate) slot: usize,
     pub(crate) generation: u32,
+    /// The number of the alarm that it is for; 0 for the heartbeat.
+    pub(crate) alarm: u32,
 }
 
 /// The entries of one shard.
@@ -94,6 +96,7 @@ mod tests {
         Visit {
             slot,
             generation: 0,
+            alarm: 0,
         }
     }
 

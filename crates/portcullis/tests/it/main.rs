@@ -17,6 +17,7 @@ mod emitters;
 mod events;
 mod gateways;
 mod hooks;
+mod identity;
 mod lifecycle;
 mod limits;
 mod macros;

@@ -212,6 +212,23 @@ impl Cluster {
         Some(link)
     }
 
+    /// Asks the master of `key`.
+    pub(crate) async fn ask(
+        &self,
+        key: &str,
+        commands: &redis::Pipeline,
+    ) -> Result<Vec<redis::Value>, LinkError> {
+        let link = self.link_of(&mut self.state.lock(), key);
+        let link = link.ok_or_else(|| LinkError::NoCluster {
+            reason: self.reason(),
+        })?;
+        let answered = link.ask(commands).await;
+        if let Err(error) = &answered {
+            self.suspect(error.hint());
+        }
+        answered
+    }
+
     /// How many subscribe to a channel.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
         let link = self.link_of(&mut self.state.lock(), channel);

@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use portcullis::adapter::{BusGap, GapCause};
+use redis::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -163,6 +164,15 @@ impl Link {
         command.arg(&message.channel).arg(&message.payload);
         connection.ask(command, timeout).await?;
         Ok(())
+    }
+
+    /// Asks over the connection that publishes, if there is one now.
+    pub(crate) async fn ask(&self, commands: &redis::Pipeline) -> Result<Vec<Value>, LinkError> {
+        let connection = self.publishing.borrow().clone();
+        let connection = connection.ok_or_else(|| LinkError::Closed {
+            server: self.endpoint.name(),
+        })?;
+        connection.send(commands, self.answer_timeout()).await
     }
 
     /// What Redis says, in the task that reads the subscriber's connection.

@@ -22,6 +22,8 @@ pub(crate) struct Lookups {
     seeds: Vec<String>,
     /// The masters that were seen last.
     known: Mutex<Vec<String>>,
+    /// What they serve.
+    map: Mutex<SlotMap>,
     turn: AtomicUsize,
     connections: Mutex<HashMap<String, Connection>>,
 }
@@ -37,6 +39,7 @@ impl Lookups {
             template,
             seeds,
             known: Mutex::default(),
+            map: Mutex::default(),
             turn: AtomicUsize::new(usize::from(crate::identity::fraction() > 0.5)),
             connections: Mutex::default(),
         })
@@ -91,6 +94,7 @@ impl Lookups {
             match self.slots_of(&node).await {
                 Ok(map) => {
                     *self.known.lock() = map.masters();
+                    *self.map.lock() = map.clone();
                     return Ok(map);
                 }
                 Err(error) => reason = error.to_string(),
@@ -138,6 +142,30 @@ impl Lookups {
         }
     }
 
+    /// Asks the master of `key`; once more if the slots have moved.
+    pub(crate) async fn ask_master_of(
+        &self,
+        key: &str,
+        commands: &redis::Pipeline,
+    ) -> Result<Vec<Value>, LinkError> {
+        let known = self.map.lock().master_of(key).map(str::to_owned);
+        let error = match known {
+            Some(master) => match self.send(&master, commands).await {
+                Ok(answers) => match first_error(&master, &answers) {
+                    Some(error) if error.is_misdirected() => Some(error),
+                    _ => return Ok(answers),
+                },
+                Err(error) => Some(error),
+            },
+            None => None,
+        };
+        let map = self.slots(error.and_then(|error| error.hint())).await?;
+        let master = map.master_of(key).ok_or_else(|| LinkError::NoCluster {
+            reason: "nobody serves the slot of the revocations".to_owned(),
+        })?;
+        self.send(master, commands).await
+    }
+
     /// A server for whatever any master can do; another one each time.
     pub(crate) async fn any_master(&self) -> Result<Server, LinkError> {
         let masters = self.slots(None).await?.masters();
@@ -146,8 +174,17 @@ impl Lookups {
         self.server(name.map_or("", String::as_str))
     }
 
-    /// Asks one node, over a connection that is kept.
+    /// Asks one node.
     async fn ask(&self, node: &str, command: redis::Cmd) -> Result<Value, LinkError> {
+        let mut commands = redis::pipe();
+        commands.add_command(command);
+        let answer = self.send(node, &commands).await?.pop();
+        let answer = answer.unwrap_or(Value::Nil).extract_error();
+        answer.map_err(|source| LinkError::redis(node, source))
+    }
+
+    /// Sends commands to one node, over a connection that is kept.
+    async fn send(&self, node: &str, commands: &redis::Pipeline) -> Result<Vec<Value>, LinkError> {
         let kept = self.connections.lock().get(node).cloned();
         let connection = match kept.filter(|connection| !connection.closed.is_cancelled()) {
             Some(connection) => connection,
@@ -159,11 +196,11 @@ impl Lookups {
                 connection
             }
         };
-        let answer = connection.ask(command, TIMEOUT).await;
-        if matches!(&answer, Err(LinkError::Timeout { .. })) {
+        let answers = connection.send(commands, TIMEOUT).await;
+        if matches!(&answers, Err(LinkError::Timeout { .. })) {
             self.connections.lock().remove(node);
         }
-        answer
+        answers
     }
 
     /// Forgets nodes that are none any more.
@@ -180,6 +217,15 @@ impl Lookups {
             connection.quit().await;
         }
     }
+}
+
+/// What went wrong first, where commands were answered one by one.
+fn first_error(node: &str, answers: &[Value]) -> Option<LinkError> {
+    let mut errors = answers.iter().filter_map(|answer| match answer {
+        Value::ServerError(_) => answer.clone().extract_error().err(),
+        _ => None,
+    });
+    errors.next().map(|error| LinkError::redis(node, error))
 }
 
 /// Names only: how nodes are greeted is secret.

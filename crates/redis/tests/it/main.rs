@@ -11,6 +11,7 @@ mod faults;
 mod operations;
 mod parser;
 mod poison;
+mod revocation;
 mod sharded;
 mod support;
 mod tls;

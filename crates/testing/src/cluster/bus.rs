@@ -9,6 +9,8 @@
 //! - What one node publishes, the others apply at once, in order, and it does not come back.
 //! - A node that was cut off applies and answers nothing, as one whose network is gone.
 
+mod revocations;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use parking_lot::Mutex;
 use portcullis::adapter::{
     Adapter, AdapterError, Answers, Envelope, Health, LocalNode, SocketDescription, Target,
 };
+use portcullis::revocation::{LocalRevocations, Revocation, RevocationStore};
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room};
 use portcullis::socketio::payload::Payload;
@@ -42,7 +45,10 @@ use crate::Journal;
 /// # }
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct MemoryBus(Arc<Mutex<Vec<Arc<Station>>>>);
+pub struct MemoryBus {
+    stations: Arc<Mutex<Vec<Arc<Station>>>>,
+    revoked: Arc<Mutex<Vec<Revocation>>>,
+}
 
 /// One node's place on the bus.
 #[derive(Debug, Default)]
@@ -53,6 +59,9 @@ struct Station {
     cannot_start: AtomicBool,
     health: Mutex<Option<Health>>,
     told: Journal,
+    revocations: OnceLock<Arc<dyn LocalRevocations>>,
+    /// Its network is back.
+    healed: Notify,
 }
 
 impl Station {
@@ -67,7 +76,7 @@ impl Station {
 
 /// A node of a [`MemoryBus`], as the test sees it. Clones are the same node.
 #[derive(Debug, Clone)]
-pub struct BusNode(Arc<Station>);
+pub struct BusNode(Arc<Station>, MemoryBus);
 
 impl BusNode {
     /// Takes the node's network away: nothing reaches it, and it answers nothing. What it
@@ -76,9 +85,20 @@ impl BusNode {
         self.0.is_cut_off.store(true, Ordering::Relaxed);
     }
 
-    /// Gives it back. What was missed stays so.
+    /// Gives it back. What was missed stays so, except revocations: those are kept for it, and it
+    /// hands over what it holds itself.
     pub fn heal(&self) {
         self.0.is_cut_off.store(false, Ordering::Relaxed);
+        if let Some(local) = self.0.revocations.get() {
+            let held = local.held();
+            let mut kept = self.1.revoked.lock();
+            kept.retain(|revocation| !held.contains(revocation));
+            kept.extend(held);
+        }
+        for station in self.1.stations.lock().iter() {
+            revocations::read(&self.1, station);
+        }
+        self.0.healed.notify_waiters();
     }
 
     /// Lets the adapter fail when its server is built, as if no cluster were there.
@@ -125,13 +145,13 @@ impl MemoryBus {
             bus: self.clone(),
             own: Arc::clone(&own),
         };
-        (adapter, BusNode(own))
+        (adapter, BusNode(own, self.clone()))
     }
 }
 
 impl MemoryAdapter {
     fn others(&self) -> Vec<Arc<Station>> {
-        let mut stations = self.bus.0.lock().clone();
+        let mut stations = self.bus.stations.lock().clone();
         stations.retain(|station| !Arc::ptr_eq(station, &self.own));
         stations
     }
@@ -175,6 +195,13 @@ impl Arrived {
 }
 
 impl Adapter for MemoryAdapter {
+    fn revocations(&self) -> Option<Arc<dyn RevocationStore>> {
+        Some(Arc::new(revocations::BusRevocations {
+            bus: self.bus.clone(),
+            own: Arc::clone(&self.own),
+        }))
+    }
+
     fn start(
         &self,
         node: Arc<dyn LocalNode>,
@@ -185,7 +212,7 @@ impl Adapter for MemoryAdapter {
             return std::future::ready(Err(error)).boxed();
         }
         assert!(self.own.node.set(node).is_ok(), "started once");
-        self.bus.0.lock().push(Arc::clone(&self.own));
+        self.bus.stations.lock().push(Arc::clone(&self.own));
         self.own.told.note("start");
         for namespace in &namespaces {
             self.namespace_opened(namespace);
@@ -199,7 +226,7 @@ impl Adapter for MemoryAdapter {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         self.bus
-            .0
+            .stations
             .lock()
             .retain(|station| !Arc::ptr_eq(station, &self.own));
         self.own.told.note("close");
@@ -237,7 +264,7 @@ impl Adapter for MemoryAdapter {
         &self,
         namespace: &NamespacePath,
     ) -> BoxFuture<'_, Result<usize, AdapterError>> {
-        let stations = self.bus.0.lock();
+        let stations = self.bus.stations.lock();
         let has_namespace = |station: &&Arc<Station>| station.namespaces.lock().contains(namespace);
         let count = stations.iter().filter(has_namespace).count();
         std::future::ready(Ok(count)).boxed()

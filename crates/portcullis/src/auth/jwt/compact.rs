@@ -19,7 +19,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::auth::source::MAX_TOKEN_BYTES;
 use crate::auth::token_error::TokenError;
 
 /// The parts of a token, decoded but not read.
@@ -35,8 +34,8 @@ pub(super) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    pub(super) fn parse(token: &'a str) -> Result<Self, TokenError> {
-        if token.len() > MAX_TOKEN_BYTES {
+    pub(super) fn parse(token: &'a str, max_bytes: usize) -> Result<Self, TokenError> {
+        if token.len() > max_bytes {
             return Err(TokenError::TooLarge);
         }
         match token.bytes().filter(|&byte| byte == b'.').count() {

@@ -1,8 +1,8 @@
 //! The keys that a token may be signed with, each bound to one algorithm.
 //!
 //! ```text
-//!  header.kid ──▶ KeyRing ──▶ Key { algorithm, material, issuer }
-//!  header.alg ───────────────▶ equal to the key's own, or refused
+//!  header.kid ──▶ KeyRing ──▶ the keys of that name, each Key { algorithm, material, issuer }
+//!  header.alg ───────────────▶ the one whose own it is, or refused
 //! ```
 //!
 //! # Invariants
@@ -13,15 +13,15 @@
 //!
 //! # Not here
 //!
-//! Fetching keys from elsewhere; a key is configured.
+//! Fetching keys from elsewhere (`cache`), and reading them as JWK (`jwk`).
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::DecodingKey;
 use jsonwebtoken::crypto::aws_lc;
+use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 
 use crate::auth::secret::Secret;
 use crate::auth::token_error::TokenError;
@@ -31,16 +31,16 @@ use super::problem::KeyProblem;
 
 /// One signature algorithm of RFC 7518 section 3.1 or RFC 8037.
 #[derive(Clone, Copy)]
-struct Algorithm {
+pub(super) struct Algorithm {
     /// The value of `alg`.
-    name: &'static str,
+    pub(super) name: &'static str,
     library: jsonwebtoken::Algorithm,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 /// What kind of key an algorithm takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// A shared secret, at least as long as the output of the hash (RFC 7518 section 3.2).
     Secret {
         min_bytes: usize,
@@ -58,7 +58,7 @@ enum Kind {
 /// A constant per algorithm, named as in `alg`.
 macro_rules! algorithms {
     ($($name:ident $kind:expr;)*) => {
-        $(const $name: Algorithm = Algorithm {
+        $(pub(super) const $name: Algorithm = Algorithm {
             name: stringify!($name),
             library: jsonwebtoken::Algorithm::$name,
             kind: $kind,
@@ -80,11 +80,16 @@ algorithms! {
     ES384 Kind::Ec { point_bytes: 97, curve: b"\x06\x05\x2b\x81\x04\x00\x22" };
 }
 
-const EDDSA: Algorithm = Algorithm {
+pub(super) const EDDSA: Algorithm = Algorithm {
     name: "EdDSA",
     library: jsonwebtoken::Algorithm::EdDSA,
     kind: Kind::Ed25519,
 };
+
+/// Every algorithm.
+pub(super) const ALGORITHMS: [Algorithm; 12] = [
+    HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EDDSA,
+];
 
 /// A key for verifying tokens, bound to one algorithm and, if wanted, to one issuer.
 ///
@@ -187,7 +192,17 @@ impl Key {
             .map_err(|_| TokenError::SignatureInvalid)
     }
 
-    fn from_secret(algorithm: Algorithm, secret: impl Into<Secret>) -> Self {
+    /// A public key as the library made it from a JWK.
+    pub(super) fn from_public(algorithm: Algorithm, key: DecodingKey) -> Self {
+        Self {
+            algorithm,
+            material: check_material(algorithm.kind, &key).map(|()| key),
+            weakness: None,
+            issuer: None,
+        }
+    }
+
+    pub(super) fn from_secret(algorithm: Algorithm, secret: impl Into<Secret>) -> Self {
         let secret = secret.into();
         let len_bytes = secret.expose().len();
         let Kind::Secret { min_bytes } = algorithm.kind else {
@@ -302,6 +317,9 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 fn check_material(kind: Kind, key: &DecodingKey) -> Result<(), KeyProblem> {
+    if let DecodingKeyKind::RsaModulusExponent { n, .. } = key.kind() {
+        return check_rsa_size(n);
+    }
     let bytes = key
         .try_get_as_bytes()
         .map_err(|_| KeyProblem::PemUnreadable)?;
@@ -311,11 +329,7 @@ fn check_material(kind: Kind, key: &DecodingKey) -> Result<(), KeyProblem> {
                 .key_utils
                 .rsa_pub_components_from_public_key;
             let (modulus, _) = components(bytes).map_err(|_| KeyProblem::PemUnreadable)?;
-            let bits = bit_length(&modulus);
-            // RFC 7518 section 3.3 asks for 2048; the library stops at 8192.
-            if !(2048..=8192).contains(&bits) {
-                return Err(KeyProblem::RsaSize { bits });
-            }
+            check_rsa_size(&modulus)?;
         }
         Kind::Ec { point_bytes, .. } if bytes.len() != point_bytes || bytes.first() != Some(&4) => {
             return Err(KeyProblem::WrongKeyType);
@@ -326,39 +340,63 @@ fn check_material(kind: Kind, key: &DecodingKey) -> Result<(), KeyProblem> {
     Ok(())
 }
 
+fn check_rsa_size(modulus: &[u8]) -> Result<(), KeyProblem> {
+    let bits = bit_length(modulus);
+    // RFC 7518 section 3.3 asks for 2048; the library stops at 8192.
+    if (2048..=8192).contains(&bits) {
+        Ok(())
+    } else {
+        Err(KeyProblem::RsaSize { bits })
+    }
+}
+
 fn bit_length(big_endian: &[u8]) -> usize {
     let mut bytes = big_endian.iter().skip_while(|&&byte| byte == 0);
     let Some(first) = bytes.next() else { return 0 };
     bytes.count() * 8 + 8 - first.leading_zeros() as usize
 }
 
-/// The keys of one server: at most one without a name, and any number by `kid`.
+/// Some keys: at most one without a name, and any number by `kid`.
 #[derive(Debug, Default)]
 pub(super) struct KeyRing {
     pub(super) unnamed: Option<Key>,
-    pub(super) named: BTreeMap<String, Key>,
+    /// Keys of one name differ in their algorithms.
+    pub(super) named: BTreeMap<String, Vec<Key>>,
 }
 
 impl KeyRing {
     /// The key that must have signed a token with this header.
     ///
-    /// A server that knows no names ignores `kid`. One that does refuses an unknown name, and takes
-    /// its unnamed key, if it has one, only for a token that names none.
+    /// Who knows no names ignores `kid`. Who does refuses an unknown name, and takes the unnamed
+    /// key, if there is one, only for a token that names none.
     pub(super) fn choose(&self, header: &Header) -> Result<&Key, TokenError> {
-        let key = match &header.key_id {
-            Some(key_id) if !self.named.is_empty() => {
-                self.named.get(key_id).ok_or(TokenError::KeyUnknown)
-            }
-            Some(_) => self.unnamed.as_ref().ok_or(TokenError::KeyUnknown),
-            None => self.unnamed.as_ref().ok_or(TokenError::KeyIdMissing),
+        let unnamed = || self.unnamed.as_ref().map(std::slice::from_ref);
+        let keys = match &header.key_id {
+            Some(key_id) if !self.named.is_empty() => self
+                .named
+                .get(key_id)
+                .map(Vec::as_slice)
+                .ok_or(TokenError::KeyUnknown),
+            Some(_) => unnamed().ok_or(TokenError::KeyUnknown),
+            None => unnamed().ok_or(TokenError::KeyIdMissing),
         };
         if header.algorithm.eq_ignore_ascii_case("none") {
             return Err(TokenError::AlgorithmNone);
         }
-        let key = key?;
-        if header.algorithm != key.algorithm.name {
-            return Err(TokenError::AlgorithmMismatch);
-        }
-        Ok(key)
+        keys?
+            .iter()
+            .find(|key| key.algorithm.name == header.algorithm)
+            .ok_or(TokenError::AlgorithmMismatch)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.unnamed.is_none() && self.named.is_empty()
+    }
+
+    /// Every key, with its name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Option<&String>, &Key)> {
+        let named = self.named.iter();
+        let named = named.flat_map(|(name, keys)| keys.iter().map(move |key| (Some(name), key)));
+        self.unnamed.iter().map(|key| (None, key)).chain(named)
     }
 }

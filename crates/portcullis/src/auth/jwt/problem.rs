@@ -76,6 +76,36 @@ pub enum JwtProblem {
         /// How long it is.
         len_bytes: usize,
     },
+    /// A set of keys cannot be used.
+    #[error("the keys at {place} cannot be used: {problem}")]
+    Jwks {
+        /// Its URL or path.
+        place: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// Keys for tokens of whoever were given beside issuers, who have keys of their own.
+    #[error("keys are given beside issuers; give each to the issuer that it belongs to")]
+    KeysBesideIssuers,
+    /// Two issuers have the same name.
+    #[error("the issuer {name:?} is given twice")]
+    DuplicateIssuer {
+        /// The name.
+        name: String,
+    },
+    /// The name of an issuer is empty or has white space, which would make its users' names
+    /// ambiguous.
+    #[error("the name {name:?} of an issuer is empty or has white space")]
+    IssuerName {
+        /// The name.
+        name: String,
+    },
+    /// The longest token is none, or longer than the 16 KiB in which one is looked for.
+    #[error("the longest token must have 1 to 16384 bytes, not {len_bytes}")]
+    TokenLength {
+        /// What was asked for.
+        len_bytes: usize,
+    },
     /// The list of token sources is empty, so no token could be found.
     #[error("there is no source of tokens")]
     NoSource,

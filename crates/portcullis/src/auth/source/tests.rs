@@ -24,7 +24,7 @@ fn find(
         headers: &headers(lines),
         query,
     };
-    find_token(sources, &credentials).map(|token| token.expose().to_owned())
+    find_token(sources, &credentials, MAX_TOKEN_BYTES).map(|token| token.expose().to_owned())
 }
 
 fn by_default(auth: Option<&str>, lines: &[(&str, &str)]) -> Result<String, TokenError> {
@@ -145,7 +145,7 @@ fn an_authorization_header_is_one_bearer_token() {
         headers: &opaque,
         query: "",
     };
-    let found = find_token(&TokenSource::defaults(), &credentials);
+    let found = find_token(&TokenSource::defaults(), &credentials, MAX_TOKEN_BYTES);
     assert_eq!(found.unwrap_err(), SourceMalformed);
 }
 

@@ -1,13 +1,17 @@
 //! From what the builder was told to a server that runs.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::net::TcpListener;
 
 use super::declared::Assembled;
 use super::{BuildError, ServerBuilder, outside};
+use crate::auth::AuthState;
 use crate::broadcast::{AdapterWatcher, NodeState};
 use crate::client::{Clients, Gate};
+use crate::gateway::GatewayDescription;
 use crate::handshake::{Admission, Door};
 use crate::listener::Entrance;
 use crate::management::{self, Readiness};
@@ -15,6 +19,16 @@ use crate::namespace::{Cluster, Namespaces};
 use crate::server::{Server, Shared};
 use crate::session::Core;
 use crate::tasks::Tasks;
+
+/// What a server is made of besides its options.
+struct Parts {
+    namespaces: Arc<Namespaces>,
+    gateways: Vec<GatewayDescription>,
+    /// The names under which handshakes hold secrets.
+    secrets: Vec<String>,
+    management: Option<(TcpListener, SocketAddr)>,
+    tasks: Tasks,
+}
 
 impl ServerBuilder {
     /// Builds the server and joins the cluster.
@@ -48,19 +62,42 @@ impl ServerBuilder {
         // Before the cluster hears of this node: it must not, if this fails.
         let management = outside::listen(self.management).await?;
         let tasks = Tasks::default();
-        let admission = Admission::new(self.admission);
-        let node = NodeState {
-            namespaces: Arc::downgrade(&namespaces),
-            tasks: tasks.clone(),
-            on_gap: self.on_gap,
-        };
-        let paths = namespaces.all().into_iter();
-        let paths = paths.map(|namespace| namespace.path().clone()).collect();
-        self.adapter.start(Arc::new(node), paths).await?;
-        let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
+        self.join_cluster(&namespaces, &tasks).await?;
+        self.start_identity(&namespaces, &tasks).await?;
+        let states = self.everywhere.states.clone();
+        let server = self.open(Parts {
+            namespaces,
+            gateways,
+            secrets,
+            management,
+            tasks,
+        });
+        if let Err(error) = inits.run(&server, &states).await {
+            server.close().await;
+            return Err(error);
+        }
+        Ok(server)
+    }
+
+    /// Puts the parts together, and starts what runs beside the sessions.
+    fn open(self, parts: Parts) -> Server {
+        let Parts {
+            namespaces,
+            gateways,
+            secrets,
+            management,
+            tasks,
+        } = parts;
+        let gate = Gate::new(
+            self.gate,
+            Arc::clone(&namespaces),
+            self.authenticator.clone(),
+            self.revocations.clone(),
+            tasks.clone(),
+        );
         let door = Arc::new(Door {
             core: Core::start(self.core, self.shards, tasks.clone()),
-            admission,
+            admission: Admission::new(self.admission),
             options: self.http,
             accept: Box::new(Clients(Arc::new(gate))),
         });
@@ -71,12 +108,16 @@ impl ServerBuilder {
         });
         // The slot is this builder's own, and a builder builds once.
         let _ = self.slot.set(Arc::downgrade(&cluster));
-        let readiness = Arc::new(Readiness::new(Arc::clone(&self.adapter)));
+        let auth = AuthState {
+            authenticator: self.authenticator,
+            revocations: self.revocations,
+        };
+        let readiness = Arc::new(Readiness::new(Arc::clone(&self.adapter), auth));
         let management = management.map(|(listener, address)| {
             management::start(listener, Arc::clone(&readiness), &tasks);
             address
         });
-        let server = Server(Arc::new(Shared {
+        Server(Arc::new(Shared {
             entrance: Entrance::new(Arc::clone(&door), self.listener),
             drain: self.drain,
             door,
@@ -87,12 +128,22 @@ impl ServerBuilder {
             readiness,
             management,
             tasks,
-        }));
-        if let Err(error) = inits.run(&server, &self.everywhere.states).await {
-            server.close().await;
-            return Err(error);
-        }
-        Ok(server)
+        }))
+    }
+
+    async fn join_cluster(
+        &mut self,
+        namespaces: &Arc<Namespaces>,
+        tasks: &Tasks,
+    ) -> Result<(), BuildError> {
+        let node = NodeState {
+            namespaces: Arc::downgrade(namespaces),
+            tasks: tasks.clone(),
+            on_gap: self.on_gap.take(),
+        };
+        let paths = namespaces.all().into_iter();
+        let paths = paths.map(|namespace| namespace.path().clone()).collect();
+        Ok(self.adapter.start(Arc::new(node), paths).await?)
     }
 
     /// Draws the conclusions from options that belong together; says under which names handshakes

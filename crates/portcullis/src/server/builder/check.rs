@@ -21,6 +21,7 @@ impl ServerBuilder {
 
     /// Collects what is wrong.
     pub(super) fn check(&mut self) {
+        self.check_identity();
         let of_gateways = self.gateway_problems();
         let of_pressure = self.pressure_problems();
         let problems = &mut self.problems;

@@ -1,12 +1,14 @@
 //! The table of bad tokens: what is wrong, the token, and the reason it must be refused for.
 
-use crate::auth::strict_json::JsonProblem;
-use crate::auth::token_error::Claim;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey};
 
-use super::*;
+use super::minting::*;
+use super::{Claim, JsonProblem, TokenError};
 
 /// What is wrong, the token, and the reason it must be refused for.
-pub(super) type Row = (&'static str, String, TokenError);
+pub(crate) type Row = (&'static str, String, TokenError);
 
 /// A `Vec` of rows, one to a line.
 macro_rules! table {
@@ -14,10 +16,10 @@ macro_rules! table {
         vec![$(($name, $bad, $reason)),*]
     };
 }
-pub(super) use table;
+pub(crate) use table;
 
 /// Every row of this file.
-pub(super) fn all() -> Vec<Row> {
+pub(crate) fn all() -> Vec<Row> {
     let keyed = [headers(), header_values()].concat();
     [
         shapes(),

@@ -1,0 +1,268 @@
+//! Whom a connection belongs to: one subject, for as long as any of its sockets has one.
+//!
+//! ```text
+//!  CONNECT ─▶ authenticated ─▶ claim ─▶ nobody's, or the same subject's ─▶ Hold ─▶ socket
+//!                                └──▶ another subject's ─▶ TOKEN_CLAIMS
+//!  later poll, POST, upgrade ─▶ other credentials than before? ─▶ the same subject? ─▶ in, or 403
+//! ```
+//!
+//! # Invariants
+//!
+//! - Credentials are compared by a keyed hash and never kept.
+//! - Sockets that were joined with one and the same token share one place for their identity, so
+//!   that a refresh changes it for all of them at once.
+//! - When the last holder is gone the connection belongs to nobody again: who is refused by
+//!   `on_connect` may try as somebody else.
+
+use std::sync::{Arc, Weak};
+use std::time::{Instant, SystemTime};
+
+use aws_lc_rs::hmac;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::auth::source::Credentials;
+use crate::auth::{Authenticator, CurrentIdentity, ExpiryPlan, Identity, RefusalCode};
+
+/// So much of the hash is kept: enough against guessing with a key that nobody knows.
+const PRINT_BYTES: usize = 16;
+
+/// A keyed hash of what a request shows to say who sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Print([u8; PRINT_BYTES]);
+
+/// Makes prints, with a key of this process.
+#[derive(Debug)]
+pub(super) struct Printer(hmac::Key);
+
+impl Printer {
+    /// # Errors
+    ///
+    /// If the system has no randomness.
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)?;
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+    }
+
+    /// The print of a request; `None` if it shows nothing.
+    pub(super) fn print(
+        &self,
+        authenticator: &dyn Authenticator,
+        request: &Credentials<'_>,
+    ) -> Option<Print> {
+        let mut context = None;
+        authenticator.each_credential(request, &mut |value| {
+            let context = context.get_or_insert_with(|| hmac::Context::with_key(&self.0));
+            // With their lengths, so that two values are not one.
+            context.update(&value.len().to_le_bytes());
+            context.update(value);
+        });
+        let tag = context?.sign();
+        tag.as_ref().first_chunk().copied().map(Print)
+    }
+}
+
+/// Whom one connection belongs to.
+#[derive(Debug)]
+pub(super) struct Bond {
+    /// What the first request showed.
+    first: Option<Print>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    subject: Option<Box<Subject>>,
+    holders: usize,
+    places: SmallVec<[Weak<CurrentIdentity>; 1]>,
+    /// The latest other credentials that turned out to be of the same subject.
+    accepted: Option<Print>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Subject {
+    issuer: Option<Box<str>>,
+    name: Box<str>,
+}
+
+impl Subject {
+    fn of(identity: &Identity) -> Option<Self> {
+        Some(Self {
+            issuer: identity.issuer().map(Box::from),
+            name: identity.subject()?.into(),
+        })
+    }
+}
+
+/// When an identity is taken on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) wall: SystemTime,
+    pub(super) now: Instant,
+}
+
+impl Bond {
+    pub(super) fn new(first: Option<Print>) -> Arc<Self> {
+        Arc::new(Self {
+            first,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Takes an identity on, unless the connection belongs to another subject.
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        identity: &Identity,
+        allows_several: bool,
+        plan: &ExpiryPlan,
+        moment: Moment,
+    ) -> Result<Hold, RefusalCode> {
+        let mut state = self.state.lock();
+        if !allows_several && let Some(subject) = Subject::of(identity) {
+            match &state.subject {
+                Some(bound) if **bound != subject => {
+                    metrics::counter!("portcullis_other_subjects_total", "where" => "connect")
+                        .increment(1);
+                    return Err(RefusalCode::TokenClaims);
+                }
+                Some(_) => {}
+                None => state.subject = Some(Box::new(subject)),
+            }
+        }
+        state.holders += 1;
+        state.places.retain(|place| place.strong_count() > 0);
+        let shared = state.places.iter().filter_map(Weak::upgrade);
+        let place = shared.into_iter().find(|place| place.is_of(identity));
+        let place = place.unwrap_or_else(|| {
+            let identity = identity.clone();
+            let place = CurrentIdentity::new(identity, plan, moment.wall, moment.now);
+            let place = Arc::new(place);
+            state.places.push(Arc::downgrade(&place));
+            place
+        });
+        Ok(Hold {
+            bond: Arc::clone(self),
+            place,
+        })
+    }
+
+    /// Whether a later request that shows this was judged already.
+    pub(super) fn knows(&self, print: Print) -> bool {
+        self.first == Some(print) || self.state.lock().accepted == Some(print)
+    }
+
+    /// Judges a later request of a client that turned out to have this identity.
+    pub(super) fn admits(&self, print: Print, identity: &Identity) -> bool {
+        let mut state = self.state.lock();
+        let Some(bound) = &state.subject else {
+            // Nobody's yet: what counts at its CONNECT is the first request.
+            return true;
+        };
+        let is_same = Subject::of(identity).is_some_and(|subject| subject == **bound);
+        if is_same {
+            state.accepted = Some(print);
+        }
+        is_same
+    }
+}
+
+/// One socket's part in the connection's subject.
+#[derive(Debug)]
+pub(super) struct Hold {
+    bond: Arc<Bond>,
+    place: Arc<CurrentIdentity>,
+}
+
+impl Hold {
+    pub(super) const fn place(&self) -> &Arc<CurrentIdentity> {
+        &self.place
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.bond.state.lock();
+        state.holders -= 1;
+        if state.holders == 0 {
+            state.subject = None;
+            state.accepted = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn identity(subject: &str) -> Identity {
+        Identity::new(()).with_subject(subject)
+    }
+
+    fn claim(bond: &Arc<Bond>, identity: &Identity) -> Result<Hold, RefusalCode> {
+        let moment = Moment {
+            wall: SystemTime::UNIX_EPOCH,
+            now: Instant::now(),
+        };
+        bond.claim(identity, false, &ExpiryPlan::default(), moment)
+    }
+
+    #[test]
+    fn a_connection_has_one_subject_until_its_last_holder_is_gone() {
+        let bond = Bond::new(None);
+        let first = claim(&bond, &identity("alice")).unwrap();
+        let second = claim(&bond, &identity("alice")).unwrap();
+        assert_eq!(
+            claim(&bond, &identity("bob")).err(),
+            Some(RefusalCode::TokenClaims)
+        );
+        drop(first);
+        assert!(claim(&bond, &identity("bob")).is_err());
+        drop(second);
+        assert!(claim(&bond, &identity("bob")).is_ok());
+    }
+
+    #[test]
+    fn a_subject_of_another_issuer_is_another_subject() {
+        let bond = Bond::new(None);
+        let _held = claim(&bond, &identity("alice").with_issuer("a")).unwrap();
+        assert!(claim(&bond, &identity("alice").with_issuer("b")).is_err());
+        assert!(claim(&bond, &identity("alice")).is_err());
+    }
+
+    #[test]
+    fn the_same_token_has_one_place_and_another_token_its_own() {
+        let bond = Bond::new(None);
+        let first = claim(&bond, &identity("alice").with_issued_at(1)).unwrap();
+        let same = claim(&bond, &identity("alice").with_issued_at(1)).unwrap();
+        let other = claim(&bond, &identity("alice").with_issued_at(2)).unwrap();
+        assert!(Arc::ptr_eq(first.place(), same.place()));
+        assert!(!Arc::ptr_eq(first.place(), other.place()));
+        let (plan, later) = (
+            ExpiryPlan::default(),
+            Instant::now() + Duration::from_secs(1),
+        );
+        let renewed = identity("alice").with_issued_at(3);
+        first
+            .place()
+            .swap(renewed, &plan, SystemTime::UNIX_EPOCH, later);
+        assert_eq!(same.place().get().issued_at(), Some(3));
+        assert_eq!(other.place().get().issued_at(), Some(2));
+    }
+
+    #[test]
+    fn later_credentials_are_remembered_only_when_they_are_of_the_same_subject() {
+        let first = Print([1; PRINT_BYTES]);
+        let (alice, bob) = (Print([2; PRINT_BYTES]), Print([3; PRINT_BYTES]));
+        let bond = Bond::new(Some(first));
+        assert!(bond.knows(first));
+        let _held = claim(&bond, &identity("alice")).unwrap();
+        assert!(!bond.knows(alice));
+        assert!(bond.admits(alice, &identity("alice")));
+        assert!(bond.knows(alice));
+        assert!(!bond.admits(bob, &identity("bob")));
+        assert!(!bond.knows(bob));
+    }
+}

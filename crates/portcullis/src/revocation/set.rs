@@ -1,0 +1,278 @@
+//! The revocations that this node knows, found by what a token says of itself.
+//!
+//! ```text
+//!  jti ─▶ tokens   ─┐
+//!  sid ─▶ sessions ─┼─▶ entries, one per issuer ─▶ of this issuer or of any? issued before?
+//!  sub ─▶ users    ─┘
+//! ```
+//!
+//! # Invariants
+//!
+//! - Looking up allocates nothing.
+//! - An entry is never replaced by a weaker one: of two for the same name the later date counts.
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::{Revocation, Revoked};
+
+/// The most revocations that a node holds.
+const MAX_ENTRIES: usize = 1_000_000;
+
+/// What a token says of itself, as far as it can be revoked by that.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Facts<'a> {
+    pub(crate) issuer: Option<&'a str>,
+    pub(crate) subject: Option<&'a str>,
+    pub(crate) token_id: Option<&'a str>,
+    pub(crate) session_id: Option<&'a str>,
+    pub(crate) issued_at: Option<u64>,
+}
+
+type Names = HashMap<Box<str>, SmallVec<[Entry; 1]>, RandomState>;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Set {
+    tokens: Names,
+    sessions: Names,
+    users: Names,
+    len: usize,
+    /// How many there were when the expired ones were last removed.
+    pruned_at: usize,
+    is_overfull: bool,
+}
+
+struct Entry {
+    issuer: Option<Box<str>>,
+    /// Tokens issued before this are revoked; of single tokens and sessions all are.
+    before: u64,
+    until: u64,
+}
+
+impl Set {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) const fn is_overfull(&self) -> bool {
+        self.is_overfull
+    }
+
+    pub(super) const fn set_overfull(&mut self) {
+        self.is_overfull = true;
+    }
+
+    /// Adds a resolved revocation; `false` if there is no room for it.
+    pub(super) fn add(&mut self, revocation: &Revocation, now: u64) -> bool {
+        let until = revocation.kept_until.unwrap_or(u64::MAX);
+        if until < now {
+            return true;
+        }
+        if self.len >= MAX_ENTRIES || self.len > 2 * self.pruned_at + 1024 {
+            self.prune(now);
+        }
+        if self.len >= MAX_ENTRIES {
+            return false;
+        }
+        let (names, name) = match &revocation.what {
+            Revoked::Token(id) => (&mut self.tokens, id),
+            Revoked::Session(id) => (&mut self.sessions, id),
+            Revoked::User(subject) => (&mut self.users, subject),
+        };
+        let before = match revocation.what {
+            Revoked::User(_) => revocation.issued_before.unwrap_or(u64::MAX),
+            Revoked::Token(_) | Revoked::Session(_) => u64::MAX,
+        };
+        let entries = names.entry(name.as_str().into()).or_default();
+        let same = entries
+            .iter_mut()
+            .find(|entry| entry.issuer.as_deref() == revocation.issuer.as_deref());
+        match same {
+            Some(entry) => {
+                entry.before = entry.before.max(before);
+                entry.until = entry.until.max(until);
+            }
+            None => {
+                entries.push(Entry {
+                    issuer: revocation.issuer.as_deref().map(Box::from),
+                    before,
+                    until,
+                });
+                self.len += 1;
+            }
+        }
+        true
+    }
+
+    /// Removes what has expired.
+    fn prune(&mut self, now: u64) {
+        let mut len = 0;
+        for names in [&mut self.tokens, &mut self.sessions, &mut self.users] {
+            names.retain(|_, entries| {
+                entries.retain(|entry| entry.until >= now);
+                len += entries.len();
+                !entries.is_empty()
+            });
+        }
+        self.len = len;
+        self.pruned_at = len;
+    }
+
+    /// Whether any revocation is about a token that says this.
+    pub(super) fn contains(&self, facts: &Facts<'_>) -> bool {
+        // A token that does not say when it was issued may be older than anything.
+        let issued_at = facts.issued_at.unwrap_or(0);
+        let lookups = [
+            (&self.tokens, facts.token_id),
+            (&self.sessions, facts.session_id),
+            (&self.users, facts.subject),
+        ];
+        lookups.into_iter().any(|(names, name)| {
+            let entries = name.and_then(|name| names.get(name));
+            entries.is_some_and(|entries| {
+                entries.iter().any(|entry| {
+                    let is_of_issuer =
+                        entry.issuer.is_none() || entry.issuer.as_deref() == facts.issuer;
+                    is_of_issuer && issued_at < entry.before
+                })
+            })
+        })
+    }
+
+    /// Everything that has not expired.
+    pub(super) fn held(&self, now: u64) -> Vec<Revocation> {
+        let mut held = Vec::with_capacity(self.len);
+        collect(&self.tokens, Revoked::Token, now, &mut held);
+        collect(&self.sessions, Revoked::Session, now, &mut held);
+        collect(&self.users, Revoked::User, now, &mut held);
+        held
+    }
+}
+
+fn collect(names: &Names, kind: fn(String) -> Revoked, now: u64, held: &mut Vec<Revocation>) {
+    for (name, entries) in names {
+        for entry in entries.iter().filter(|entry| entry.until >= now) {
+            let what = kind(name.to_string());
+            let before = matches!(what, Revoked::User(_)).then_some(entry.before);
+            let issuer = entry.issuer.as_deref().map(str::to_owned);
+            held.push(Revocation::stored(what, issuer, before, entry.until));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn set(revocations: &[Revocation]) -> Set {
+        let mut set = Set::default();
+        for revocation in revocations {
+            assert!(set.add(revocation, NOW));
+        }
+        set
+    }
+
+    fn user(name: &str, issuer: Option<&str>, before: u64) -> Revocation {
+        let what = Revoked::User(name.to_owned());
+        Revocation::stored(what, issuer.map(str::to_owned), Some(before), NOW + 100)
+    }
+
+    fn token(id: &str, issuer: Option<&str>) -> Revocation {
+        let what = Revoked::Token(id.to_owned());
+        Revocation::stored(what, issuer.map(str::to_owned), None, NOW + 100)
+    }
+
+    #[test]
+    fn a_users_tokens_are_revoked_up_to_a_date_and_those_without_a_date_are_too() {
+        let set = set(&[user("alice", None, NOW)]);
+        let alice = |issued_at| Facts {
+            subject: Some("alice"),
+            issued_at,
+            ..Facts::default()
+        };
+        assert!(set.contains(&alice(Some(NOW - 1))));
+        assert!(!set.contains(&alice(Some(NOW))));
+        assert!(set.contains(&alice(None)));
+        assert!(!set.contains(&Facts {
+            subject: Some("bob"),
+            ..alice(None)
+        }));
+    }
+
+    #[test]
+    fn a_revocation_of_one_issuer_says_nothing_about_another() {
+        let set = set(&[token("t", Some("a")), token("u", None)]);
+        let of = |issuer, token_id| Facts {
+            issuer,
+            token_id: Some(token_id),
+            ..Facts::default()
+        };
+        assert!(set.contains(&of(Some("a"), "t")));
+        assert!(!set.contains(&of(Some("b"), "t")));
+        assert!(!set.contains(&of(None, "t")));
+        assert!(set.contains(&of(Some("b"), "u")));
+        assert!(set.contains(&of(None, "u")));
+    }
+
+    #[test]
+    fn the_names_of_tokens_sessions_and_users_are_kept_apart() {
+        let set = set(&[token("x", None)]);
+        assert!(!set.contains(&Facts {
+            subject: Some("x"),
+            session_id: Some("x"),
+            ..Facts::default()
+        }));
+    }
+
+    #[test]
+    fn a_weaker_revocation_does_not_replace_a_stronger_one() {
+        let set = set(&[user("alice", None, NOW), user("alice", None, NOW - 50)]);
+        assert_eq!(set.len(), 1);
+        assert!(set.contains(&Facts {
+            subject: Some("alice"),
+            issued_at: Some(NOW - 10),
+            ..Facts::default()
+        }));
+    }
+
+    #[test]
+    fn what_has_expired_is_forgotten_when_there_are_many() {
+        let mut set = Set::default();
+        for number in 0..5000 {
+            assert!(set.add(&token(&number.to_string(), None), NOW));
+        }
+        assert!(set.add(
+            &Revocation::stored(Revoked::Token("late".into()), None, None, NOW + 5000),
+            NOW + 1000
+        ));
+        for number in 0..5000 {
+            let revocation = Revocation::stored(
+                Revoked::Token(format!("more {number}")),
+                None,
+                None,
+                NOW + 5000,
+            );
+            assert!(set.add(&revocation, NOW + 1000));
+        }
+        assert!(set.len() < 7000, "{}", set.len());
+        assert_eq!(set.held(NOW + 1000).len(), 5001);
+    }
+
+    #[test]
+    fn what_is_held_makes_the_same_set_again() {
+        let first = set(&[
+            user("alice", Some("a"), 7),
+            token("t", None),
+            Revocation::stored(Revoked::Session("s".into()), None, None, NOW + 1),
+        ]);
+        let second = set(&first.held(NOW));
+        assert_eq!(first.held(NOW).len(), 3);
+        for revocation in second.held(NOW) {
+            assert!(first.held(NOW).contains(&revocation));
+        }
+    }
+}

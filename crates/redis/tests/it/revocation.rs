@@ -1,0 +1,218 @@
+//! What is revoked, on three nodes over a real Redis: told at once, kept, written back.
+
+use std::time::{Duration, Instant};
+
+use portcullis::Server;
+use portcullis::auth::WhenFull;
+use portcullis::auth::jwt::Jwt;
+use portcullis::revocation::Revocation;
+use portcullis_redis::{AtStart, Mode, Redis, RedisRevoker};
+use portcullis_testing::{Disconnect, TestServer, TestTokens};
+use serde_json::{Value, json};
+
+use crate::support::{RedisServer, until};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn node(redis: Redis, tokens: &TestTokens) -> TestServer {
+    let jwt: Jwt<Value> = tokens.jwt();
+    let builder = Server::builder()
+        .authenticate(jwt)
+        .namespace("/", |_| {})
+        .cluster(redis);
+    TestServer::start(builder)
+        .await
+        .patience(Duration::from_secs(8))
+}
+
+async fn three(redis: &RedisServer, tokens: &TestTokens, mode: Mode) -> [TestServer; 3] {
+    [
+        node(redis.redis().mode(mode), tokens).await,
+        node(redis.redis().mode(mode), tokens).await,
+        node(redis.redis().mode(mode), tokens).await,
+    ]
+}
+
+async fn code(server: &TestServer, token: &portcullis::auth::Token) -> Option<String> {
+    let outcome = server.connect("/").token(token).outcome().await;
+    outcome
+        .err()
+        .map(|refused| refused.code().unwrap_or("?").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_ends_sockets_on_every_node_within_a_second() {
+    for mode in [Mode::Classic, Mode::ShardedDynamic] {
+        let redis = RedisServer::start().await;
+        let tokens = TestTokens::new();
+        let nodes = three(&redis, &tokens, mode).await;
+        let mut took = Vec::new();
+        for number in 0..100 {
+            let id = format!("t{number}");
+            let token = tokens.mint_with("alice", &json!({ "jti": id }));
+            let mut clients = Vec::new();
+            for node in &nodes {
+                clients.push(node.connect("/").token(&token).await);
+            }
+            let started = Instant::now();
+            let by = &nodes[number % 3];
+            by.server().revoke(Revocation::token(id)).await.unwrap();
+            for client in &clients {
+                client.expect_disconnect(Disconnect::ByServer).await;
+            }
+            took.push(started.elapsed());
+            for node in &nodes {
+                assert_eq!(code(node, &token).await.as_deref(), Some("TOKEN_REVOKED"));
+            }
+        }
+        took.sort();
+        println!("{mode:?}: p50 {:?}, p99 {:?}", took[49], took[98]);
+        assert!(took[98] < Duration::from_secs(1), "{:?}", took[98]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_comes_later_refuses_and_no_connection_is_made_for_it() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let first = node(redis.redis(), &tokens).await;
+    let token = tokens.mint_with("alice", &json!({ "jti": "1" }));
+    for revocation in [
+        Revocation::token("1"),
+        Revocation::session("s").issuer("i"),
+        Revocation::user("bob"),
+    ] {
+        first.server().revoke(revocation).await.unwrap();
+    }
+    assert_eq!(redis.connections().await, 2);
+    let late = node(redis.redis(), &tokens).await;
+    assert_eq!(code(&late, &token).await.as_deref(), Some("TOKEN_REVOKED"));
+    assert_eq!(late.server().revocations().len(), 3);
+    assert_eq!(redis.connections().await, 4);
+    let kept: Vec<String> = redis
+        .command(&["ZRANGE", "{socket.io-revocations}:set", "0", "-1"])
+        .await;
+    assert!(kept.contains(&r#"{"jti":"1"}"#.to_owned()), "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_without_sockets_revokes_too() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let server = node(redis.redis(), &tokens).await;
+    let alice = server.connect("/").token(&tokens.mint("alice")).await;
+    let revoker = RedisRevoker::connect(redis.redis()).await.unwrap();
+    revoker
+        .revoke(Revocation::user("alice"), DAY)
+        .await
+        .unwrap();
+    alice.expect("auth:revoked").await;
+    alice.expect_disconnect(Disconnect::ByServer).await;
+    assert!(revoker.revoke(Revocation::user(""), DAY).await.is_err());
+    revoker.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_tries_while_redis_loses_everything_admit_nobody() {
+    let mut redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let nodes = three(&redis, &tokens, Mode::Classic).await;
+    let revoked = tokens.mint_with("alice", &json!({ "jti": "1" }));
+    let good = tokens.mint("bob");
+    nodes[0]
+        .server()
+        .revoke(Revocation::token("1"))
+        .await
+        .unwrap();
+    until(async || code(&nodes[2], &revoked).await.is_some()).await;
+    let mut admitted = 0;
+    let mut tries = 0;
+    for round in 0..4 {
+        match round {
+            1 => redis.kill().await,
+            // It comes back empty.
+            2 => redis.restart().await,
+            _ => {}
+        }
+        for _ in 0..2_500 / 50 {
+            let batch = (0..50).map(|number| code(&nodes[number % 3], &revoked));
+            for refused in futures_util::future::join_all(batch).await {
+                tries += 1;
+                admitted += usize::from(refused.is_none());
+            }
+            if round == 1 {
+                // Each waits for the time that a verification may take.
+                break;
+            }
+        }
+    }
+    while tries < 10_000 {
+        let batch = (0..50).map(|number| code(&nodes[number % 3], &revoked));
+        for refused in futures_util::future::join_all(batch).await {
+            tries += 1;
+            admitted += usize::from(refused.is_none());
+        }
+    }
+    assert_eq!((admitted, tries), (0, 10_000));
+    until(async || code(&nodes[1], &good).await.is_none()).await;
+    until(async || {
+        let key = "{socket.io-revocations}:set";
+        redis.command::<i64>(&["ZCARD", key]).await == 1
+    })
+    .await;
+    let late = node(redis.redis(), &tokens).await;
+    assert_eq!(
+        code(&late, &revoked).await.as_deref(),
+        Some("TOKEN_REVOKED")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_redis_is_away_the_connected_stay_and_nobody_new_comes_in() {
+    let mut redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let nodes = [
+        node(redis.redis().at_start(AtStart::Degrade), &tokens).await,
+        node(redis.redis().at_start(AtStart::Degrade), &tokens).await,
+    ];
+    let token = tokens.mint_with("alice", &json!({ "jti": "1" }));
+    let alice = nodes[1].connect("/").token(&token).await;
+    redis.kill().await;
+    let refused = until(async || code(&nodes[0], &tokens.mint("bob")).await.is_some()).await;
+    assert!(refused < Duration::from_secs(8));
+    assert!(!nodes[0].server().auth_readiness().is_ready());
+    assert!(alice.is_connected());
+    let alone = nodes[0].server().revoke(Revocation::token("1")).await;
+    assert!(alone.is_err());
+    redis.restart().await;
+    alice.expect_disconnect(Disconnect::ByServer).await;
+    until(async || code(&nodes[0], &tokens.mint("bob")).await.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_is_reached_and_limited_over_redis() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        let builder = Server::builder()
+            .authenticate(tokens.jwt::<Value>())
+            .namespace("/", |_| {})
+            .max_connections_per_user(2, WhenFull::RejectNew)
+            .cluster(redis.redis());
+        nodes.push(TestServer::start(builder).await);
+    }
+    let token = tokens.mint("alice");
+    let tabs = [
+        nodes[0].connect("/").token(&token).await,
+        nodes[1].connect("/").token(&token).await,
+    ];
+    assert_eq!(
+        code(&nodes[0], &token).await.as_deref(),
+        Some("TOO_MANY_CONNECTIONS")
+    );
+    nodes[0].server().to_user("alice").emit("ping", &1).unwrap();
+    for tab in &tabs {
+        assert_eq!(tab.expect("ping").await, 1);
+    }
+}
