@@ -15,6 +15,7 @@
 //!
 //! Who is in which room (`namespace`), how it gets to other nodes (`adapter`).
 
+mod line;
 mod local_node;
 mod operations;
 mod revoked;
@@ -28,6 +29,7 @@ use portcullis_socketio::ids::{NamespacePath, Room};
 use portcullis_socketio::payload::Payload;
 use serde::Serialize;
 
+pub(crate) use line::ServerSideLine;
 pub(crate) use local_node::{AdapterWatcher, GapHook, NodeState};
 pub use operations::{Fetched, RemoteSocket, ServerSideAnswers};
 pub(crate) use revoked::end_what_is_revoked;

@@ -11,6 +11,7 @@ use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::payload::Payload;
 use portcullis_socketio::value::Value;
 
+use super::line::ServerSideLine;
 use super::operations::{apply_here, describe, rooms_here};
 use crate::adapter::{Adapter, BusGap, Envelope, LocalNode, SocketDescription, Target};
 use crate::namespace::{Namespace, Namespaces, Socket, Watcher, frames};
@@ -26,6 +27,7 @@ pub(crate) struct NodeState {
     pub(crate) namespaces: Weak<Namespaces>,
     pub(crate) tasks: Tasks,
     pub(crate) on_gap: Option<GapHook>,
+    pub(crate) line: ServerSideLine,
 }
 
 impl fmt::Debug for NodeState {
@@ -44,12 +46,14 @@ impl NodeState {
 
 impl LocalNode for NodeState {
     fn apply(&self, path: &NamespacePath, envelope: Envelope) {
+        let Some(namespace) = self.namespace(path) else {
+            return;
+        };
         if let Envelope::ServerSideEmit { payload } = &envelope {
             let handled = self.server_side_event(path, Args::from_values(payload.values()));
-            self.tasks.spawn(async move {
-                handled.await;
-            });
-        } else if let Some(namespace) = self.namespace(path) {
+            let handling = Box::pin(async move { drop(handled.await) });
+            self.line.push(path, handling, &self.tasks);
+        } else {
             apply_here(&namespace, &envelope);
         }
     }
@@ -69,7 +73,7 @@ impl LocalNode for NodeState {
         let frame = frames::event(&namespace, payload, Some(id)).finish();
         let sockets = namespace.collect(target);
         let ids = sockets.iter().map(Socket::id);
-        namespace.acks().expect_each(id, ids, answer);
+        let all_answered = namespace.acks().expect_each(id, ids, answer);
         turn(|| {
             for socket in &sockets {
                 // Who has left meanwhile will not answer, which the asking node finds out.
@@ -79,7 +83,7 @@ impl LocalNode for NodeState {
         let count = sockets.len();
         // A service: shutdown does not wait for a time that another node chose.
         self.tasks.spawn_service(async move {
-            tokio::time::sleep(timeout).await;
+            let _ = tokio::time::timeout(timeout, all_answered).await;
             namespace.acks().forget(id);
         });
         count
@@ -130,9 +134,15 @@ impl LocalNode for NodeState {
             return Box::pin(std::future::ready(None));
         };
         let args = Args::from_values(values.collect());
-        namespace
+        let limit = namespace.limits().handler_timeout;
+        let handling = namespace
             .dispatch()
-            .server_side_event(event.as_str().into(), args)
+            .server_side_event(event.as_str().into(), args);
+        // Another server waits for the answer, and not for ever.
+        Box::pin(async move {
+            let answer = tokio::time::timeout(limit, handling).await;
+            answer.ok().flatten()
+        })
     }
 }
 

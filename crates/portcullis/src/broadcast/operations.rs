@@ -369,13 +369,15 @@ pub(super) fn describe(socket: &Socket) -> SocketDescription {
 }
 
 /// What never leaves the process, by the name of its header or parameter: what the authenticator
-/// reads, and what sounds like a secret.
+/// reads, and what sounds like a secret. Rather too much than too little: who needs a value on
+/// another node puts it into the socket's data.
 fn is_secret(name: &str, own: &[String]) -> bool {
-    let name = name.to_ascii_lowercase();
-    let words = [
-        "auth", "cookie", "jwt", "referer", "token", "secret", "password", "api-key", "apikey",
+    const WORDS: [&str; 15] = [
+        "auth", "cookie", "cred", "csrf", "hash", "jwt", "key", "otp", "pass", "referer", "secret",
+        "sess", "sig", "ticket", "token",
     ];
-    own.contains(&name) || words.iter().any(|word| name.contains(word))
+    let name = name.to_ascii_lowercase();
+    own.contains(&name) || WORDS.iter().any(|word| name.contains(word))
 }
 
 pub(super) fn rooms_here(namespace: &Namespace) -> Vec<Room> {

@@ -182,6 +182,7 @@ pub(crate) fn assemble(gateways: Vec<Registrar>, everywhere: &Everywhere) -> Rou
         is_public: gateways.iter().all(|gateway| gateway.is_public),
         policy: Arc::new(everywhere.policy.clone()),
         states: everywhere.states.clone(),
+        guards: everywhere.guards.clone().into(),
         connect: everywhere.connect_guards.clone(),
         ..Router::default()
     };

@@ -9,26 +9,29 @@
 //!
 //! # Invariants
 //!
-//! - An event gets at most one ack, and one that asked for an ack gets one, unless its handler
-//!   answers by hand or NestJS would not.
+//! - An event that asked for an ack gets one, unless its handler answers by hand or NestJS would
+//!   not. Only a handler that answered by hand and then ran out of time gets it a second one, which
+//!   clients ignore.
 //! - What an error says to its client is decided here and nowhere else.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_core::future::BoxFuture;
+use futures_util::FutureExt as _;
 use portcullis_socketio::ids::AckId;
 use portcullis_socketio::payload::{EncodeError, Payload};
 use portcullis_socketio::value::Value;
 
 use super::error::EventError;
-use super::extract::{EventContext, send_ack};
+use super::extract::{ByHand, EventContext, send_ack};
+use super::handler::{contain, panicked};
 use super::policy::{ErrorReply, ExceptionCause, Policy};
-use super::reply::{Kind, Outcome, Responder};
+use super::reply::{Kind, Outcome, Responder, StartStream};
 use crate::namespace::{EmitError, Incoming, Socket};
 
 /// One event that is to be answered, and by which rules.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Conclusion {
     pub(super) socket: Socket,
     pub(super) incoming: Incoming,
@@ -37,12 +40,17 @@ pub(super) struct Conclusion {
 
 impl Conclusion {
     /// Tells the client; what comes back is a stream that goes on telling it.
-    pub(super) fn conclude(mut self, outcome: Outcome) -> Option<BoxFuture<'static, ()>> {
-        if outcome.by_hand && outcome.error().is_none() {
+    pub(super) fn conclude(
+        mut self,
+        outcome: Outcome,
+        by_hand: &ByHand,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let failed = outcome.error().is_some();
+        if by_hand.is_begun() && !failed || by_hand.is_answered() {
             self.incoming.ack = None;
         }
-        match outcome.kind {
-            Kind::Stream(start) => return Some(start(Responder::new(self))),
+        match outcome.0 {
+            Kind::Stream(start) => return Some(self.stream(start)),
             Kind::Emit(payload) => {
                 self.emit(&payload);
                 if !self.policy.nest_compat {
@@ -59,9 +67,36 @@ impl Conclusion {
         None
     }
 
+    /// Nobody handles the event: that is told if an answer is waited for.
+    pub(super) fn unhandled(&self) {
+        if self.incoming.ack.is_some() {
+            self.fail(EventError::new(
+                "UNKNOWN_EVENT",
+                "Nobody handles this event",
+            ));
+        }
+    }
+
+    /// Goes on answering. A stream is the application's code: its panic costs its own event.
+    fn stream(mut self, start: StartStream) -> BoxFuture<'static, ()> {
+        let answered = Arc::new(AtomicBool::new(false));
+        let responder = Responder::new(self.clone(), Arc::clone(&answered));
+        async move {
+            // The call may panic as well as the future that it returns.
+            let ended = contain("stream", async { start(responder).await }).await;
+            if ended.is_none() {
+                if answered.load(Ordering::Relaxed) {
+                    self.incoming.ack = None;
+                }
+                self.fail(panicked());
+            }
+        }
+        .boxed()
+    }
+
     /// Tells the client one item of a stream.
     pub(super) fn item(&self, outcome: Outcome, is_answered: &mut bool) {
-        match outcome.kind {
+        match outcome.0 {
             Kind::Done => {}
             Kind::Emit(payload) => self.emit(&payload),
             Kind::Answer(payload) => self.answer(&payload, is_answered),
@@ -107,8 +142,9 @@ impl Conclusion {
         }
     }
 
-    fn fail(&self, error: EventError) {
-        let by_hand = AtomicBool::new(false);
+    /// Tells the client, or the log, what went wrong.
+    pub(super) fn fail(&self, error: EventError) {
+        let by_hand = ByHand::default();
         let context = EventContext::new(&self.socket, &self.incoming, &by_hand);
         let error = self.policy.map(error, &context);
         error.log(&self.incoming.event);

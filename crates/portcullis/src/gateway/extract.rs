@@ -35,6 +35,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use portcullis_socketio::args::Args as RawArgs;
 use portcullis_socketio::ids::AckId;
@@ -112,15 +113,36 @@ impl<T: FromSocket> FromEvent for T {
 pub struct EventContext<'a> {
     socket: &'a Socket,
     incoming: &'a Incoming,
-    /// Set once the handler has asked to answer by hand.
-    by_hand: &'a AtomicBool,
+    by_hand: &'a ByHand,
+}
+
+/// Whether the handler of an event answers by hand, and if so whether it has.
+#[derive(Debug, Default)]
+pub(super) struct ByHand(OnceLock<Arc<AtomicBool>>);
+
+impl ByHand {
+    /// Somebody asked to answer by hand; what comes back is set with the answer.
+    fn begin(&self) -> Arc<AtomicBool> {
+        Arc::clone(self.0.get_or_init(Arc::default))
+    }
+
+    /// Whether nobody but the handler is to answer.
+    pub(super) fn is_begun(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// Whether the handler has answered.
+    pub(super) fn is_answered(&self) -> bool {
+        let answered = self.0.get();
+        answered.is_some_and(|answered| answered.load(Ordering::Relaxed))
+    }
 }
 
 impl<'a> EventContext<'a> {
     pub(super) const fn new(
         socket: &'a Socket,
         incoming: &'a Incoming,
-        by_hand: &'a AtomicBool,
+        by_hand: &'a ByHand,
     ) -> Self {
         Self {
             socket,
@@ -157,8 +179,8 @@ impl<'a> EventContext<'a> {
         self.incoming.ack
     }
 
-    pub(super) fn answer_by_hand(&self) {
-        self.by_hand.store(true, Ordering::Relaxed);
+    pub(super) fn answer_by_hand(&self) -> Arc<AtomicBool> {
+        self.by_hand.begin()
     }
 }
 

@@ -277,3 +277,8 @@ pub(super) fn contain_watch(place: &'static str, watch: impl FnOnce()) {
         metrics::counter!("portcullis_panics_total", "place" => place).increment(1);
     }
 }
+
+/// What is told of a panic, which the log knows already.
+pub(super) fn panicked() -> EventError {
+    EventError::unexpected("it panicked")
+}

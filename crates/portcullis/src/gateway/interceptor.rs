@@ -25,6 +25,7 @@ use portcullis_socketio::packet::EventName;
 
 pub use layer::{EventService, Layered, layer};
 
+use super::extract::ByHand;
 use super::handler::ErasedEvent;
 use super::reply::{IntoReply, Outcome};
 use super::router::invoke;
@@ -86,14 +87,20 @@ pub struct Next {
     chain: Arc<[Arc<dyn Interceptor>]>,
     position: usize,
     handler: ErasedEvent,
+    by_hand: Arc<ByHand>,
 }
 
 impl Next {
-    pub(super) const fn new(chain: Arc<[Arc<dyn Interceptor>]>, handler: ErasedEvent) -> Self {
+    pub(super) const fn new(
+        chain: Arc<[Arc<dyn Interceptor>]>,
+        handler: ErasedEvent,
+        by_hand: Arc<ByHand>,
+    ) -> Self {
         Self {
             chain,
             position: 0,
             handler,
+            by_hand,
         }
     }
 
@@ -101,7 +108,10 @@ impl Next {
     #[must_use]
     pub fn run(mut self, request: EventRequest) -> BoxFuture<'static, Outcome> {
         let Some(interceptor) = self.chain.get(self.position).map(Arc::clone) else {
-            return invoke(self.handler, request.socket, request.incoming).boxed();
+            let Self {
+                handler, by_hand, ..
+            } = self;
+            return invoke(handler, request.socket, request.incoming, by_hand).boxed();
         };
         self.position += 1;
         interceptor.intercept(request, self)

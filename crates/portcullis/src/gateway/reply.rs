@@ -61,11 +61,7 @@ impl<T> Emit<T> {
 
 /// What a handler came to.
 #[must_use]
-pub struct Outcome {
-    pub(super) kind: Kind,
-    /// The handler answers by hand: nothing but an error or an event is sent for it.
-    pub(super) by_hand: bool,
-}
+pub struct Outcome(pub(super) Kind);
 
 pub(super) enum Kind {
     Done,
@@ -103,16 +99,13 @@ impl Outcome {
     }
 
     const fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            by_hand: false,
-        }
+        Self(kind)
     }
 
     /// The error, if it failed.
     #[must_use]
     pub const fn error(&self) -> Option<&EventError> {
-        match &self.kind {
+        match &self.0 {
             Kind::Failed(error) => Some(error),
             _ => None,
         }
@@ -121,7 +114,7 @@ impl Outcome {
     /// The name and data of the event for the client, if it is one.
     #[must_use]
     pub const fn event(&self) -> Option<&Payload> {
-        match &self.kind {
+        match &self.0 {
             Kind::Emit(payload) => Some(payload),
             _ => None,
         }
@@ -130,7 +123,7 @@ impl Outcome {
     /// The answer, if it is one.
     #[must_use]
     pub const fn payload(&self) -> Option<&Payload> {
-        match &self.kind {
+        match &self.0 {
             Kind::Answer(payload) => Some(payload),
             _ => None,
         }
@@ -139,7 +132,7 @@ impl Outcome {
 
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.kind {
+        f.write_str(match &self.0 {
             Kind::Done => "Outcome(done)",
             Kind::Answer(_) => "Outcome(answer)",
             Kind::Emit(_) => "Outcome(event)",

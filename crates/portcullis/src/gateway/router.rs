@@ -9,7 +9,6 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::fast::RandomState;
 use futures_core::future::BoxFuture;
@@ -21,9 +20,11 @@ use portcullis_socketio::payload::Payload;
 
 use super::conclude::Conclusion;
 use super::error::EventError;
-use super::extract::{EventContext, States};
+use super::extract::{ByHand, EventContext, States};
 use super::guard::{Checked, Guard};
-use super::handler::{ErasedConnect, ErasedDisconnect, ErasedEvent, contain, contain_watch};
+use super::handler::{
+    ErasedConnect, ErasedDisconnect, ErasedEvent, contain, contain_watch, panicked,
+};
 use super::interceptor::{EventRequest, Interceptor, Next};
 use super::policy::Policy;
 use super::registrar::{EventMiddleware, ServerSide, WatchIncoming, WatchOutgoing};
@@ -38,6 +39,8 @@ pub(crate) struct Router {
     pub(super) policy: Arc<Policy>,
     pub(super) states: States,
     pub(super) routes: HashMap<Box<str>, Arc<Route>, RandomState>,
+    /// Of the server, which hold for events without a route as well.
+    pub(super) guards: Arc<[Arc<dyn Guard>]>,
     /// Connect guards, then `on_connect`.
     pub(super) connect: Vec<ErasedConnect>,
     pub(super) on_disconnect: Vec<ErasedDisconnect>,
@@ -75,14 +78,29 @@ impl Router {
         }
     }
 
-    /// Nobody handles the event: whoever waits for an answer hears so.
-    fn unhandled(&self, socket: &Socket, incoming: Incoming) {
+    /// Nobody handles the event: whoever waits for an answer hears so, if the server's guards let
+    /// the event pass. NestJS does neither.
+    fn unhandled(&self, socket: &Socket, incoming: Incoming) -> Option<Handling> {
         metrics::counter!("portcullis_events_unhandled_total").increment(1);
-        if incoming.ack.is_some() && !self.policy.nest_compat {
-            let error = EventError::new("UNKNOWN_EVENT", "Nobody handles this event");
-            let conclusion = self.conclusion(socket, incoming);
-            conclusion.conclude(Outcome::failed(error));
+        if self.policy.nest_compat {
+            return None;
         }
+        let conclusion = self.conclusion(socket, incoming);
+        if self.guards.is_empty() {
+            conclusion.unhandled();
+            return None;
+        }
+        let guards = Arc::clone(&self.guards);
+        let run = async move {
+            let asked = ask(&guards, &conclusion.socket, &conclusion.incoming);
+            match contain("event", asked).await {
+                Some(Ok(())) => conclusion.unhandled(),
+                Some(Err(error)) => conclusion.fail(error),
+                None => conclusion.fail(panicked()),
+            }
+            None
+        };
+        Some(run.boxed())
     }
 }
 
@@ -125,8 +143,7 @@ impl Dispatch for Router {
             contain_watch("on_any", || watch(socket, &incoming.event, &incoming.args));
         }
         let Some(route) = self.routes.get(incoming.event.as_str()) else {
-            self.unhandled(socket, incoming);
-            return None;
+            return self.unhandled(socket, incoming);
         };
         let call = Call {
             conclusion: self.conclusion(socket, incoming),
@@ -141,13 +158,13 @@ impl Dispatch for Router {
 
     fn timed_out(&self, socket: &Socket, incoming: Incoming) {
         let conclusion = self.conclusion(socket, incoming);
-        conclusion.conclude(Outcome::failed(EventError::timeout()));
+        conclusion.fail(EventError::timeout());
     }
 
     fn limited(&self, socket: &Socket, incoming: Incoming) {
         if incoming.ack.is_some() {
             let conclusion = self.conclusion(socket, incoming);
-            conclusion.conclude(Outcome::failed(EventError::too_many()));
+            conclusion.fail(EventError::too_many());
         }
     }
 
@@ -200,14 +217,16 @@ struct Call {
 impl Call {
     async fn run(self) -> Option<BoxFuture<'static, ()>> {
         let (socket, incoming) = (&self.conclusion.socket, &self.conclusion.incoming);
-        let outcome = if self.route.is_direct() {
-            invoke_here(&self.route.handler, socket, incoming).await
-        } else {
-            // Guards and interceptors are the application's code as well.
-            let handled = contain("event", self.route.handle(socket, incoming)).await;
-            handled.unwrap_or_else(|| Outcome::failed(panicked()))
-        };
-        self.conclusion.conclude(outcome)
+        if self.route.is_direct() {
+            let by_hand = ByHand::default();
+            let outcome = invoke_here(&self.route.handler, socket, incoming, &by_hand).await;
+            return self.conclusion.conclude(outcome, &by_hand);
+        }
+        let by_hand = Arc::new(ByHand::default());
+        // Guards and interceptors are the application's code as well.
+        let handled = contain("event", self.route.handle(socket, incoming, &by_hand)).await;
+        let outcome = handled.unwrap_or_else(|| Outcome::failed(panicked()));
+        self.conclusion.conclude(outcome, &by_hand)
     }
 
     async fn run_behind(self, middlewares: Vec<EventMiddleware>) -> Option<BoxFuture<'static, ()>> {
@@ -219,7 +238,8 @@ impl Call {
             });
             let verdict = verdict.await.unwrap_or_else(|| Err(panicked()));
             if let Err(error) = verdict {
-                return self.conclusion.conclude(Outcome::failed(error));
+                self.conclusion.fail(error);
+                return None;
             }
         }
         self.run().await
@@ -232,38 +252,57 @@ impl Route {
         self.guards.is_empty() && self.interceptors.is_empty()
     }
 
-    async fn handle(&self, socket: &Socket, incoming: &Incoming) -> Outcome {
-        let by_hand = AtomicBool::new(false);
-        for guard in &self.guards {
-            let context = EventContext::new(socket, incoming, &by_hand);
-            let verdict = match guard.check(&context) {
-                Checked::Now(verdict) => verdict,
-                Checked::Later(verdict) => verdict.await,
-            };
-            if let Err(error) = verdict {
-                return Outcome::failed(error);
-            }
+    async fn handle(&self, socket: &Socket, incoming: &Incoming, by_hand: &Arc<ByHand>) -> Outcome {
+        if let Err(error) = ask(&self.guards, socket, incoming).await {
+            return Outcome::failed(error);
         }
         if self.interceptors.is_empty() {
-            return invoke_here(&self.handler, socket, incoming).await;
+            return invoke_here(&self.handler, socket, incoming, by_hand).await;
         }
-        let next = Next::new(Arc::clone(&self.interceptors), Arc::clone(&self.handler));
+        let (chain, handler) = (Arc::clone(&self.interceptors), Arc::clone(&self.handler));
+        let next = Next::new(chain, handler, Arc::clone(by_hand));
         let request = EventRequest::new(socket.clone(), incoming.clone());
         next.run(request).await
     }
 }
 
+/// Asks guards, one after the other, up to the first that says no.
+async fn ask(
+    guards: &[Arc<dyn Guard>],
+    socket: &Socket,
+    incoming: &Incoming,
+) -> Result<(), EventError> {
+    let by_hand = ByHand::default();
+    for guard in guards {
+        let context = EventContext::new(socket, incoming, &by_hand);
+        match guard.check(&context) {
+            Checked::Now(verdict) => verdict?,
+            Checked::Later(verdict) => verdict.await?,
+        }
+    }
+    Ok(())
+}
+
 /// Runs a handler at the end of its interceptors.
-pub(super) async fn invoke(handler: ErasedEvent, socket: Socket, incoming: Incoming) -> Outcome {
-    invoke_here(&handler, &socket, &incoming).await
+pub(super) async fn invoke(
+    handler: ErasedEvent,
+    socket: Socket,
+    incoming: Incoming,
+    by_hand: Arc<ByHand>,
+) -> Outcome {
+    invoke_here(&handler, &socket, &incoming, &by_hand).await
 }
 
 /// Takes a handler's parameters and runs it; a panic in either becomes an error.
-async fn invoke_here(handler: &ErasedEvent, socket: &Socket, incoming: &Incoming) -> Outcome {
-    let by_hand = AtomicBool::new(false);
+async fn invoke_here(
+    handler: &ErasedEvent,
+    socket: &Socket,
+    incoming: &Incoming,
+    by_hand: &ByHand,
+) -> Outcome {
     // Extraction runs code of the application's types: it may panic too.
     let started = catch_unwind(AssertUnwindSafe(|| {
-        handler(&EventContext::new(socket, incoming, &by_hand))
+        handler(&EventContext::new(socket, incoming, by_hand))
     }));
     let running = match started {
         Ok(Ok(running)) => running,
@@ -274,11 +313,5 @@ async fn invoke_here(handler: &ErasedEvent, socket: &Socket, incoming: &Incoming
         }
     };
     let ended = contain("handler", running).await;
-    let mut outcome = ended.unwrap_or_else(|| Outcome::failed(panicked()));
-    outcome.by_hand = by_hand.load(Ordering::Relaxed);
-    outcome
-}
-
-fn panicked() -> EventError {
-    EventError::unexpected("it panicked")
+    ended.unwrap_or_else(|| Outcome::failed(panicked()))
 }

@@ -103,19 +103,23 @@ impl AckTable {
         }
     }
 
-    /// Hands each answer of `sockets` to `answer`, until [`Self::forget`].
+    /// Hands each answer of `sockets` to `answer`, until [`Self::forget`]. What comes back ends
+    /// when all have answered.
     pub(crate) fn expect_each(
         &self,
         id: AckId,
         sockets: impl IntoIterator<Item = SocketId>,
         answer: Callback,
-    ) {
+    ) -> oneshot::Receiver<()> {
+        let missing: HashSet<_, _> = sockets.into_iter().collect();
+        let (done, receiver) = oneshot::channel();
         let entry = Entry::Many {
-            missing: sockets.into_iter().collect(),
+            done: (!missing.is_empty()).then_some(done),
+            missing,
             answers: Sink::Call(Arc::new(Mutex::new(answer))),
-            done: None,
         };
         self.0.lock().insert(id, entry);
+        receiver
     }
 
     /// Nobody waits for the answers under `id` any longer.

@@ -19,7 +19,7 @@ use portcullis::{AckError, BroadcastOperator, DisconnectReason, Emitter, Socket}
 use portcullis_testing::wire::{Client, WEBSOCKET, tcp};
 use portcullis_testing::{BusNode, Journal, MemoryBus, TestServer};
 
-use crate::support::{Wire, public};
+use crate::support::{Wire, patiently, public};
 
 /// One node of a test's cluster.
 struct Node {
@@ -351,6 +351,39 @@ async fn servers_talk_to_each_other_and_not_to_themselves() {
     for event in ["connection", "new_namespace"] {
         assert!(a.emitter.server_side_emit(event, &()).is_err(), "{event}");
     }
+}
+
+#[tokio::test]
+async fn events_of_another_server_are_handled_in_order_and_hold_up_no_end() {
+    let bus = MemoryBus::default();
+    let journal = Journal::default();
+    let noted = journal.clone();
+    let a = Node::join(&bus, |_| {}).await;
+    let b = Node::join(&bus, move |r: &mut Registrar| {
+        r.on_server_side("note", move |args: Args| {
+            let journal = noted.clone();
+            async move {
+                let number: u32 = args.get(0).unwrap();
+                // The earlier takes longer than the later.
+                for _ in number..20 {
+                    tokio::task::yield_now().await;
+                }
+                journal.note(number.to_string());
+                None
+            }
+        });
+        r.on_server_side("hang", async |_| std::future::pending().await);
+    })
+    .await;
+    for number in 0..20 {
+        a.emitter.server_side_emit("note", &number).unwrap();
+    }
+    journal.wait_for("19").await;
+    let in_order: Vec<String> = (0..20).map(|number: u32| number.to_string()).collect();
+    assert_eq!(journal.lines(), in_order);
+
+    a.emitter.server_side_emit("hang", &()).unwrap();
+    patiently(b.server.server().close()).await;
 }
 
 #[tokio::test]

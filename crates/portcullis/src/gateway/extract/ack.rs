@@ -22,11 +22,10 @@ pub struct Ack {
 
 impl FromEvent for Ack {
     fn from_event(context: &EventContext<'_>) -> Result<Self, EventError> {
-        context.answer_by_hand();
         Ok(Self {
             socket: context.socket().clone(),
             id: context.ack(),
-            answered: Arc::default(),
+            answered: context.answer_by_hand(),
         })
     }
 }

@@ -7,6 +7,8 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
@@ -55,19 +57,20 @@ impl Outcome {
 #[derive(Debug)]
 pub struct Responder {
     conclusion: Conclusion,
-    is_answered: bool,
+    /// Known to whoever has to tell of a panic.
+    answered: Arc<AtomicBool>,
 }
 
 impl Responder {
-    pub(in crate::gateway) const fn new(conclusion: Conclusion) -> Self {
+    pub(in crate::gateway) const fn new(conclusion: Conclusion, answered: Arc<AtomicBool>) -> Self {
         Self {
             conclusion,
-            is_answered: false,
+            answered,
         }
     }
 
     /// Sends what the stream yields, until it ends, an item fails, or the socket has left.
-    pub async fn send_all<S>(mut self, stream: S)
+    pub async fn send_all<S>(self, stream: S)
     where
         S: Stream + Send,
         S::Item: IntoReply,
@@ -76,11 +79,14 @@ impl Responder {
         while let Some(item) = stream.next().await {
             let outcome = item.into_reply();
             let is_last = outcome.error().is_some() || !self.conclusion.can_be_heard();
-            self.conclusion.item(outcome, &mut self.is_answered);
+            let mut is_answered = self.answered.load(Ordering::Relaxed);
+            self.conclusion.item(outcome, &mut is_answered);
+            self.answered.store(is_answered, Ordering::Relaxed);
             if is_last {
                 return;
             }
         }
-        self.conclusion.stream_ended(self.is_answered);
+        let is_answered = self.answered.load(Ordering::Relaxed);
+        self.conclusion.stream_ended(is_answered);
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::declared::Assembled;
 use super::{BuildError, ServerBuilder, outside};
 use crate::auth::AuthState;
-use crate::broadcast::{AdapterWatcher, NodeState};
+use crate::broadcast::{AdapterWatcher, NodeState, ServerSideLine};
 use crate::client::{Clients, Gate};
 use crate::gateway::GatewayDescription;
 use crate::handshake::{Admission, Door};
@@ -140,6 +140,7 @@ impl ServerBuilder {
             namespaces: Arc::downgrade(namespaces),
             tasks: tasks.clone(),
             on_gap: self.on_gap.take(),
+            line: ServerSideLine::default(),
         };
         let paths = namespaces.all().into_iter();
         let paths = paths.map(|namespace| namespace.path().clone()).collect();

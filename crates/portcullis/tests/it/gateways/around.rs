@@ -357,3 +357,12 @@ async fn a_connect_guard_of_the_server_holds_for_every_namespace() {
         assert_eq!(refused.code(), Some("BANNED"));
     }
 }
+
+#[tokio::test]
+async fn guards_of_the_server_are_asked_about_events_that_nobody_handles() {
+    let limit = RateLimit::per_socket(1).burst(1);
+    let server = TestServer::start(public(|_| {}).guard(limit)).await;
+    let mut client = server.client().await;
+    assert!(client.ask(r#"["unknown"]"#).await.contains("UNKNOWN_EVENT"));
+    assert!(client.ask(r#"["unknown"]"#).await.contains("RATE_LIMITED"));
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use portcullis::gateway::interceptor::{self, Next};
 use portcullis::gateway::{
     Ack, Emit, ErrorReply, EventError, EventHandler as _, ExceptionCause, Outcome, Replies, Reply,
 };
@@ -301,4 +302,67 @@ async fn a_handler_that_hangs_is_dropped_after_the_servers_timeout_and_its_clien
         event.ends_with(r#""cause":{"pattern":"hang"}}]"#),
         "{event}"
     );
+}
+
+#[tokio::test]
+async fn a_stream_that_panics_costs_its_own_event() {
+    let journal = Journal::default();
+    let noted = journal.clone();
+    let server = TestServer::start(public(move |r| {
+        r.on("in the call", async || {
+            Outcome::stream(|_| async { panic!("on purpose") })
+        });
+        r.on("in an item", async || {
+            let items = stream::iter(0..2).map(|item| {
+                assert!(item == 0, "on purpose");
+                Reply("first")
+            });
+            Replies(items)
+        });
+        r.on_disconnect(move || {
+            noted.note("left");
+            std::future::ready(())
+        });
+    }))
+    .await;
+    let mut client = server.client().await;
+    let told = client.ask(r#"["in the call"]"#).await;
+    assert!(told.contains(r#""code":"INTERNAL""#), "{told}");
+    // It has its ack already: the panic is the exception event.
+    assert_eq!(client.ask(r#"["in an item"]"#).await, r#"["first"]"#);
+    let exception = client.event().await;
+    assert!(exception.starts_with(r#"["exception","#), "{exception}");
+    assert_eq!(client.ask(r#"["sync"]"#).await, "[]");
+    client.send("41").await;
+    journal.wait_for("left").await;
+}
+
+#[tokio::test]
+async fn an_error_behind_an_answer_by_hand_is_the_exception_event() {
+    let server = TestServer::start(public(|r| {
+        let both = async |ack: Ack| {
+            let _ = ack.send(&"by hand");
+            Err::<(), _>(EventError::new("NO", "no"))
+        };
+        r.on("plain", both);
+        r.on("unanswered", async |_: Ack| {
+            Err::<(), _>(EventError::new("NO", "no"))
+        });
+        let wrap = interceptor::from_fn(async |request, next: Next| {
+            drop(next.run(request).await);
+            Outcome::answer(&"wrapped")
+        });
+        let answered = async |ack: Ack| drop(ack.send(&"by hand"));
+        r.on("wrapped", answered.intercept(wrap));
+    }))
+    .await;
+    let mut client = server.client().await;
+    client.send(r#"421["plain"]"#).await;
+    assert_eq!(client.recv().await.unwrap(), r#"431["by hand"]"#);
+    assert!(client.event().await.starts_with(r#"["exception","#));
+    let told = client.ask(r#"["unanswered"]"#).await;
+    assert!(told.contains(r#""code":"NO""#), "{told}");
+    client.send(r#"422["wrapped"]"#).await;
+    assert_eq!(client.recv().await.unwrap(), r#"432["by hand"]"#);
+    assert!(client.sync().await.is_empty());
 }
