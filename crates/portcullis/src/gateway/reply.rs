@@ -109,6 +109,10 @@ impl Outcome {
         }
     }
 
+    pub(super) const fn is_stream(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_))
+    }
+
     /// The error, if it failed.
     #[must_use]
     pub const fn error(&self) -> Option<&EventError> {

@@ -46,7 +46,7 @@ impl Session {
         let end = websocket.poll_messages(cx, &mut control, |incoming| {
             let cx = &mut Context::from_waker(&waker);
             match incoming {
-                Incoming::Text(text) => match Packet::decode(&text) {
+                Incoming::Text(text) => match Packet::decode(text) {
                     Ok(packet) => deliver(machine, &mut **handler, packet, &mut heard, cx)?,
                     Err(_) => machine.handle_invalid_packet(),
                 },
@@ -190,7 +190,7 @@ impl Session {
         let end = probe.poll_messages(cx, &mut control, |incoming| {
             match incoming {
                 Incoming::Text(text) => {
-                    let packet = Packet::decode(&text).ok();
+                    let packet = Packet::decode(text).ok();
                     machine.handle_probe_packet(packet.as_ref(), now);
                 }
                 Incoming::Binary(_) => machine.handle_probe_packet(None, now),

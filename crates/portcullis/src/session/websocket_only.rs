@@ -96,7 +96,7 @@ fn converse(
             let mut closed = false;
             let read = websocket.poll_messages(cx, &mut control, |incoming| {
                 let answer = match incoming {
-                    Incoming::Text(text) => handler.handle_text(&text),
+                    Incoming::Text(text) => handler.handle_text(text),
                     Incoming::Binary(data) => handler.handle_binary(data),
                     Incoming::Close => {
                         closed = true;

@@ -93,17 +93,17 @@ impl WebSocketTransport {
         &mut self,
         cx: &mut Context<'_>,
         control: &mut Vec<u8>,
-        mut each: impl FnMut(Incoming) -> ControlFlow<()>,
+        mut each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Poll<End> {
         let close_sent = &mut self.close_sent;
-        let mut each = |incoming| {
+        let mut each = |incoming: Incoming<'_>| {
             // The answer to a close is among the control frames.
             *close_sent |= matches!(incoming, Incoming::Close);
             each(incoming)
         };
         if !self.read_ahead.is_empty() || self.reader.has_leftover() {
-            let ahead = std::mem::take(&mut self.read_ahead);
-            if let Err(error) = self.reader.feed(&ahead, control, &mut each) {
+            let mut ahead = std::mem::take(&mut self.read_ahead).to_vec();
+            if let Err(error) = self.reader.feed(&mut ahead, control, &mut each) {
                 return Poll::Ready(End::Invalid(error));
             }
             if self.reader.has_leftover() {
@@ -125,7 +125,7 @@ impl WebSocketTransport {
                     Err(_) => return Poll::Ready(End::Io),
                 };
                 let mut stop = false;
-                let bytes = scratch.get(..count).unwrap_or_default();
+                let bytes = scratch.get_mut(..count).unwrap_or_default();
                 let fed = self.reader.feed(bytes, control, |incoming| {
                     let flow = each(incoming);
                     stop = flow.is_break();

@@ -15,31 +15,10 @@ pub(super) struct Boundary {
     in_fragments: bool,
 }
 
-/// What a piece of the stream held.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scanned {
-    plain: bool,
-    whole: bool,
-    whole_bytes: usize,
-}
-
-impl Scanned {
-    /// Nothing but unfragmented data messages, the last one complete.
-    pub(super) const fn only_whole_messages(self) -> bool {
-        self.plain && self.whole
-    }
-
-    /// How much of the piece belongs to frames that end in it; behind that a frame only begins or
-    /// goes on.
-    pub(super) const fn whole_bytes(self) -> usize {
-        self.whole_bytes
-    }
-}
-
 impl Boundary {
-    /// Moves on over `input`.
-    pub(super) fn scan(&mut self, mut input: &[u8]) -> Scanned {
-        let mut plain = self.is_whole();
+    /// Moves on over `input`; says how much of it belongs to frames that end in it. Behind that a
+    /// frame only begins or goes on.
+    pub(super) fn scan(&mut self, mut input: &[u8]) -> usize {
         let len = input.len();
         let mut whole_bytes = 0;
         loop {
@@ -52,11 +31,7 @@ impl Boundary {
                 whole_bytes = len - input.len();
             }
             let Some((&byte, rest)) = input.split_first() else {
-                return Scanned {
-                    plain,
-                    whole: self.is_whole(),
-                    whole_bytes,
-                };
+                return whole_bytes;
             };
             input = rest;
             if let Some(slot) = self.header.get_mut(usize::from(self.header_len)) {
@@ -64,7 +39,7 @@ impl Boundary {
                 self.header_len += 1;
             }
             if usize::from(self.header_len) == self.header_needed() {
-                plain &= self.end_header();
+                self.end_header();
             }
         }
     }
@@ -92,8 +67,8 @@ impl Boundary {
             }
     }
 
-    /// Starts the payload; says whether the frame is a whole data message.
-    fn end_header(&mut self) -> bool {
+    /// Starts the payload.
+    fn end_header(&mut self) {
         let [first, second, b0, b1, b2, b3, b4, b5, b6, b7, ..] = self.header;
         self.payload_len = match second & 0x7f {
             126 => u64::from(u16::from_be_bytes([b0, b1])),
@@ -106,6 +81,5 @@ impl Boundary {
         if opcode < 8 {
             self.in_fragments = !fin;
         }
-        fin && (opcode == 1 || opcode == 2)
     }
 }
