@@ -38,12 +38,20 @@ pub(crate) enum Need {
     Python,
     /// A browser that runs without a screen.
     Chromium,
+    /// valgrind, which counts instructions and allocations.
+    Valgrind,
     /// The headers of OpenSSL, which `rust_socketio` insists on.
     OpenSsl,
 }
 
 /// Everything that any step needs.
-pub(crate) const ALL: &[Need] = &[Need::Chromium, Need::Node, Need::Python, Need::OpenSsl];
+pub(crate) const ALL: &[Need] = &[
+    Need::Chromium,
+    Need::Node,
+    Need::Python,
+    Need::OpenSsl,
+    Need::Valgrind,
+];
 
 const NODE_AT_LEAST: (u32, u32) = (20, 0);
 const PYTHON_AT_LEAST: (u32, u32) = (3, 11);
@@ -102,6 +110,12 @@ pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
         for name in ["libssl-dev", "pkg-config"] {
             packages.push(Package { name, purpose });
         }
+    }
+    if needs.contains(&Need::Valgrind) && command::find("valgrind").is_none() {
+        packages.push(Package {
+            name: "valgrind",
+            purpose: "the hot paths' instructions and allocations are counted with it",
+        });
     }
     install(workspace.root(), &packages)?;
     if needs.contains(&Need::Chromium) && browser().is_none() {

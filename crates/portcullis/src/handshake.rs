@@ -39,6 +39,8 @@ pub(crate) use options::HttpOptions;
 pub(crate) use respond::Body;
 pub(crate) use service::Door;
 
+pub(crate) use crate::session::HeldBack;
+
 use crate::session::{SessionHandle, SessionHandler};
 
 /// Decides what sits on top of a new session.

@@ -64,6 +64,11 @@ pub mod adapter;
 // 9. Engine.IO without Socket.IO, and WebSocket without either.
 pub mod engine;
 
+/// For counting instructions; not for anybody else.
+#[cfg(feature = "micro")]
+#[doc(hidden)]
+pub mod micro;
+
 // What a user reads first.
 #[cfg(any(doc, doctest))]
 pub mod manual;

@@ -32,7 +32,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use crate::handshake::{Body, Door, RemoteAddress};
+use crate::handshake::{Body, Door, HeldBack, RemoteAddress};
 use crate::tasks::Tasks;
 
 /// The time within which the head of a request must have arrived.
@@ -187,7 +187,7 @@ async fn connection<S, B>(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(HeldBack::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let result = tokio::select! {

@@ -25,6 +25,9 @@ mod connection;
 mod engine;
 mod flusher;
 mod frame;
+mod held_back;
+#[cfg(feature = "micro")]
+pub(crate) mod micro;
 mod outbox;
 mod polling;
 mod receive;
@@ -54,6 +57,7 @@ pub(crate) use connection::{Connection, Ending};
 pub(crate) use engine::{Core, CoreOptions};
 pub use frame::Frame;
 pub(crate) use frame::FrameBuilder;
+pub(crate) use held_back::HeldBack;
 pub(crate) use outbox::{OutboxLimits, Pushed};
 pub(crate) use polling::{Body, PollReply, Post, Request, Verdict};
 pub(crate) use stream::Stream;
@@ -290,7 +294,9 @@ impl Session {
         self.registration = None;
         let transport = std::mem::replace(&mut self.transport, Transport::Ended(None));
         if let Transport::WebSocket(mut websocket) = transport {
-            if !matches!(reason, CloseReason::TransportError(TransportFault::Io)) {
+            // Who has closed the connection hears nothing any more.
+            let is_broken = matches!(reason, CloseReason::TransportError(TransportFault::Io));
+            if !is_broken && !websocket.is_over() {
                 if let Some(goodbye) = websocket.goodbye(None) {
                     self.connection.send(&goodbye, false);
                 }

@@ -266,7 +266,7 @@ impl Door {
             let Ok(upgraded) = on_upgrade.await else {
                 return;
             };
-            let (stream, read_ahead) = Stream::from_upgraded(upgraded);
+            let (stream, read_ahead) = Stream::from_upgraded(upgraded).release();
             let refused = match mailbox {
                 Some(mailbox) => {
                     let request = SessionRequest::Upgrade(stream, read_ahead);

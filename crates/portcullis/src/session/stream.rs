@@ -22,6 +22,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::held_back::HeldBack;
+
 /// What is read at once, and with that what one connection may take of a turn.
 const SCRATCH: usize = 64 * 1024;
 
@@ -55,30 +57,69 @@ pub(crate) struct Other {
     written: usize,
 }
 
+/// A connection that has just left HTTP behind.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    /// What the HTTP server had read behind the request.
+    pub(crate) read_ahead: Bytes,
+    /// What must be written before anything else: the response, if it was held back.
+    pub(crate) held: Vec<u8>,
+}
+
+impl Opened {
+    fn tcp(stream: TcpStream, read_ahead: &Bytes) -> Self {
+        // Frames are coalesced here; the kernel must not wait for more.
+        let _ = stream.set_nodelay(true);
+        Self {
+            stream: Stream::Tcp(Arc::new(stream)),
+            read_ahead: detach(read_ahead),
+            held: Vec::new(),
+        }
+    }
+
+    /// Writes what was held; nothing goes with it.
+    pub(crate) fn release(mut self) -> (Stream, Bytes) {
+        if !self.held.is_empty() {
+            // The first bytes of a connection fit; if it is gone, its next read says so.
+            let _ = self.stream.queue(&self.held);
+        }
+        (self.stream, self.read_ahead)
+    }
+}
+
 impl Stream {
-    /// Takes the raw stream out of an upgraded connection if there is one in it; also returns what
-    /// the HTTP server had read ahead.
-    pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Bytes) {
+    /// Takes the raw stream out of an upgraded connection if there is one in it.
+    pub(crate) fn from_upgraded(upgraded: Upgraded) -> Opened {
+        let upgraded = match upgraded.downcast::<TokioIo<HeldBack>>() {
+            Ok(parts) => {
+                let (stream, held) = parts.io.into_inner().into_parts();
+                return Opened {
+                    stream: Self::Tcp(Arc::new(stream)),
+                    read_ahead: detach(&parts.read_buf),
+                    held,
+                };
+            }
+            Err(upgraded) => upgraded,
+        };
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Self::tcp(parts.io.into_inner()), detach(&parts.read_buf)),
+            Ok(parts) => return Opened::tcp(parts.io.into_inner(), &parts.read_buf),
             Err(upgraded) => upgraded,
         };
         // hyper-util's auto server, which axum uses too, wraps the stream in a type of its own.
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => (Self::tcp(parts.io.into_inner()), detach(&parts.read_buf)),
-            Err(upgraded) => (Self::other(TokioIo::new(upgraded)), Bytes::new()),
+            Ok(parts) => Opened::tcp(parts.io.into_inner(), &parts.read_buf),
+            Err(upgraded) => Self::from_upgraded_unshared(upgraded),
         }
     }
 
     /// The stream as it is, for a task that writes it itself.
-    pub(crate) fn from_upgraded_unshared(upgraded: Upgraded) -> (Self, Bytes) {
-        (Self::other(TokioIo::new(upgraded)), Bytes::new())
-    }
-
-    fn tcp(stream: TcpStream) -> Self {
-        // Frames are coalesced here; the kernel must not wait for more.
-        let _ = stream.set_nodelay(true);
-        Self::Tcp(Arc::new(stream))
+    pub(crate) fn from_upgraded_unshared(upgraded: Upgraded) -> Opened {
+        Opened {
+            stream: Self::other(TokioIo::new(upgraded)),
+            read_ahead: Bytes::new(),
+            held: Vec::new(),
+        }
     }
 
     pub(crate) fn other(io: impl Io) -> Self {

@@ -66,7 +66,7 @@ impl WebSocketService {
         let (handler, max_message) = (Arc::clone(&self.handler), self.max_message);
         self.tasks.spawn(async move {
             if let Ok(upgraded) = on_upgrade.await {
-                let (stream, read_ahead) = Stream::from_upgraded_unshared(upgraded);
+                let (stream, read_ahead) = Stream::from_upgraded_unshared(upgraded).release();
                 let websocket = WebSocketTransport::new(stream, read_ahead, max_message, false);
                 converse(websocket, &*handler).await;
             }

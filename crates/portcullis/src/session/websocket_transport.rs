@@ -36,6 +36,8 @@ pub(crate) struct WebSocketTransport {
     base64: bool,
     /// A close frame has been queued: there must not be a second one (RFC 6455 section 5.5.1).
     close_sent: bool,
+    /// Its stream has ended or is broken.
+    over: bool,
     /// It does not carry the session yet, and requests that were sent after its packets must not
     /// overtake them.
     is_probe: bool,
@@ -60,6 +62,7 @@ impl WebSocketTransport {
             read_ahead,
             base64,
             close_sent: false,
+            over: false,
             is_probe: false,
         }
     }
@@ -95,7 +98,9 @@ impl WebSocketTransport {
         control: &mut Vec<u8>,
         mut each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Poll<End> {
-        let close_sent = &mut self.close_sent;
+        let Self {
+            close_sent, over, ..
+        } = self;
         let mut each = |incoming: Incoming<'_>| {
             // The answer to a close is among the control frames.
             *close_sent |= matches!(incoming, Incoming::Close);
@@ -120,9 +125,15 @@ impl WebSocketTransport {
                     self.stream.poll_read(cx, scratch)
                 };
                 let count = match ready!(read) {
-                    Ok(0) => return Poll::Ready(End::Eof),
+                    Ok(0) => {
+                        *over = true;
+                        return Poll::Ready(End::Eof);
+                    }
                     Ok(count) => count,
-                    Err(_) => return Poll::Ready(End::Io),
+                    Err(_) => {
+                        *over = true;
+                        return Poll::Ready(End::Io);
+                    }
                 };
                 let mut stop = false;
                 let bytes = scratch.get_mut(..count).unwrap_or_default();
@@ -195,6 +206,11 @@ impl WebSocketTransport {
             Poll::Ready(result) => result,
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Whether its peer is gone.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The frame with which to say goodbye, unless that has been said.

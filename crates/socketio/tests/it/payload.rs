@@ -260,7 +260,11 @@ fn received_arguments_are_sent_on_as_they_came() {
         serde_json::to_string(&args).unwrap(),
         r#"[1.0,{"b":1,"a":2}]"#
     );
-    assert_eq!(event(&"later"), r#"["e","later"]"#, "nothing is left behind");
+    assert_eq!(
+        event(&"later"),
+        r#"["e","later"]"#,
+        "nothing is left behind"
+    );
 
     let none = received(r#"2["in"]"#, &[]);
     assert_eq!(
