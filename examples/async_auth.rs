@@ -16,8 +16,7 @@ use std::time::Duration;
 use portcullis::auth::{Attempt, Identity, Refusal, RefusalCode};
 use portcullis::gateway::{Registrar, Reply, User};
 use portcullis::socketio::value::Value;
-use portcullis::{BuildError, Server, shutdown_signal};
-use tokio::net::TcpListener;
+use portcullis::{Server, ServerBuilder, shutdown_signal};
 
 /// Who a key belongs to: the claims of an identity may be of any type.
 #[derive(Debug, Clone)]
@@ -63,29 +62,22 @@ fn staff(r: &mut Registrar) {
     });
 }
 
-pub(crate) async fn serve(
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), BuildError> {
+pub(crate) fn server() -> ServerBuilder {
     let member = |name, is_staff| Member { name, is_staff };
     let directory = Arc::new(Directory(HashMap::from([
         ("k-alice", member("alice", true)),
         ("k-bob", member("bob", false)),
     ])));
-    let server = Server::builder()
+    Server::builder()
         .authenticate_with(move |attempt| authenticate(Arc::clone(&directory), attempt))
         .verify_timeout(Duration::from_secs(2))
         .namespace("/", anybody)
         .namespace("/staff", staff)
-        .build()
-        .await?;
-    server.serve_on(listener, shutdown).await;
-    Ok(())
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let listener = Server::bind("127.0.0.1:3000").await?;
-    serve(listener, shutdown_signal()).await?;
+    let server = server().build().await?;
+    server.serve("127.0.0.1:3000", shutdown_signal()).await?;
     Ok(())
 }

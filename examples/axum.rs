@@ -2,34 +2,42 @@
 //!
 //! ```text
 //! cargo run --package examples --example axum
-//! curl --data 'Tea is ready' localhost:3000/announce
+//! curl --data 'Tea is ready' localhost:3000/announce/kitchen
 //! ```
 
 use std::error::Error;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
-use portcullis::gateway::{Registrar, Reply};
+use portcullis::gateway::{Data, Registrar, Reply};
 use portcullis::handshake::{Handshake, RemoteAddress};
-use portcullis::{Emitter, Server, shutdown_signal};
+use portcullis::{Emitter, Server, ServerBuilder, Socket, shutdown_signal};
 use tokio::net::TcpListener;
 
 fn news(r: &mut Registrar) {
     // Whoever knows the address may listen; without this line a token would be asked for.
     r.public();
+    r.on(
+        "follow",
+        async |socket: Socket, Data(topic): Data<String>| socket.join(topic),
+    );
     r.on("where am I", async |handshake: Handshake| {
         Reply(handshake.address().map(|address| address.ip().to_string()))
     });
 }
 
 /// An emitter is cheap to clone and works from anywhere, so it can be the state of a handler.
-async fn announce(State(news): State<Emitter>, text: String) -> StatusCode {
-    match news.emit("announcement", &text) {
+async fn announce(
+    State(news): State<Emitter>,
+    Path(topic): Path<String>,
+    text: String,
+) -> StatusCode {
+    match news.to(topic).emit("announcement", &text) {
         Ok(()) => StatusCode::ACCEPTED,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -45,14 +53,18 @@ async fn tell_address(
     next.run(request).await
 }
 
+pub(crate) fn server() -> ServerBuilder {
+    Server::builder().namespace("/news", news)
+}
+
 pub(crate) async fn serve(
+    server: Server,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let server = Server::builder().namespace("/news", news).build().await?;
     let router = Router::new()
         .route("/", get(async || "An ordinary page"))
-        .route("/announce", post(announce))
+        .route("/announce/{topic}", post(announce))
         .with_state(server.emitter("/news")?)
         .route_service(server.path(), server.service())
         .layer(from_fn(tell_address));
@@ -72,5 +84,5 @@ pub(crate) async fn serve(
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = Server::bind("127.0.0.1:3000").await?;
-    serve(listener, shutdown_signal()).await
+    serve(server().build().await?, listener, shutdown_signal()).await
 }

@@ -16,13 +16,12 @@ use std::error::Error;
 
 use portcullis::auth::jwt::Jwt;
 use portcullis::gateway::{Data, EventError, Registrar, Reply, User};
-use portcullis::{BuildError, DisconnectReason, EmitError, Server, Socket, shutdown_signal};
+use portcullis::{DisconnectReason, EmitError, Server, ServerBuilder, Socket, shutdown_signal};
 use serde::Deserialize;
-use tokio::net::TcpListener;
 
 /// What a token must say.
 #[derive(Deserialize)]
-struct Claims {
+pub(crate) struct Claims {
     sub: String,
 }
 
@@ -72,24 +71,16 @@ async fn farewell(socket: Socket, user: User<Claims>, reason: DisconnectReason) 
     let _ = socket.server().emit("left", &(&user.sub, reason.as_str()));
 }
 
-pub(crate) async fn serve(
-    secret: &str,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), BuildError> {
-    let server = Server::builder()
-        .authenticate(Jwt::<Claims>::hs256(secret).audience("chat"))
+pub(crate) fn server(jwt: Jwt<Claims>) -> ServerBuilder {
+    Server::builder()
+        .authenticate(jwt.audience("chat"))
         .namespace("/chat", chat)
-        .build()
-        .await?;
-    server.serve_on(listener, shutdown).await;
-    Ok(())
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let secret = std::env::var("JWT_SECRET")?;
-    let listener = Server::bind("127.0.0.1:3000").await?;
-    serve(&secret, listener, shutdown_signal()).await?;
+    let server = server(Jwt::hs256(secret)).build().await?;
+    server.serve("127.0.0.1:3000", shutdown_signal()).await?;
     Ok(())
 }

@@ -14,8 +14,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use portcullis::gateway::{Data, EventError, Registrar, Reply};
-use portcullis::{BuildError, Emitter, Server, Socket, shutdown_signal};
-use tokio::net::TcpListener;
+use portcullis::{Emitter, Server, ServerBuilder, Socket, shutdown_signal};
 
 fn ticks(r: &mut Registrar) {
     r.public().on("follow", follow);
@@ -34,7 +33,8 @@ async fn follow(
     }
 }
 
-async fn tick(emitter: Emitter, period: Duration) {
+/// Ends with the server, whose last act is to let go of its emitters.
+pub(crate) async fn tick(emitter: Emitter, period: Duration) {
     let mut interval = tokio::time::interval(period);
     for number in 0_u64.. {
         interval.tick().await;
@@ -47,28 +47,16 @@ async fn tick(emitter: Emitter, period: Duration) {
     }
 }
 
-pub(crate) async fn serve(
-    period: Duration,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), BuildError> {
-    let server = Server::builder().namespace("/", ticks);
-    // An emitter may be older than its server; until then it would say that nobody is there.
-    let emitter = server.emitter("/").ok();
-    let server = server.build().await?;
-    let ticking = async {
-        if let Some(emitter) = emitter {
-            tick(emitter, period).await;
-        }
-    };
-    // The ticks end with the server, because its last act is to let go of its emitters.
-    tokio::join!(server.serve_on(listener, shutdown), ticking);
-    Ok(())
+pub(crate) fn server() -> ServerBuilder {
+    Server::builder().namespace("/", ticks)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let listener = Server::bind("127.0.0.1:3000").await?;
-    serve(Duration::from_secs(1), listener, shutdown_signal()).await?;
+    let server = server().build().await?;
+    let ticking = tick(server.emitter("/")?, Duration::from_secs(1));
+    let serving = server.serve("127.0.0.1:3000", shutdown_signal());
+    let (served, ()) = tokio::join!(serving, ticking);
+    served?;
     Ok(())
 }

@@ -12,12 +12,15 @@ use portcullis::{Server, Socket, shutdown_signal};
 use serde::Deserialize;
 
 use crate::Failure;
+use crate::bus::Bus;
 use crate::serve::Port;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     port: Port,
+    #[command(flatten)]
+    bus: Bus,
     /// Connecting needs a token signed with this secret (HS256).
     #[arg(long)]
     jwt_secret: Option<String>,
@@ -50,6 +53,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     }
     if let Some(file) = options.jwt_public_key {
         builder = builder.authenticate(Jwt::<Claims>::rs256_pem(std::fs::read(file)?));
+    }
+    if let Some(redis) = options.bus.redis() {
+        builder = builder.cluster(redis);
     }
     let server = builder.build().await?;
     let listener = options.port.listen().await?;

@@ -20,12 +20,23 @@ pub(crate) struct Port {
 impl Port {
     /// Listens, and tells the judge where.
     pub(crate) async fn listen(self) -> Result<TcpListener, Failure> {
-        let listener = Server::bind(("127.0.0.1", self.port)).await?;
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "listening on {}", listener.local_addr()?)?;
-        out.flush()?;
+        let listener = self.bind().await?;
+        announce(&listener)?;
         Ok(listener)
     }
+
+    /// Listens, for servers that are not ready yet.
+    pub(crate) async fn bind(self) -> Result<TcpListener, Failure> {
+        Ok(Server::bind(("127.0.0.1", self.port)).await?)
+    }
+}
+
+/// Tells the judge where the server is.
+pub(crate) fn announce(listener: &TcpListener) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on {}", listener.local_addr()?)?;
+    out.flush()?;
+    Ok(())
 }
 
 /// Says in one line why there is no server.

@@ -1,45 +1,20 @@
 // Headless Chromium: the stock browser bundle against our server, and a person at the demo page.
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
 import { within } from "./support/bounded.mjs";
+import { openBrowser } from "./support/browser.mjs";
 import { GUARDED, mint, TRANSPORTS } from "./support/client.mjs";
 import { isOracle, ours, startAuth, startDev } from "./support/server.mjs";
 
 const BUNDLE = createRequire(import.meta.url).resolve("socket.io-client/dist/socket.io.js");
 const WAIT = 10_000;
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-];
 
 let browser;
-let profile;
-before(async () => {
-  profile = await mkdtemp(join(tmpdir(), "interop-chromium-"));
-  browser = await chromium.launchPersistentContext(profile, {
-    args: FLAGS,
-    executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
-    headless: true,
-    timeout: 60_000,
-  });
-  browser.setDefaultTimeout(WAIT);
-});
-after(async () => {
-  await browser?.close();
-  if (profile) await rm(profile, { force: true, maxRetries: 5, recursive: true });
-});
+before(async () => (browser = await openBrowser(WAIT)));
+after(() => browser?.close());
 
 /** A tab whose errors fail the test. */
 async function tab(t) {

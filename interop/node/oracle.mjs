@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 
 const SERVERS = {
   auth: () => import("./oracle/auth.mjs"),
+  cluster: () => import("./oracle/cluster.mjs"),
   protocol: () => import("./oracle/protocol.mjs"),
 };
 
@@ -28,6 +29,14 @@ const { positionals, values } = parseArgs({
     "verify-timeout": text("5000"),
     "upgrade-timeout": text("10000"),
     "max-payload": text("1000000"),
+    redis: text(undefined),
+    key: text("socket.io"),
+    mode: text("classic"),
+    client: text("redis"),
+    "specific-response": { type: "boolean", default: false },
+    "requests-timeout": text("5000"),
+    "websocket-only": { type: "boolean", default: false },
+    name: text(undefined),
   },
 });
 
@@ -37,7 +46,7 @@ if (load === undefined) {
   process.exit(2);
 }
 const { serve } = await load();
-const server = serve(values);
+const server = await serve(values);
 server.listen(Number(values.port), "127.0.0.1", () => {
   console.log(`listening on 127.0.0.1:${server.address().port}`);
 });

@@ -4,9 +4,13 @@
 //! |--------------|--------------------------------------|---------------------------------------|
 //! | Node         | `node --version` 20 or newer, `npm`  | said                                  |
 //! | Node's peers | `interop/node`, as its lock file says| `npm ci`                              |
+//! | NestJS       | `interop/nest`, `nest-cluster`       | `npm ci`                              |
 //! | Python       | `python3 --version` 3.11 or newer    | said                                  |
 //! | Python peers | `interop/python/.venv`               | made, filled from `requirements.txt`  |
 //! | Chromium     | `CHROMIUM_BIN`, then the search path | apt-get as root; else its line is said|
+//! | Redis        | `redis-server`, `redis-sentinel`     | the same                              |
+//! | nginx        | the search path, and `/usr/sbin`     | the same                              |
+//! | HAProxy      | the search path, and `/usr/sbin`     | the same                              |
 //! | OpenSSL      | `pkg-config --exists openssl`        | apt-get as root; else its line is said|
 //!
 //! # Invariants
@@ -34,10 +38,20 @@ use crate::workspace::{Workspace, answer};
 pub(crate) enum Need {
     /// Node and the packages of `interop/node`.
     Node,
+    /// Node and the packages of `interop/nest`.
+    Nest,
     /// Python and the packages of `interop/python`.
     Python,
     /// A browser that runs without a screen.
     Chromium,
+    /// Redis: the server, the sentinel and the command line.
+    Redis,
+    /// The proxy nginx.
+    Nginx,
+    /// The proxy HAProxy.
+    Haproxy,
+    /// The NestJS nodes of `interop/nest-cluster`.
+    NestCluster,
     /// valgrind, which counts instructions and allocations.
     Valgrind,
     /// The headers of OpenSSL, which `rust_socketio` insists on.
@@ -48,9 +62,14 @@ pub(crate) enum Need {
 pub(crate) const ALL: &[Need] = &[
     Need::Chromium,
     Need::Node,
+    Need::Nest,
+    Need::NestCluster,
     Need::Python,
     Need::OpenSsl,
     Need::Valgrind,
+    Need::Redis,
+    Need::Nginx,
+    Need::Haproxy,
 ];
 
 const NODE_AT_LEAST: (u32, u32) = (20, 0);
@@ -68,6 +87,55 @@ struct Package {
     purpose: &'static str,
 }
 
+const fn package(name: &'static str, purpose: &'static str) -> Package {
+    Package { name, purpose }
+}
+
+/// A program that a package brings, for needs that are nothing but programs.
+struct Program {
+    need: Need,
+    name: &'static str,
+    package: Package,
+}
+
+const fn program(need: Need, name: &'static str, package: Package) -> Program {
+    Program {
+        need,
+        name,
+        package,
+    }
+}
+
+const RECIPES: &str = "the recipes of docs/deploy are tried with it";
+
+const PROGRAMS: &[Program] = &[
+    program(
+        Need::Redis,
+        "redis-server",
+        package("redis-server", "the nodes of a cluster meet there"),
+    ),
+    program(
+        Need::Redis,
+        "redis-sentinel",
+        package("redis-sentinel", "it leads nodes to a new master"),
+    ),
+    program(
+        Need::Redis,
+        "redis-cli",
+        package("redis-tools", "it does to Redis what operators do"),
+    ),
+    program(Need::Nginx, "nginx", package("nginx-light", RECIPES)),
+    program(Need::Haproxy, "haproxy", package("haproxy", RECIPES)),
+    program(
+        Need::Valgrind,
+        "valgrind",
+        package("valgrind", "it counts what the hot paths cost"),
+    ),
+];
+
+/// Where distributions put the programs of administrators, whoever's search path lacks it.
+const ADMINISTRATORS: &str = "/usr/sbin";
+
 /// Installs what `needs` name and this machine lacks.
 ///
 /// # Errors
@@ -75,14 +143,17 @@ struct Package {
 /// What is missing and cannot be installed from here, with what to do about it.
 pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
     // Ask for everything that only a person can provide before the first download.
-    if needs.contains(&Need::Node) {
+    if [Need::Node, Need::Nest, Need::NestCluster]
+        .iter()
+        .any(|need| needs.contains(need))
+    {
         require(
             "node",
             NODE_AT_LEAST,
-            "the clients in interop/node run on it",
+            "the peers in interop/node and interop/nest run on it",
         )?;
         if command::find("npm").is_none() {
-            return Err("npm is missing: it installs the packages of interop/node".to_owned());
+            return Err("npm is missing: it installs the packages of the peers".to_owned());
         }
     }
     if needs.contains(&Need::Python) {
@@ -92,48 +163,62 @@ pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
             "the clients in interop/python run on it",
         )?;
     }
-    let mut packages = Vec::new();
-    if needs.contains(&Need::Chromium) && browser().is_none() {
-        packages.push(Package {
-            name: "chromium",
-            purpose: "the browser tests drive it",
-        });
-    }
-    if needs.contains(&Need::Python) && !python_can_make_environments(workspace) {
-        packages.push(Package {
-            name: "python3-venv",
-            purpose: "the Python peers live in a virtual environment",
-        });
-    }
-    if needs.contains(&Need::OpenSsl) && !has_openssl_headers() {
-        let purpose = "the client in interop/rust_socketio links to OpenSSL";
-        for name in ["libssl-dev", "pkg-config"] {
-            packages.push(Package { name, purpose });
-        }
-    }
-    if needs.contains(&Need::Valgrind) && command::find("valgrind").is_none() {
-        packages.push(Package {
-            name: "valgrind",
-            purpose: "the hot paths' instructions and allocations are counted with it",
-        });
-    }
-    install(workspace.root(), &packages)?;
+    install(workspace.root(), &missing_packages(workspace, needs))?;
     if needs.contains(&Need::Chromium) && browser().is_none() {
         let names = BROWSERS.join(", ");
         return Err(format!(
             "chromium was installed, yet none of {names} is on the search path"
         ));
     }
-    if needs.contains(&Need::Node) {
-        npm_packages(
-            &workspace.root().join("interop/node"),
-            "the tests' Node peers",
-        )?;
+    let peers = [
+        (Need::Node, "interop/node", "the tests' Node peers"),
+        (Need::Nest, "interop/nest", "NestJS and its clients"),
+        (
+            Need::NestCluster,
+            "interop/nest-cluster",
+            "NestJS as a node of a cluster",
+        ),
+    ];
+    for (need, folder, purpose) in peers {
+        if needs.contains(&need) {
+            npm_packages(&workspace.root().join(folder), purpose)?;
+        }
     }
     if needs.contains(&Need::Python) {
         python_packages(workspace)?;
     }
     Ok(())
+}
+
+/// The packages of the distribution that `needs` ask for and this machine lacks.
+fn missing_packages(workspace: &Workspace, needs: &[Need]) -> Vec<&'static Package> {
+    const CHROMIUM: Package = package("chromium", "the browser tests drive it");
+    const VENV: Package = package(
+        "python3-venv",
+        "the Python peers live in a virtual environment",
+    );
+    const LINKS: &str = "the client in interop/rust_socketio links to OpenSSL";
+    const OPENSSL: [Package; 2] = [package("libssl-dev", LINKS), package("pkg-config", LINKS)];
+    let mut packages = Vec::new();
+    if needs.contains(&Need::Chromium) && browser().is_none() {
+        packages.push(&CHROMIUM);
+    }
+    if needs.contains(&Need::Python) && !python_can_make_environments(workspace) {
+        packages.push(&VENV);
+    }
+    if needs.contains(&Need::OpenSsl) && !has_openssl_headers() {
+        packages.extend(&OPENSSL);
+    }
+    let programs = PROGRAMS
+        .iter()
+        .filter(|program| needs.contains(&program.need));
+    let missing = programs.filter(|program| !is_installed(program.name));
+    packages.extend(missing.map(|program| &program.package));
+    packages
+}
+
+fn is_installed(program: &str) -> bool {
+    command::find(program).is_some() || Path::new(ADMINISTRATORS).join(program).is_file()
 }
 
 /// The browser that the tests drive.
@@ -197,7 +282,7 @@ fn has_openssl_headers() -> bool {
 }
 
 /// Installs packages of the distribution, or says how.
-fn install(root: &Path, packages: &[Package]) -> Result<(), String> {
+fn install(root: &Path, packages: &[&Package]) -> Result<(), String> {
     if packages.is_empty() {
         return Ok(());
     }
@@ -301,6 +386,16 @@ mod tests {
         assert!(version("v9.11.2") < version("v20.0.0"));
         assert!(version("Python 3.10.0") > version("Python 3.9.18"));
         assert_eq!(version("command not found"), None);
+    }
+
+    #[test]
+    fn every_program_of_a_need_is_looked_for_by_name_and_comes_with_a_package() {
+        for need in [Need::Redis, Need::Nginx, Need::Haproxy] {
+            assert!(PROGRAMS.iter().any(|program| program.need == need));
+            assert!(ALL.contains(&need));
+        }
+        assert!(!is_installed("no-such-program-anywhere"));
+        assert!(is_installed("sh"));
     }
 
     #[test]

@@ -15,6 +15,9 @@
 //!
 //! Which sockets a [`Target`] means (`namespace`), the operations as users see them (`broadcast`).
 
+mod gap;
+mod health;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,9 @@ use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::payload::Payload;
 use portcullis_socketio::value::Value;
 use smallvec::SmallVec;
+
+pub use self::gap::{BusGap, GapCause};
+pub use self::health::Health;
 
 /// To whom something goes: the union of rooms, or everyone if there are none, without some.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -222,11 +228,32 @@ impl AdapterError {
 /// closely, on several threads, they may be heard in another order than they happened in: count
 /// them, or ask [`LocalNode::has_room`].
 pub trait Adapter: fmt::Debug + Send + Sync + 'static {
-    /// Joins the cluster. What comes from other nodes is applied to `node` from now on.
-    fn start(&self, node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>>;
+    /// Joins the cluster with the namespaces that exist already. What comes from other nodes is
+    /// applied to `node` from now on; once this is ready, the other nodes reach all of them.
+    fn start(
+        &self,
+        node: Arc<dyn LocalNode>,
+        namespaces: Vec<NamespacePath>,
+    ) -> BoxFuture<'_, Result<(), AdapterError>>;
 
     /// Leaves the cluster, after what was published has left.
     fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Whether the other nodes can be reached now. Default: always.
+    fn health(&self) -> Health {
+        Health::Up
+    }
+
+    /// What probes and logs call the way to the other nodes, in a word. Default: `cluster`.
+    fn name(&self) -> &'static str {
+        "cluster"
+    }
+
+    /// Ready when what was published before has been handed over or is lost, and the other nodes
+    /// reach every room that was opened before. Default: at once.
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        ready(())
+    }
 
     /// A namespace exists on this node from now on.
     fn namespace_opened(&self, namespace: &NamespacePath);
@@ -239,6 +266,16 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
 
     /// A room has lost its last member on this node.
     fn room_closed(&self, namespace: &NamespacePath, room: &Room);
+
+    /// A socket is here, which can be reached through its id. Default: nothing.
+    fn socket_opened(&self, namespace: &NamespacePath, id: &SocketId) {
+        let _ = (namespace, id);
+    }
+
+    /// A socket is here no longer. Default: nothing.
+    fn socket_closed(&self, namespace: &NamespacePath, id: &SocketId) {
+        let _ = (namespace, id);
+    }
 
     /// Hands `envelope` to every other node.
     fn publish(&self, namespace: &NamespacePath, envelope: Envelope);
@@ -302,7 +339,7 @@ pub trait LocalNode: fmt::Debug + Send + Sync + 'static {
     /// The rooms here.
     fn rooms(&self, namespace: &NamespacePath) -> Vec<Room>;
 
-    /// Whether a room has members here.
+    /// Whether a room has members here; a socket's id is a room.
     fn has_room(&self, namespace: &NamespacePath, room: &Room) -> bool;
 
     /// Hands an event of another server to this server's listener; `None` if there is none.
@@ -311,6 +348,10 @@ pub trait LocalNode: fmt::Debug + Send + Sync + 'static {
         namespace: &NamespacePath,
         args: Args,
     ) -> BoxFuture<'static, Option<Args>>;
+
+    /// Tells this node that messages of the cluster may have been lost. Must be called once for
+    /// each gap, when it is over.
+    fn report_gap(&self, gap: BusGap);
 }
 
 /// A cluster of one: there are no other nodes.
@@ -319,7 +360,11 @@ pub trait LocalNode: fmt::Debug + Send + Sync + 'static {
 pub struct InMemory;
 
 impl Adapter for InMemory {
-    fn start(&self, _node: Arc<dyn LocalNode>) -> BoxFuture<'_, Result<(), AdapterError>> {
+    fn start(
+        &self,
+        _node: Arc<dyn LocalNode>,
+        _namespaces: Vec<NamespacePath>,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
         ready(Ok(()))
     }
 

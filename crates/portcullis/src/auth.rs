@@ -45,6 +45,7 @@ pub use secret::{Secret, Token};
 pub use strict_json::JsonProblem;
 pub use token_error::{Claim, TokenError};
 
+use crate::clock::Clock;
 use crate::handshake::{Handshake, Headers, RequestFacts};
 use jwt::{Jwt, JwtProblem};
 use source::{Credentials, HeaderLookup, TokenSource};
@@ -98,19 +99,28 @@ pub struct Attempt {
     request: Arc<RequestFacts>,
     namespace: NamespacePath,
     auth: Auth,
+    clock: Arc<dyn Clock>,
 }
 
 impl Attempt {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         request: Arc<RequestFacts>,
         namespace: NamespacePath,
         auth: Auth,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             request,
             namespace,
             auth,
+            clock,
         }
+    }
+
+    /// What time it is now, by the clock of the server.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     /// The first request of the connection.
@@ -247,7 +257,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
         attempt: &'a Attempt,
     ) -> BoxFuture<'a, Result<Identity, RefusalCode>> {
         // Verified in place: handing an HMAC to another thread costs more than the HMAC.
-        let verified = Self::authenticate(self, &attempt.credentials(), SystemTime::now());
+        let verified = Self::authenticate(self, &attempt.credentials(), attempt.now());
         let result = match verified {
             Ok(verified) => Ok(Identity::with(
                 verified.claims,
@@ -347,6 +357,7 @@ where
             Arc::clone(&attempt.request),
             attempt.namespace.clone(),
             attempt.auth.clone(),
+            Arc::clone(&attempt.clock),
         );
         (self.0)(Arc::new(attempt)).boxed()
     }

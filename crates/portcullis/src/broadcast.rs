@@ -26,7 +26,7 @@ use portcullis_socketio::ids::{NamespacePath, Room};
 use portcullis_socketio::payload::Payload;
 use serde::Serialize;
 
-pub(crate) use local_node::{AdapterWatcher, NodeState};
+pub(crate) use local_node::{AdapterWatcher, GapHook, NodeState};
 pub use operations::{Fetched, RemoteSocket, ServerSideAnswers};
 
 use crate::adapter::{Envelope, Flags, Target};

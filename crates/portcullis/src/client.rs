@@ -26,7 +26,7 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_engineio::CloseReason;
@@ -42,6 +42,7 @@ use lane::{Flood, Lane};
 use seat::{Seat, Step};
 
 use crate::auth::Refusal;
+use crate::clock;
 use crate::handshake::{Accept, RequestFacts};
 use crate::namespace::{DisconnectReason, Incoming, frames};
 use crate::session::{Connection, Ending, SessionHandle, SessionHandler};
@@ -170,7 +171,7 @@ impl ClientTask {
             Ok(Some(packet)) => {
                 self.attachments_timer = None;
                 let limits = self.gate.client_limits();
-                self.machine.handle_packet(packet, limits, Instant::now());
+                self.machine.handle_packet(packet, limits, clock::instant());
                 self.drain(cx);
             }
             Ok(None) if self.decoder.has_pending() => {
@@ -318,7 +319,7 @@ impl ClientTask {
                 false
             }
             Step::Left(namespace, next) => {
-                self.machine.handle_left(&namespace, Instant::now());
+                self.machine.handle_left(&namespace, clock::instant());
                 self.step(index, *next, cx)
             }
             Step::Refused(namespace, refusal) => {
@@ -332,7 +333,7 @@ impl ClientTask {
             }
             Step::Admitted(namespace) => {
                 self.connection.joined();
-                self.machine.accept(&namespace, Instant::now());
+                self.machine.accept(&namespace, clock::instant());
                 // What was sent ahead of the verdict is handled now.
                 self.drain(cx);
                 true

@@ -71,13 +71,17 @@ pub use extract::{
 pub use guard::{Guard, RateLimit};
 pub(crate) use handler::erase_connect;
 pub use handler::{
-    ConnectHandler, DisconnectHandler, EventHandler, FromDisconnect, IntoVerdict, Marker,
+    ConnectHandler, DisconnectHandler, EventHandler, FromDisconnect, IntoVerdict, Marker, Method,
     Subscribed, Subscription,
 };
 pub(crate) use init::ErasedInit;
 pub use init::{FromInit, InitContext, InitError, InitHandler, IntoInit};
 pub use interceptor::Interceptor;
 pub use policy::{ErrorReply, ExceptionCause};
+pub use portcullis_macros::{
+    EventError, connect_guard, guard, intercept, layer, on_connect, on_disconnect, on_init,
+    subscribe,
+};
 pub use portcullis_socketio::args::Args as RawArgs;
 pub use portcullis_socketio::packet::EventName;
 pub use registrar::Registrar;

@@ -34,8 +34,12 @@
 
 // 0. Put it all together, and run it.
 mod listener;
+mod management;
 mod server;
 mod tasks;
+
+// What time it is, for all that follows.
+pub mod clock;
 
 // 1. Turn an HTTP request into an Engine.IO session, or refuse it.
 pub mod handshake;
@@ -78,9 +82,13 @@ pub mod manual;
 pub mod __private {
     pub use futures_util::StreamExt;
 
-    pub use crate::gateway::method::{MethodReply, MethodVerdict, Probe, tiers, verdicts};
-    pub use crate::{__reply as reply, __verdict as verdict};
+    pub use crate::gateway::method::{
+        MethodEnding, MethodReply, MethodVerdict, Probe, endings, tiers, verdicts,
+    };
+    pub use crate::{__ended as ended, __reply as reply, __verdict as verdict};
 }
+
+pub use portcullis_macros::gateway;
 
 pub use broadcast::{BroadcastOperator, Emitter};
 pub use listener::{ServeError, shutdown_signal};

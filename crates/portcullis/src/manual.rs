@@ -10,6 +10,14 @@ pub mod server {}
 #[doc = include_str!("../../../docs/manual/authentication.md")]
 pub mod authentication {}
 
+/// Structs whose methods handle events.
+#[doc = include_str!("../../../docs/manual/gateways.md")]
+pub mod gateways {}
+
+/// What a handler returns, and what its client is told.
+#[doc = include_str!("../../../docs/manual/errors-and-acks.md")]
+pub mod errors_and_acks {}
+
 /// What a server sends.
 #[doc = include_str!("../../../docs/manual/broadcasts.md")]
 pub mod broadcasts {}
@@ -17,6 +25,14 @@ pub mod broadcasts {}
 /// Stock clients, and what differs from Node.
 #[doc = include_str!("../../../docs/manual/clients.md")]
 pub mod clients {}
+
+/// Servers, clients, tokens, clocks and clusters within a test.
+#[doc = include_str!("../../../docs/manual/testing.md")]
+pub mod testing {}
+
+/// What NestJS's decorators and adapters are here.
+#[doc = include_str!("../../../docs/manual/from-nestjs.md")]
+pub mod from_nestjs {}
 
 /// The README of the project.
 #[cfg(doctest)]

@@ -158,6 +158,8 @@ pub(crate) trait Watcher: fmt::Debug + Send + Sync + 'static {
     fn namespace_closed(&self, namespace: &NamespacePath);
     fn room_opened(&self, namespace: &NamespacePath, room: &Room);
     fn room_closed(&self, namespace: &NamespacePath, room: &Room);
+    fn socket_opened(&self, namespace: &NamespacePath, id: &SocketId);
+    fn socket_closed(&self, namespace: &NamespacePath, id: &SocketId);
 }
 
 impl Namespace {
@@ -224,7 +226,13 @@ impl Namespace {
     }
 
     pub(crate) fn has_room(&self, room: &Room) -> bool {
-        self.rooms.contains(room)
+        let is_socket = || match room {
+            Room::Text(text) => {
+                SocketId::parse(text).is_ok_and(|id| self.sockets.read().contains_key(&id))
+            }
+            Room::Number(_) => false,
+        };
+        self.rooms.contains(room) || is_socket()
     }
 
     pub(super) const fn users(&self) -> &AtomicUsize {
@@ -249,6 +257,7 @@ impl Namespace {
             .write()
             .insert(*socket.id(), Arc::clone(socket));
         self.rooms.everyone().add(socket);
+        self.watcher.socket_opened(&self.path, socket.id());
     }
 
     pub(crate) fn remove(&self, socket: &Arc<SocketInner>) {
@@ -260,7 +269,9 @@ impl Namespace {
             }
             removed
         };
-        drop(removed);
+        if removed.is_some() {
+            self.watcher.socket_closed(&self.path, socket.id());
+        }
     }
 
     /// Delivers a finished frame to every socket of `target` on this node; says to how many.

@@ -6,6 +6,7 @@ mod builder;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,11 +22,12 @@ use tower_service::Service;
 
 pub use builder::{BuildError, ServerBuilder};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Health};
 use crate::broadcast::Emitter;
 use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
 use crate::listener::{self, NotFound, ServeError};
+use crate::management::Readiness;
 use crate::namespace::{Cluster, ClusterSlot};
 use crate::tasks::Tasks;
 
@@ -40,6 +42,8 @@ struct Shared {
     /// Lent to emitters until the server has closed.
     cluster: Mutex<Option<Arc<Cluster>>>,
     adapter: Arc<dyn Adapter>,
+    readiness: Arc<Readiness>,
+    management: Option<SocketAddr>,
     tasks: Tasks,
 }
 
@@ -142,16 +146,37 @@ impl Server {
         self.0.door.core.len()
     }
 
+    /// Whether the other nodes of the cluster can be reached.
+    #[must_use]
+    pub fn cluster_health(&self) -> Health {
+        self.0.adapter.health()
+    }
+
     /// The path that the server answers on.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.0.door.options.path
     }
 
+    /// Where the management listener is, if the builder was told of one.
+    #[must_use]
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.0.management
+    }
+
+    /// What keeps this node from being ready for clients, a word each: `draining`, and what the
+    /// adapter misses, such as `redis`. For applications that answer probes themselves; see
+    /// [`ServerBuilder::management`].
+    #[must_use]
+    pub fn obstacles(&self) -> Vec<&'static str> {
+        self.0.readiness.obstacles()
+    }
+
     /// Ends every session, waits for handlers and `on_disconnect`, and leaves the cluster.
     ///
     /// Clients see their transport close, and come back by themselves to wherever they are led.
     pub async fn close(&self) {
+        self.0.readiness.drain();
         self.0.door.core.shut_down();
         self.0.tasks.finished().await;
         drop(self.0.cluster.lock().take());

@@ -68,6 +68,8 @@ use engine::Registration;
 use polling::PollingTransport;
 use websocket_transport::{Closing, WebSocketTransport};
 
+use crate::clock;
+
 /// What sits on top of a session: it gets the messages and decides what they mean.
 ///
 /// All methods run on the session's task and must not block.
@@ -165,7 +167,7 @@ impl Future for Session {
 
 impl Session {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
+        let now = clock::instant();
         let ending = self.connection.begin_turn(cx.waker());
         if !matches!(self.transport, Transport::Ended(_)) {
             if ending.is_some() && self.ending != ending {

@@ -1,14 +1,14 @@
 //! What a person types, and how it is told that something is wrong with it.
 //!
 //! ```text
-//!  portcullis [dev] [--host 127.0.0.1] [--port 3000]
+//!  portcullis [dev] [--host 127.0.0.1] [--port 3000] [--redis URL] [--management-port 0]
 //!  portcullis token --sub NAME [--secret S] [--ttl 1h] [--claim k=v]…
 //! ```
 //!
 //! # Invariants
 //!
 //! - Whatever is wrong with the arguments is said in one line.
-//! - The secret is not in any `Debug` output, and not in the help's "current value".
+//! - Neither the secret nor a password is in any `Debug` output, or in the help's "current value".
 //!
 //! # Not here
 //!
@@ -63,6 +63,37 @@ pub(crate) struct DevArgs {
     /// The port to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 3000)]
     pub(crate) port: u16,
+    /// The Redis of a cluster, such as <redis://localhost:6379>: every node with it is one of them
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: Option<RedisArg>,
+    /// The port of 127.0.0.1 that answers probes; 0 lets the system choose
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) management_port: u16,
+}
+
+/// The address of a Redis, which may hold a password.
+#[derive(Clone)]
+pub(crate) struct RedisArg(String);
+
+impl RedisArg {
+    /// The address, password and all: do not log it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RedisArg {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for RedisArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisArg(redacted)")
+    }
 }
 
 /// The arguments of `portcullis token`.

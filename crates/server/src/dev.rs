@@ -1,8 +1,9 @@
-//! `portcullis dev`: the chat with its page, on one port, in memory.
+//! `portcullis dev`: the chat with its page, on one port, alone or as a node of a cluster.
 //!
 //! ```text
 //!  port ─▶ /socket.io/ ─▶ gate: whose token is it? ─▶ chat on `/`, staff on `/staff`
-//!     └──▶ all else ────▶ page, and tokens for whoever asks
+//!     └──▶ all else ────▶ page, and tokens for whoever asks        │
+//!  another port ─▶ /livez, /readyz                                 └─ Redis ─ other nodes
 //! ```
 //!
 //! # Invariants
@@ -20,20 +21,24 @@ use std::future::poll_fn;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use portcullis::auth::jwt::{Jwt, MintError};
 use portcullis::auth::{Secret, Token};
+use portcullis::socketio::ids::NamespaceError;
 use portcullis::{BuildError, Server, shutdown_signal};
+use portcullis_redis::{AtStart, Redis};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::chat::Chat;
+use crate::chat::{Chat, OtherNodes, Presence};
 use crate::cli::DevArgs;
+use crate::page;
 use crate::secret::{self, Origin, SecretError, VARIABLE};
+use crate::staff::Staff;
 use crate::token::{Claims, mint};
-use crate::{page, staff};
 
 /// Whose token the terminal shows, and for how long it is good.
 const SHOWN_NAME: &str = "alice";
@@ -60,6 +65,9 @@ pub(crate) enum DevError {
     /// The parts do not make a server.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The chat's namespace has no name that can be one.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     /// The token for the terminal could not be made.
     #[error(transparent)]
     Mint(#[from] MintError),
@@ -77,10 +85,11 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), DevError> {
         .enable_all()
         .build()
         .map_err(DevError::Start)?
-        .block_on(serve(SocketAddr::new(args.host, args.port), secret, origin))
+        .block_on(serve(args, secret, origin))
 }
 
-async fn serve(asked: SocketAddr, secret: Secret, origin: Origin) -> Result<(), DevError> {
+async fn serve(args: &DevArgs, secret: Secret, origin: Origin) -> Result<(), DevError> {
+    let asked = SocketAddr::new(args.host, args.port);
     let listening = |source| DevError::Listen {
         address: asked,
         source,
@@ -88,25 +97,52 @@ async fn serve(asked: SocketAddr, secret: Secret, origin: Origin) -> Result<(), 
     let listener = TcpListener::bind(asked).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
     let token = mint(&secret, SHOWN_NAME, SHOWN_TTL, [], SystemTime::now())?;
-    let server = Server::builder()
-        .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
-        .gateway(Chat::default())
-        .namespace(staff::NAMESPACE, staff::register)
-        .build()
-        .await?;
+    let (server, presence) = build(args, address, &secret).await?;
 
     let mut shutdown = pin!(shutdown_signal());
     if is_ready(shutdown.as_mut()).await {
         return Ok(());
     }
-    if let Err(error) = io::stdout().write_all(greeting(address, &token, origin).as_bytes()) {
+    let shown = Shown {
+        address,
+        token: &token,
+        origin,
+        is_clustered: args.redis.is_some(),
+        management: server.management_address(),
+    };
+    if let Err(error) = io::stdout().write_all(shown.greeting().as_bytes()) {
         // Nobody reads it; the page is there all the same.
         tracing::warn!(%error, "cannot write to stdout");
     }
-    server
-        .serve_with(page::router(secret), listener, shutdown)
-        .await;
+    let serving = server.serve_with(page::router(secret), listener, shutdown);
+    tokio::select! {
+        () = serving => {}
+        () = presence.keep() => {}
+    }
     Ok(())
+}
+
+/// The server, and what keeps its people informed of each other.
+async fn build(
+    args: &DevArgs,
+    address: SocketAddr,
+    secret: &Secret,
+) -> Result<(Server, Arc<Presence>), DevError> {
+    let mut builder = Server::builder().management(args.management_port);
+    if let Some(redis) = &args.redis {
+        // Whoever tries it out may start Redis later, or lose it to see what happens.
+        builder = builder.cluster(Redis::new(redis.expose()).at_start(AtStart::Degrade));
+    }
+    let presence = Presence::new(builder.emitter("/")?, address.port().to_string());
+    let presence = Arc::new(presence);
+    let server = builder
+        .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
+        .gateway(Chat::new(Arc::clone(&presence)))
+        .gateway(OtherNodes(Arc::clone(&presence)))
+        .gateway(Staff)
+        .build()
+        .await?;
+    Ok((server, presence))
 }
 
 /// Polls a future once. From then on it hears signals, which would kill the process before.
@@ -115,17 +151,46 @@ async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
 }
 
 /// What the terminal shows.
-fn greeting(address: SocketAddr, token: &Token, origin: Origin) -> String {
-    let url = url(address);
-    let token = token.expose();
-    let secret = match origin {
-        Origin::Given => format!("from {VARIABLE}"),
-        Origin::Generated => format!("made up for this run (set {VARIABLE} to keep one)"),
-    };
-    let mut text = format!(
-        r#"listening on {address}
+struct Shown<'a> {
+    address: SocketAddr,
+    token: &'a Token,
+    origin: Origin,
+    is_clustered: bool,
+    management: Option<SocketAddr>,
+}
+
+impl Shown<'_> {
+    fn greeting(&self) -> String {
+        let address = self.address;
+        let url = url(address);
+        let token = self.token.expose();
+        let secret = match self.origin {
+            Origin::Given => format!("from {VARIABLE}"),
+            Origin::Generated if self.is_clustered => {
+                format!("made up for this node (set {VARIABLE} for tokens that all nodes take)")
+            }
+            Origin::Generated => {
+                format!("made up for this run (set {VARIABLE} to keep one)")
+            }
+        };
+        let node = if self.is_clustered {
+            format!("{}, in a cluster over Redis", address.port())
+        } else {
+            format!(
+                "{}, alone (--redis makes it one of a cluster)",
+                address.port()
+            )
+        };
+        let probes = self.management.map_or_else(
+            || "none".to_owned(),
+            |management| format!("http://{management}/livez and /readyz"),
+        );
+        let mut text = format!(
+            r#"listening on {address}
 
   page    {url}/
+  node    {node}
+  probes  {probes}
   secret  {secret}
   token   for {SHOWN_NAME}, good for 12 hours:
 
@@ -138,13 +203,14 @@ const socket = io("{url}", {{ auth: {{ token: "{token}" }} }});
 socket.on("welcome", console.log);
 
 "#
-    );
-    if !address.ip().is_loopback() {
-        let warning = "  Beware: whoever reaches this address gets a token for the asking.\n";
-        // Writing to a string cannot fail.
-        let _ = text.write_str(warning);
+        );
+        if !address.ip().is_loopback() {
+            let warning = "  Beware: whoever reaches this address gets a token for the asking.\n";
+            // Writing to a string cannot fail.
+            let _ = text.write_str(warning);
+        }
+        text
     }
-    text
 }
 
 /// The address as one would type it into a browser on this machine.
@@ -162,7 +228,7 @@ impl DevError {
         match self {
             Self::Secret(error) => error.is_about_arguments(),
             Self::Listen { .. } => true,
-            Self::Start(_) | Self::Build(_) | Self::Mint(_) => false,
+            Self::Start(_) | Self::Build(_) | Self::Namespace(_) | Self::Mint(_) => false,
         }
     }
 }
@@ -172,8 +238,14 @@ mod tests {
     use super::*;
 
     fn shown(address: &str) -> String {
-        let token = Token::from("the.token.itself".to_owned());
-        greeting(address.parse().unwrap(), &token, Origin::Generated)
+        let shown = Shown {
+            address: address.parse().unwrap(),
+            token: &Token::from("the.token.itself".to_owned()),
+            origin: Origin::Generated,
+            is_clustered: false,
+            management: Some("127.0.0.1:4000".parse().unwrap()),
+        };
+        shown.greeting()
     }
 
     #[test]

@@ -4,16 +4,19 @@
 //! |------------------|------------------|
 //! | `whoami`         | its claims       |
 
-use portcullis::gateway::{Registrar, Reply, User};
+use portcullis::gateway;
+use portcullis::gateway::User;
 
 use crate::token::Claims;
 
-/// Where it is.
-pub(crate) const NAMESPACE: &str = "/staff";
+/// The gateway on `/staff`.
+#[derive(Debug)]
+pub(crate) struct Staff;
 
-/// Registers its handler.
-pub(crate) fn register(registrar: &mut Registrar) {
-    registrar.on("whoami", async |user: User<Claims>| {
-        Reply(Claims::clone(&user))
-    });
+#[gateway(namespace = "/staff")]
+impl Staff {
+    #[subscribe("whoami")]
+    fn who_am_i(&self, user: User<Claims>) -> Claims {
+        Claims::clone(&user)
+    }
 }

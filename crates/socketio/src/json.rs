@@ -27,7 +27,7 @@
 use crate::MAX_DEPTH;
 use crate::value::Value;
 
-/// Text that is not JSON, or nests deeper than [`MAX_DEPTH`].
+/// Text that is not JSON, or nests deeper than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -65,7 +65,12 @@ fn skip_string(bytes: &mut std::str::Bytes<'_>) {
 
 /// Reads one value that is all of `text`.
 pub(crate) fn parse(text: &str) -> Result<Value, Malformed> {
-    Parser::new(text, None).only_value()
+    parse_within(text, MAX_DEPTH)
+}
+
+/// As [`parse`], with a depth of the caller's choice.
+pub(crate) fn parse_within(text: &str, max_depth: usize) -> Result<Value, Malformed> {
+    Parser::new(text, None).only_value(max_depth)
 }
 
 /// Shows every map in `text` to `look`, the inner ones first, with nothing but its `keys`, and
@@ -75,7 +80,7 @@ pub(crate) fn scan_maps(
     keys: [&'static str; 2],
     look: &mut dyn FnMut(&Value) -> bool,
 ) -> Result<(), Malformed> {
-    Parser::new(text, Some(Scan { keys, look })).only_value()?;
+    Parser::new(text, Some(Scan { keys, look })).only_value(MAX_DEPTH)?;
     Ok(())
 }
 
@@ -102,8 +107,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn only_value(mut self) -> Result<Value, Malformed> {
-        let value = self.value(MAX_DEPTH)?;
+    fn only_value(mut self, max_depth: usize) -> Result<Value, Malformed> {
+        let value = self.value(max_depth)?;
         self.skip_whitespace();
         match self.peek() {
             None => Ok(value),

@@ -30,6 +30,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
+pub use self::convert::JsonError;
 pub(crate) use self::de::Sequence;
 pub use self::error::ValueError;
 

@@ -7,8 +7,8 @@ import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { within } from "./bounded.mjs";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${ROOT}target/debug/conformance`;
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+export const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${ROOT}target/debug/conformance`;
 const PORTCULLIS = process.env.PORTCULLIS_BIN ?? `${ROOT}target/debug/portcullis`;
 
 export const SECRET = "a secret of more than thirty-two bytes";
@@ -49,7 +49,8 @@ export async function runAuth(...options) {
   return { code, stderr };
 }
 
-async function start(binary, args) {
+/** Starts a server that says where it listens; `stop()` ends it, `signal(name)` does worse. */
+export async function start(binary, args) {
   const child = spawn(resolve(binary), args, { stdio: ["ignore", "pipe", "pipe"] });
   const server = { log: "" };
   for (const stream of [child.stdout, child.stderr]) {
@@ -67,6 +68,8 @@ async function start(binary, args) {
   const kill = () => child.kill("SIGKILL");
   server.port = await within(listening, 10_000, `${binary} to listen`, kill);
   server.url = `http://127.0.0.1:${server.port}`;
+  server.signal = (name) => child.kill(name);
+  server.closed = closed;
   server.isRunning = () => child.exitCode === null && child.signalCode === null;
   server.stop = async () => {
     child.kill("SIGTERM");

@@ -130,7 +130,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "test",
         about: "unit and integration tests",
-        needs: &[],
+        needs: &[Need::Redis],
         after: &["build"],
         minutes: 30,
         tasks: &[
@@ -224,6 +224,44 @@ pub(super) const STEPS: &[Step] = &[
                 "node --test --test-reporter=spec *.test.mjs",
             )
         }],
+    },
+    Step {
+        name: "cluster",
+        about: "Rust and Node nodes behind one Redis, one proxy, and each other's faults",
+        needs: &[
+            Need::Redis,
+            Need::Nginx,
+            Need::Haproxy,
+            Need::Chromium,
+            Need::Node,
+            Need::NestCluster,
+        ],
+        after: &["build"],
+        minutes: 15,
+        tasks: &[Task {
+            counts: Some(Runner::Node),
+            ..run_in(
+                "interop/node/cluster",
+                "node --test --test-reporter=spec *.test.mjs",
+            )
+        }],
+    },
+    Step {
+        name: "nest",
+        about: "NestJS and ours, frame by frame",
+        needs: &[Need::Nest],
+        after: &["build"],
+        minutes: 5,
+        tasks: &[
+            run_in("interop/nest", "node node_modules/typescript/bin/tsc"),
+            Task {
+                counts: Some(Runner::Node),
+                ..run_in(
+                    "interop/nest",
+                    "node --test --test-reporter=spec *.test.mjs",
+                )
+            },
+        ],
     },
     Step {
         name: "python",

@@ -1,25 +1,38 @@
 //! This node as the rest of the cluster sees it.
 
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use portcullis_socketio::args::Args;
-use portcullis_socketio::ids::{NamespacePath, Room};
+use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::payload::Payload;
 use portcullis_socketio::value::Value;
 
 use super::operations::{apply_here, describe, rooms_here};
-use crate::adapter::{Adapter, Envelope, LocalNode, SocketDescription, Target};
+use crate::adapter::{Adapter, BusGap, Envelope, LocalNode, SocketDescription, Target};
 use crate::namespace::{Namespaces, Socket, Watcher, frames};
 use crate::session::turn;
 use crate::tasks::Tasks;
 
+/// Hears of gaps.
+pub(crate) type GapHook = Arc<dyn Fn(BusGap) + Send + Sync>;
+
 /// What an adapter may do to this node.
-#[derive(Debug)]
 pub(crate) struct NodeState {
     pub(crate) namespaces: Arc<Namespaces>,
     pub(crate) tasks: Tasks,
+    pub(crate) on_gap: Option<GapHook>,
+}
+
+impl fmt::Debug for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeState")
+            .field("namespaces", &self.namespaces)
+            .finish_non_exhaustive()
+    }
 }
 
 impl LocalNode for NodeState {
@@ -84,6 +97,21 @@ impl LocalNode for NodeState {
             .is_some_and(|namespace| namespace.has_room(room))
     }
 
+    fn report_gap(&self, gap: BusGap) {
+        metrics::counter!("portcullis_bus_gaps_total", "cause" => gap.cause.as_str()).increment(1);
+        tracing::warn!(
+            cause = gap.cause.as_str(),
+            seconds = gap.duration().as_secs_f64(),
+            lost = gap.lost,
+            "messages between nodes may have been lost"
+        );
+        let Some(hook) = &self.on_gap else { return };
+        if catch_unwind(AssertUnwindSafe(|| hook(gap))).is_err() {
+            tracing::error!("the hook for gaps panicked");
+            metrics::counter!("portcullis_panics_total", "place" => "gap").increment(1);
+        }
+    }
+
     fn server_side_event(
         &self,
         path: &NamespacePath,
@@ -122,5 +150,13 @@ impl Watcher for AdapterWatcher {
 
     fn room_closed(&self, namespace: &NamespacePath, room: &Room) {
         self.0.room_closed(namespace, room);
+    }
+
+    fn socket_opened(&self, namespace: &NamespacePath, id: &SocketId) {
+        self.0.socket_opened(namespace, id);
+    }
+
+    fn socket_closed(&self, namespace: &NamespacePath, id: &SocketId) {
+        self.0.socket_closed(namespace, id);
     }
 }

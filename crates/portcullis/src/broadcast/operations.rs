@@ -207,6 +207,23 @@ impl Emitter {
         count.map_err(|_| EmitError::NotServing)
     }
 
+    /// Ready when what was emitted and done through any emitter of this server has been handed to
+    /// the cluster, and the other nodes reach every room that was joined here. Operations do not
+    /// wait for that by themselves. While the cluster is out of reach, this waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If the server is not running.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future.
+    pub async fn flush(&self) -> Result<(), EmitError> {
+        let cluster = self.all().cluster()?;
+        cluster.adapter.flush().await;
+        Ok(())
+    }
+
     /// Tells the other servers something; clients do not see it.
     ///
     /// # Errors

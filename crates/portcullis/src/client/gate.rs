@@ -23,6 +23,7 @@ use portcullis_socketio::ids::{NamespacePath, SocketId};
 use portcullis_socketio::packet::Auth;
 
 use crate::auth::{self, Attempt, Authenticator, Identity, Refusal, RefusalCode};
+use crate::clock::Clock;
 use crate::handshake::RequestFacts;
 use crate::namespace::{DisconnectReason, Found, Namespaces, Opened, SocketInner, SocketParts};
 use crate::session::Connection;
@@ -35,6 +36,7 @@ pub(crate) struct GateOptions {
     pub(crate) client_limits: ClientLimits,
     pub(crate) verify_timeout: Duration,
     pub(crate) handler_timeout: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Decides who may join which namespace.
@@ -116,7 +118,7 @@ impl Gate {
         auth: Auth,
     ) -> BoxFuture<'static, Result<Admitted, Refused>> {
         async move {
-            let attempt = Attempt::new(request, namespace, auth);
+            let attempt = Attempt::new(request, namespace, auth, Arc::clone(&self.options.clock));
             let handshake = attempt.handshake();
             let finding = self.namespaces.find(attempt.namespace(), &handshake);
             let found = tokio::time::timeout(self.options.handler_timeout, finding)

@@ -1,13 +1,13 @@
 //! Why an event was not handled: what the client is told, and what only the log is.
 //!
-//! | made by                    | the client sees                               | the log has       |
-//! |----------------------------|-----------------------------------------------|-------------------|
-//! | [`EventError::new`]        | `code`, `message`                             | nothing           |
-//! | [`EventError::validation`] | `VALIDATION`, `Validation failed`, `details`  | nothing           |
-//! | [`EventError::forbidden`]  | `FORBIDDEN`, `Forbidden resource`             | nothing           |
-//! | [`EventError::unexpected`] | `INTERNAL`, `Internal server error`, an id    | the error, the id |
-//! | [`EventError::object`]     | the object, as it is                          | nothing           |
-//! | `#[derive(EventError)]`    | what the variant says                         | what is internal  |
+//! | made by                    | the client sees                           | the log has   |
+//! |----------------------------|-------------------------------------------|---------------|
+//! | [`EventError::new`]        | `code`, `message`                         | nothing       |
+//! | [`EventError::validation`] | `VALIDATION`, `Validation failed`, `details` | nothing       |
+//! | [`EventError::forbidden`]  | `FORBIDDEN`, `Forbidden resource`         | nothing       |
+//! | [`EventError::unexpected`] | `INTERNAL`, `Internal server error`, id | the error, id |
+//! | [`EventError::object`]     | the object, as it is                      | nothing       |
+//! | `#[derive(EventError)]`    | what the variant says                     | internal ones |
 //!
 //! # Invariants
 //!
@@ -127,6 +127,22 @@ impl EventError {
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Value>) -> Self {
         self.0.details = Some(details.into());
+        self
+    }
+
+    /// Adds one entry to the details, which are an object then. A value that cannot be serialised
+    /// makes an internal error of this one.
+    #[must_use]
+    pub fn with_detail<T: Serialize + ?Sized>(mut self, name: &str, value: &T) -> Self {
+        let value = match Value::from_serialize(value) {
+            Ok(value) => value,
+            Err(error) => return error.into(),
+        };
+        let entry = (name.to_owned(), value);
+        match &mut self.0.details {
+            Some(Value::Map(entries)) => entries.push(entry),
+            details => *details = Some(Value::Map(vec![entry])),
+        }
         self
     }
 

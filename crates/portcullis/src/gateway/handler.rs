@@ -1,5 +1,6 @@
 //! Async functions as handlers: up to eight parameters, each of which says what it needs.
 
+mod method;
 mod subscription;
 
 use std::future::{Future, poll_fn};
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 
+pub use method::Method;
 pub use subscription::{Marker, Subscribed, Subscription};
 
 use super::describe::Parameters;

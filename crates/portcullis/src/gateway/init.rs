@@ -83,6 +83,12 @@ impl<T: Send + Sync + 'static> FromInit for State<T> {
 }
 
 /// What an init handler may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned from `on_init`",
+    label = "neither `()` nor a `Result<(), …>`",
+    note = "`on_init` returns `()`, or a `Result<(), E>` whose error is a `std::error::Error` or a \
+            text"
+)]
 pub trait IntoInit {
     /// Whether the gateway is ready.
     ///

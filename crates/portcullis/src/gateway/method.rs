@@ -31,7 +31,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Stands for a value whose type decides.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "made by what the macros write")]
+#[expect(clippy::exhaustive_structs, reason = "made where a macro is expanded")]
 pub struct Probe<'a, T>(pub &'a T);
 
 /// The outcome of a value that a method returned.
@@ -66,6 +66,24 @@ macro_rules! __verdict {
             value => (&&&&$crate::gateway::method::Probe(&value))
                 .choose()
                 .verdict(value),
+        }
+    }};
+}
+
+/// What is done with what `on_disconnect` returned.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ended {
+    ($value:expr) => {{
+        #[allow(
+            unused_imports,
+            reason = "one of them is used, and which depends on the type"
+        )]
+        use $crate::gateway::method::endings::*;
+        match $value {
+            value => (&&&$crate::gateway::method::Probe(&value))
+                .choose()
+                .ended(value),
         }
     }};
 }
@@ -278,5 +296,70 @@ pub trait MethodVerdict {
 }
 
 impl MethodVerdict for () {
+    fn into_unit(self) {}
+}
+
+/// The tiers of what `on_disconnect` returns.
+pub mod endings {
+    use super::{BoxError, EventError, MethodEnding, Probe};
+
+    tier! {
+        /// Tier 2.
+        Ending2 for &&Probe<'_, Result<(), E>>, Told;
+        [E] Result<(), E> where [E: Into<BoxError>];
+        ended(value) -> () {
+            if let Err(error) = value {
+                EventError::unexpected(error).log("disconnect");
+            }
+        }
+    }
+
+    tier! {
+        /// Tier 1.
+        Ending1 for &Probe<'_, Result<(), E>>, ToldAsEvents;
+        [E] Result<(), E> where [E: Into<EventError>];
+        ended(value) -> () {
+            if let Err(error) = value {
+                let error: EventError = error.into();
+                EventError::unexpected(error).log("disconnect");
+            }
+        }
+    }
+
+    /// Tier 0: nothing, or an error of the compiler that says what could be done about it.
+    pub trait Ending0 {
+        /// Chooses what is done with such a value.
+        fn choose(&self) -> Ends {
+            Ends
+        }
+    }
+
+    impl<T> Ending0 for Probe<'_, T> {}
+
+    #[doc(hidden)]
+    #[derive(Debug, Clone, Copy)]
+    #[non_exhaustive]
+    pub struct Ends;
+
+    impl Ends {
+        /// There is nothing to do.
+        pub fn ended<T: MethodEnding>(self, value: T) {
+            value.into_unit();
+        }
+    }
+}
+
+/// What `on_disconnect` may return besides a `Result`: nothing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned from `on_disconnect`",
+    label = "neither `()` nor a `Result<(), …>`",
+    note = "`on_disconnect` returns `()`, or a `Result<(), E>` whose error goes to the log"
+)]
+pub trait MethodEnding {
+    /// Is nothing.
+    fn into_unit(self);
+}
+
+impl MethodEnding for () {
     fn into_unit(self) {}
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engineio::Transports;
@@ -10,12 +11,14 @@ use super::cookie::Cookie;
 use super::cors::Cors;
 use super::gate::{AllowRequest, GenerateId, HeadersHook};
 use super::headers::HeaderPolicy;
+use crate::clock::{Clock, SystemClock};
 
 /// The HTTP side of an engine.
 #[derive(Clone)]
 pub(crate) struct HttpOptions {
     /// Ends with a slash unless `add_trailing_slash` is off.
     pub(crate) path: String,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) transports: Transports,
     pub(crate) allow_upgrades: bool,
     /// A message that follows the open packet of every session.
@@ -38,6 +41,7 @@ impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             path: "/socket.io/".to_owned(),
+            clock: Arc::new(SystemClock),
             transports: Transports {
                 polling: true,
                 websocket: true,

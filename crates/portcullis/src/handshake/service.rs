@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_KEY};
 use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
@@ -347,7 +346,7 @@ impl Door {
             headers: Headers::keep(&parts.headers, &self.options.header_policy),
             address: address(parts),
             secure: is_https && parts.version >= http::Version::HTTP_2,
-            issued: SystemTime::now(),
+            issued: self.options.clock.now(),
         }
     }
 }

@@ -6,6 +6,8 @@ mod gateways;
 
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,17 +19,20 @@ use portcullis_engineio::{SessionId, Timing, Transports};
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
+use tokio::net::TcpListener;
 
 use self::declared::{Assembled, Declared};
 use super::{Server, Shared};
-use crate::adapter::{Adapter, AdapterError, InMemory};
+use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
-use crate::broadcast::{AdapterWatcher, Emitter, NodeState};
+use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
 use crate::client::{Clients, Gate, GateOptions};
+use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
     Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
 };
+use crate::management::{self, Readiness};
 use crate::namespace::{Cluster, ClusterSlot, NamespaceLimits, Namespaces};
 use crate::session::{Core, CoreOptions, OutboxLimits};
 use crate::tasks::Tasks;
@@ -45,6 +50,15 @@ pub enum BuildError {
     /// The adapter could not join the cluster.
     #[error("the cluster cannot be joined")]
     Adapter(#[from] AdapterError),
+    /// The management listener's address cannot be listened on.
+    #[error("cannot listen on {address} for management")]
+    Management {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// A gateway's `on_init` failed.
     #[error("{gateway} could not start")]
     Init {
@@ -67,6 +81,8 @@ pub struct ServerBuilder {
     authenticator: Option<Arc<dyn Authenticator>>,
     cookies_are_safe: bool,
     adapter: Arc<dyn Adapter>,
+    management: Option<SocketAddr>,
+    on_gap: Option<GapHook>,
     declared: Vec<Declared>,
     everywhere: Everywhere,
     /// The options that were set, as they were set: one that is set twice has to agree with itself.
@@ -102,6 +118,7 @@ impl ServerBuilder {
                 client_limits: ClientLimits::new(),
                 verify_timeout: Duration::from_secs(5),
                 handler_timeout: Duration::from_secs(30),
+                clock: Arc::new(SystemClock),
             },
             namespace_limits: NamespaceLimits {
                 rooms_per_socket: 1000,
@@ -112,6 +129,8 @@ impl ServerBuilder {
             authenticator: None,
             cookies_are_safe: false,
             adapter: Arc::new(InMemory),
+            management: None,
+            on_gap: None,
             declared: Vec::new(),
             everywhere: Everywhere::default(),
             said: Vec::new(),
@@ -142,6 +161,32 @@ impl ServerBuilder {
     #[must_use]
     pub fn cluster(mut self, adapter: impl Adapter) -> Self {
         self.adapter = Arc::new(adapter);
+        self
+    }
+
+    /// Answers probes on a port of loopback: `/livez` and `/readyz`. 0 lets the system choose, and
+    /// [`Server::management_address`] says what it chose. Default: no such listener.
+    ///
+    /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
+    /// reach the other nodes; its body says which.
+    #[must_use]
+    pub fn management(self, port: u16) -> Self {
+        self.management_on((Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// As [`Self::management`], on any address. Whoever reaches it learns how this node is, so keep
+    /// it to those who run the server.
+    #[must_use]
+    pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.management = Some(address.into());
+        self
+    }
+
+    /// Hears of every interval in which messages of the cluster may have been lost, once it is
+    /// over: the time to ask a database what was missed. The hook must not block.
+    #[must_use]
+    pub fn on_bus_gap(mut self, hook: impl Fn(BusGap) + Send + Sync + 'static) -> Self {
+        self.on_gap = Some(Arc::new(hook));
         self
     }
 
@@ -354,6 +399,16 @@ impl ServerBuilder {
         self
     }
 
+    /// Tells the server what time it is, which decides whether a token has expired. Timers do not
+    /// follow it. Default: the clock of the system.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        self.http.clock = Arc::clone(&clock);
+        self.gate.clock = clock;
+        self
+    }
+
     /// Decides about every request without a session and about every upgrade, before anything
     /// else is done for it. The refusal's status is the answer on both transports.
     #[must_use]
@@ -417,18 +472,7 @@ impl ServerBuilder {
             let problems = self.problems;
             return Err(BuildError::Invalid { problems });
         }
-        let path = self.http.path.trim_end_matches('/').to_owned();
-        self.http.path = if self.trailing_slash {
-            path + "/"
-        } else {
-            path
-        };
-        if let Some(authenticator) = &self.authenticator {
-            if authenticator.reads_query() {
-                tracing::warn!("tokens are taken from the query, which others write to their logs");
-            }
-            self.http.header_policy = self.http.header_policy.with(authenticator.headers());
-        }
+        self.settle();
         let Assembled {
             declared,
             gateways,
@@ -445,15 +489,17 @@ impl ServerBuilder {
             &self.slot,
             declared,
         ));
+        // Before the cluster hears of this node: it must not, if this fails.
+        let management = listen_for_management(self.management).await?;
         let tasks = Tasks::default();
         let node = NodeState {
             namespaces: Arc::clone(&namespaces),
             tasks: tasks.clone(),
+            on_gap: self.on_gap,
         };
-        self.adapter.start(Arc::new(node)).await?;
-        for namespace in namespaces.all() {
-            self.adapter.namespace_opened(namespace.path());
-        }
+        let paths = namespaces.all().into_iter();
+        let paths = paths.map(|namespace| namespace.path().clone()).collect();
+        self.adapter.start(Arc::new(node), paths).await?;
         let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
         let door = Arc::new(Door {
             core: Core::start(self.core, self.shards, tasks.clone()),
@@ -466,12 +512,19 @@ impl ServerBuilder {
         });
         // The slot is this builder's own, and a builder builds once.
         let _ = self.slot.set(Arc::downgrade(&cluster));
+        let readiness = Arc::new(Readiness::new(Arc::clone(&self.adapter)));
+        let management = management.map(|(listener, address)| {
+            management::start(listener, Arc::clone(&readiness), &tasks);
+            address
+        });
         let server = Server(Arc::new(Shared {
             door,
             slot: self.slot,
             gateways,
             cluster: Mutex::new(Some(cluster)),
             adapter: self.adapter,
+            readiness,
+            management,
             tasks,
         }));
         if let Err(error) = inits.run(&server, &self.everywhere.states).await {
@@ -480,6 +533,41 @@ impl ServerBuilder {
         }
         Ok(server)
     }
+}
+
+impl ServerBuilder {
+    /// Draws the conclusions from options that belong together.
+    fn settle(&mut self) {
+        let path = self.http.path.trim_end_matches('/').to_owned();
+        self.http.path = if self.trailing_slash {
+            path + "/"
+        } else {
+            path
+        };
+        if let Some(authenticator) = &self.authenticator {
+            if authenticator.reads_query() {
+                tracing::warn!("tokens are taken from the query, which others write to their logs");
+            }
+            let headers = authenticator.headers();
+            self.http.header_policy = std::mem::take(&mut self.http.header_policy).with(headers);
+        }
+    }
+}
+
+/// The listener at the address that was asked for, and where it really is.
+async fn listen_for_management(
+    address: Option<SocketAddr>,
+) -> Result<Option<(TcpListener, SocketAddr)>, BuildError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    let bound = bound.await.map(Some);
+    bound.map_err(|source| BuildError::Management { address, source })
 }
 
 impl fmt::Debug for ServerBuilder {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_engineio::{SessionId, Timing};
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use super::stream::Opened;
 use super::websocket_transport::WebSocketTransport;
 use super::wheel::{Visit, Wheel};
 use super::{Session, SessionHandle, SessionHandler, Transport, flusher, turn};
+use crate::clock;
 use crate::tasks::Tasks;
 
 /// What the sessions of one engine have in common.
@@ -61,7 +62,7 @@ impl Core {
             outbox: options.outbox,
         });
         // Twice a tick, so that there is a whole turn of the wheel between early and late.
-        let (tick, origin) = (limits.tick() / 2, Instant::now());
+        let (tick, origin) = (limits.tick() / 2, clock::instant());
         let shards: Box<[_]> = (0..shards.max(1))
             .map(|_| Arc::new(Shard::new(Wheel::new(tick, origin))))
             .collect();
@@ -164,7 +165,7 @@ impl Core {
             Arc::clone(&self.limits),
             shard,
             self.options.join_timeout,
-            Instant::now(),
+            clock::instant(),
         ));
         if !self.registry.insert(id, Arc::clone(&connection)) {
             return None;
@@ -242,6 +243,6 @@ async fn beat(shard: Arc<Shard>, tick: Duration) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        turn(|| shard.tick(Instant::now()));
+        turn(|| shard.tick(clock::instant()));
     }
 }

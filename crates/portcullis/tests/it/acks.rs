@@ -7,12 +7,14 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use portcullis::socketio::args::Args;
 use portcullis::{AckError, EmitError, Socket};
+use portcullis_testing::TestServer;
+use portcullis_testing::wire::Client;
 
-use crate::support::{Client, MemoryServer, public};
+use crate::support::{Wire, public};
 
 /// Two clients of one server, and their sockets.
 struct Pair {
-    server: MemoryServer,
+    server: TestServer,
     clients: [Client; 2],
     sockets: [Socket; 2],
 }
@@ -21,14 +23,17 @@ impl Pair {
     async fn new() -> Self {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&kept);
-        let mut server = MemoryServer::start(public(move |r| {
+        let server = TestServer::start(public(move |r| {
             r.on_connect(move |socket: Socket| {
                 keep.lock().push(socket);
                 std::future::ready(())
             });
         }))
         .await;
-        let clients = [server.client().await, server.client().await];
+        let clients = [
+            server.client_in_memory().await,
+            server.client_in_memory().await,
+        ];
         let sockets: [Socket; 2] = kept
             .lock()
             .drain(..)
@@ -84,7 +89,7 @@ async fn an_ack_that_does_not_come_is_waited_for_as_long_as_was_said() {
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_that_times_out_still_hands_over_the_answers_that_came() {
     let mut pair = Pair::new().await;
-    let all = pair.server.server.emitter("/").unwrap().all();
+    let all = pair.server.server().emitter("/").unwrap().all();
     let [answering, _silent] = &mut pair.clients;
     let (answers, ()) = tokio::join!(all.emit_with_ack("q", &()), async {
         assert_eq!(answering.recv().await.as_deref(), Some(r#"420["q"]"#));
@@ -100,7 +105,7 @@ async fn a_broadcast_that_times_out_still_hands_over_the_answers_that_came() {
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_to_nobody_is_answered_at_once() {
     let pair = Pair::new().await;
-    let nobody = pair.server.server.emitter("/").unwrap().to("nobody");
+    let nobody = pair.server.server().emitter("/").unwrap().to("nobody");
     let start = tokio::time::Instant::now();
     assert!(nobody.emit_with_ack("q", &()).await.unwrap().is_empty());
     assert!(start.elapsed().is_zero());

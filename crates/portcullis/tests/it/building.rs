@@ -8,9 +8,8 @@ use portcullis::engineio::Transports;
 use portcullis::gateway::Registrar;
 use portcullis::handshake::Cors;
 use portcullis::{BuildError, Server, ServerBuilder};
+use portcullis_testing::MemoryBus;
 use serde_json::Value;
-
-use crate::support::bus::Bus;
 
 const SECOND: Duration = Duration::from_secs(1);
 const SECRET: &str = "a secret for tests, long enough for HS256";
@@ -137,8 +136,8 @@ async fn the_secret_is_not_in_the_message() {
 
 #[tokio::test]
 async fn a_cluster_that_cannot_be_joined_is_an_error_with_its_cause() {
-    let (adapter, station) = Bus::default().node();
-    station.cut_off();
+    let (adapter, station) = MemoryBus::default().node();
+    station.fail_to_start();
     let builder = Server::builder().namespace("/", open).cluster(adapter);
     let error = builder.build().await.unwrap_err();
     assert!(matches!(error, BuildError::Adapter(_)), "{error:?}");

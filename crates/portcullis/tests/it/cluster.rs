@@ -12,20 +12,20 @@ use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis::socketio::payload::Payload;
 use portcullis::socketio::value::Value;
 use portcullis::{AckError, BroadcastOperator, DisconnectReason, Emitter, Socket};
+use portcullis_testing::wire::{Client, WEBSOCKET, tcp};
+use portcullis_testing::{BusNode, Journal, MemoryBus, TestServer};
 
-use crate::support::bus::{Bus, Station};
-use crate::support::http::WEBSOCKET;
-use crate::support::{Client, Journal, TestServer, public, tcp};
+use crate::support::{Wire, public};
 
 /// One node of a test's cluster.
 struct Node {
     server: TestServer,
-    station: Arc<Station>,
+    station: BusNode,
     emitter: Emitter,
 }
 
 impl Node {
-    async fn join(bus: &Bus, register: impl FnOnce(&mut Registrar)) -> Self {
+    async fn join(bus: &MemoryBus, register: impl FnOnce(&mut Registrar)) -> Self {
         let (adapter, station) = bus.node();
         let builder = public(|r| {
             r.on("join", async |socket: Socket, Data(room): Data<Value>| {
@@ -40,7 +40,7 @@ impl Node {
             register(r);
         });
         let server = TestServer::start(builder.cluster(adapter)).await;
-        let emitter = server.server.emitter("/").unwrap();
+        let emitter = server.server().emitter("/").unwrap();
         Self {
             server,
             station,
@@ -54,7 +54,7 @@ impl Node {
 }
 
 async fn pair() -> (Node, Node) {
-    let bus = Bus::default();
+    let bus = MemoryBus::default();
     (
         Node::join(&bus, |_| {}).await,
         Node::join(&bus, |_| {}).await,
@@ -135,7 +135,7 @@ async fn a_broadcast_reaches_the_right_sockets_of_every_node_once() {
 
 #[tokio::test]
 async fn a_sockets_own_broadcast_leaves_it_out_on_its_node_and_reaches_the_others() {
-    let bus = Bus::default();
+    let bus = MemoryBus::default();
     let shout = |r: &mut Registrar| {
         r.on("shout", async |socket: Socket| {
             socket.broadcast().emit("heard", &()).unwrap();
@@ -175,7 +175,7 @@ async fn what_is_local_never_reaches_the_adapter() {
     let (near, far) = pair().await;
     let [mut here, mut there] = [near.client().await, far.client().await];
     let local = near.emitter.all().local();
-    let before = near.station.journal.lines();
+    let before = near.station.told().lines();
     local.emit("x", &()).unwrap();
     local.sockets_join(["a"]).unwrap();
     local.sockets_leave(["a"]).unwrap();
@@ -183,7 +183,7 @@ async fn what_is_local_never_reaches_the_adapter() {
     let quick = local.clone().timeout(Duration::from_millis(10));
     assert!(quick.emit_with_ack("y", &()).await.is_err());
     let published = |lines: &[String]| lines.iter().filter(|line| line.contains("pub")).count();
-    assert_eq!(published(&near.station.journal.lines()), published(&before));
+    assert_eq!(published(&near.station.told().lines()), published(&before));
     assert_eq!(here.sync().await, [r#"42["x"]"#, r#"420["y"]"#]);
     assert!(there.sync().await.is_empty());
 
@@ -220,7 +220,7 @@ async fn sockets_are_moved_and_ended_wherever_they_are() {
 
 #[tokio::test]
 async fn a_fetched_socket_tells_data_and_rooms_and_no_secret_of_its_handshake() {
-    let bus = Bus::default();
+    let bus = MemoryBus::default();
     let set_data = |r: &mut Registrar| {
         r.on_connect(async |socket: Socket| {
             socket.set_data(&("alice", 7)).unwrap();
@@ -230,7 +230,7 @@ async fn a_fetched_socket_tells_data_and_rooms_and_no_secret_of_its_handshake() 
     };
     let near = Node::join(&bus, |_| {}).await;
     let far = Node::join(&bus, set_data).await;
-    let stream = tcp(far.server.address).await;
+    let stream = tcp(far.server.address()).await;
     let headers = [
         ("Authorization", "Bearer hidden-1"),
         ("Cookie", "token=hidden-2"),
@@ -295,7 +295,7 @@ async fn everybody_is_found_and_who_did_not_answer_is_counted() {
     assert_eq!(rooms.items.len(), 5, "a socket's id is a room: {rooms:?}");
     assert_eq!(near.emitter.server_count().await.unwrap(), 2);
 
-    far.station.mute();
+    far.station.cut();
     let here = near.emitter.all().fetch_sockets().await.unwrap();
     assert_eq!(
         (ids(&here.items), here.missing_nodes),
@@ -307,7 +307,7 @@ async fn everybody_is_found_and_who_did_not_answer_is_counted() {
 
 #[tokio::test]
 async fn servers_talk_to_each_other_and_not_to_themselves() {
-    let bus = Bus::default();
+    let bus = MemoryBus::default();
     let journal = Journal::default();
     let node = |name: &'static str| {
         let journal = journal.clone();
@@ -405,9 +405,9 @@ async fn an_adapter_hears_of_rooms_with_their_first_member_and_their_last() {
     b.ask(r#"["leave","x"]"#).await;
     a.send("41").await;
     b.send("41").await;
-    near.station.journal.wait_for("room closed / 1").await;
+    near.station.told().wait_for("room closed / 1").await;
     assert_eq!(
-        near.station.journal.lines(),
+        near.station.told().lines(),
         [
             "start",
             "namespace opened /",
@@ -426,15 +426,12 @@ async fn an_adapter_hears_of_the_sockets_own_rooms_nothing() {
     let own = format!(r#""{}""#, client.id);
     enter(&mut client, &[&own]).await;
     assert_eq!(client.ask(r#"["rooms"]"#).await, "[[]]");
-    assert_eq!(
-        near.station.journal.lines(),
-        ["start", "namespace opened /"]
-    );
+    assert_eq!(near.station.told().lines(), ["start", "namespace opened /"]);
 }
 
 #[tokio::test]
 async fn a_closing_server_empties_its_rooms_before_it_leaves_the_cluster() {
-    let bus = Bus::default();
+    let bus = MemoryBus::default();
     let near = Node::join(&bus, |r| {
         r.on_disconnect(async |socket: Socket, _: DisconnectReason| {
             socket.server().emit("left", &socket.id()).unwrap();
@@ -449,7 +446,7 @@ async fn a_closing_server_empties_its_rooms_before_it_leaves_the_cluster() {
     near.server.close([client]).await;
     assert_eq!(witness.sync().await, [format!(r#"42["left","{id}"]"#)]);
     assert_eq!(
-        near.station.journal.lines(),
+        near.station.told().lines(),
         [
             "start",
             "namespace opened /",
@@ -468,7 +465,7 @@ async fn a_node_says_what_it_has_to_whoever_asks_on_behalf_of_another() {
     let mut client = near.client().await;
     enter(&mut client, &[r#""x""#]).await;
     let (root, elsewhere) = (NamespacePath::root(), NamespacePath::parse("/no").unwrap());
-    let node = near.station.node();
+    let node = near.station.local();
     assert!(node.has_room(&root, &Room::from("x")));
     assert!(!node.has_room(&root, &Room::from("y")));
     assert!(!node.has_room(&elsewhere, &Room::from("x")));
@@ -496,7 +493,7 @@ async fn a_node_says_what_it_has_to_whoever_asks_on_behalf_of_another() {
     assert!(
         !near
             .station
-            .journal
+            .told()
             .lines()
             .contains(&"publish /".to_owned())
     );
@@ -506,7 +503,7 @@ async fn a_node_says_what_it_has_to_whoever_asks_on_behalf_of_another() {
 async fn an_adapter_hears_as_many_openings_of_a_busy_room_as_closings() {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&kept);
-    let node = Node::join(&Bus::default(), move |r| {
+    let node = Node::join(&MemoryBus::default(), move |r| {
         r.on_connect(move |socket: Socket| {
             keep.lock().push(socket);
             std::future::ready(())
@@ -525,11 +522,11 @@ async fn an_adapter_hears_as_many_openings_of_a_busy_room_as_closings() {
             });
         }
     });
-    let lines = node.station.journal.lines();
+    let lines = node.station.told().lines();
     let count = |line: &str| lines.iter().filter(|have| *have == line).count();
     let opened = count(r#"room opened / "x""#);
     assert!(opened > 0);
     assert_eq!(opened, count(r#"room closed / "x""#));
     let root = NamespacePath::root();
-    assert!(!node.station.node().has_room(&root, &Room::from("x")));
+    assert!(!node.station.local().has_room(&root, &Room::from("x")));
 }

@@ -9,13 +9,14 @@ use portcullis::gateway::Reply;
 use portcullis::namespace::Params;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::bus::{Bus, Station};
-use crate::support::{Client, Journal, TestServer};
-use std::sync::Arc;
+use portcullis_testing::wire::Client;
+use portcullis_testing::{BusNode, Journal, MemoryBus, TestServer};
+
+use crate::support::Wire;
 
 /// A builder with the pattern `/shop-{shop}/{desk}`, and what its adapter hears.
-fn shops() -> (ServerBuilder, Arc<Station>) {
-    let (adapter, station) = Bus::default().node();
+fn shops() -> (ServerBuilder, BusNode) {
+    let (adapter, station) = MemoryBus::default().node();
     let builder = Server::builder().cluster(adapter);
     let builder = builder.namespace_pattern("/shop-{shop}/{desk}", |r| {
         r.public().on("sync", async || {});
@@ -35,7 +36,7 @@ fn shops() -> (ServerBuilder, Arc<Station>) {
 async fn a_pattern_makes_namespaces_and_names_its_parameters() {
     let (builder, _) = shops();
     let server = TestServer::start(builder).await;
-    let mut client = Client::connect(server.address, "/shop-7/till").await;
+    let mut client = Client::connect(server.address(), "/shop-7/till").await;
     assert_eq!(client.ask(r#"["where"]"#).await, r#"["7","till"]"#);
     for name in ["/shop-7", "/shop-/till", "/shop-7/till/x", "/"] {
         let prefix = if name == "/" { "" } else { &format!("{name},") };
@@ -51,18 +52,18 @@ async fn a_pattern_makes_namespaces_and_names_its_parameters() {
 async fn a_child_is_made_with_its_first_client_and_goes_with_its_last() {
     let (builder, station) = shops();
     let server = TestServer::start(builder).await;
-    let mut first = Client::connect(server.address, "/shop-1/a").await;
-    let mut second = Client::connect(server.address, "/shop-1/a").await;
-    let third = Client::connect(server.address, "/shop-2/a").await;
+    let mut first = Client::connect(server.address(), "/shop-1/a").await;
+    let mut second = Client::connect(server.address(), "/shop-1/a").await;
+    let third = Client::connect(server.address(), "/shop-2/a").await;
     first.send("41/shop-1/a,").await;
     second.sync().await;
     drop(second);
-    station.journal.wait_for("namespace closed /shop-1/a").await;
-    let _again = Client::connect(server.address, "/shop-1/a").await;
+    station.told().wait_for("namespace closed /shop-1/a").await;
+    let _again = Client::connect(server.address(), "/shop-1/a").await;
     drop(third);
-    station.journal.wait_for("namespace closed /shop-2/a").await;
+    station.told().wait_for("namespace closed /shop-2/a").await;
     assert_eq!(
-        station.journal.lines(),
+        station.told().lines(),
         [
             "start",
             "namespace opened /shop-1/a",
@@ -78,11 +79,11 @@ async fn a_child_is_made_with_its_first_client_and_goes_with_its_last() {
 async fn a_refused_client_leaves_no_child_behind() {
     let (builder, station) = shops();
     let server = TestServer::start(builder).await;
-    let mut client = Client::open(server.address).await;
+    let mut client = Client::open(server.address()).await;
     let refusal = client.try_join("/shop-1/closed", "").await;
     assert_eq!(refusal, r#"44/shop-1/closed,{"message":"closed"}"#);
     assert_eq!(
-        station.journal.lines(),
+        station.told().lines(),
         [
             "start",
             "namespace opened /shop-1/closed",
@@ -96,10 +97,10 @@ async fn an_empty_child_stays_if_it_was_told_to() {
     let (builder, station) = shops();
     let builder = builder.cleanup_empty_child_namespaces(false);
     let server = TestServer::start(builder).await;
-    let client = Client::connect(server.address, "/shop-1/a").await;
+    let client = Client::connect(server.address(), "/shop-1/a").await;
     server.close([client]).await;
     assert_eq!(
-        station.journal.lines(),
+        station.told().lines(),
         ["start", "namespace opened /shop-1/a", "close"]
     );
 }
@@ -117,7 +118,7 @@ async fn a_predicate_decides_by_name_and_handshake() {
         },
     );
     let server = TestServer::start(builder).await;
-    let mut client = Client::open(server.address).await;
+    let mut client = Client::open(server.address()).await;
     let refusal = client.try_join("/a", r#"{"key":"/b"}"#).await;
     assert_eq!(refusal, r#"44/a,{"message":"Invalid namespace"}"#);
     let welcome = client.try_join("/a", r#"{"key":"/a"}"#).await;
@@ -143,14 +144,14 @@ async fn declared_namespaces_come_before_patterns_and_these_in_their_order() {
         ("/a-3", "first"),
         ("/b", "second"),
     ] {
-        let mut client = Client::connect(server.address, namespace).await;
+        let mut client = Client::connect(server.address(), namespace).await;
         assert_eq!(client.ask(r#"["who"]"#).await, format!(r#"["{expected}"]"#));
     }
 }
 
 #[tokio::test]
 async fn clients_that_ask_for_a_new_namespace_at_the_same_time_get_the_same_one() {
-    let (adapter, station) = Bus::default().node();
+    let (adapter, station) = MemoryBus::default().node();
     let (journal, gate) = (Journal::default(), CancellationToken::new());
     let (notes, opened) = (journal.clone(), gate.clone());
     let builder = Server::builder().cluster(adapter).namespace_if(
@@ -168,15 +169,15 @@ async fn clients_that_ask_for_a_new_namespace_at_the_same_time_get_the_same_one(
     );
     let server = TestServer::start(builder).await;
     let [mut a, mut b] = [
-        Client::open(server.address).await,
-        Client::open(server.address).await,
+        Client::open(server.address()).await,
+        Client::open(server.address()).await,
     ];
     let ((), (), ()) = tokio::join!(a.join("/new"), b.join("/new"), async {
         journal.wait_for_count("asked", 2).await;
         gate.cancel();
     });
     server
-        .server
+        .server()
         .emitter("/new")
         .unwrap()
         .emit("x", &())
@@ -184,17 +185,17 @@ async fn clients_that_ask_for_a_new_namespace_at_the_same_time_get_the_same_one(
     for client in [&mut a, &mut b] {
         assert_eq!(client.event().await, r#"["x"]"#);
     }
-    assert_eq!(station.journal.count("namespace opened /new"), 1);
+    assert_eq!(station.told().count("namespace opened /new"), 1);
     drop(a);
     drop(b);
-    station.journal.wait_for("namespace closed /new").await;
+    station.told().wait_for("namespace closed /new").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adapter_hears_as_many_openings_of_a_busy_child_as_closings() {
     let (builder, station) = shops();
     let server = TestServer::start(builder).await;
-    let address = server.address;
+    let address = server.address();
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..4 {
         clients.spawn(async move {
@@ -207,7 +208,7 @@ async fn an_adapter_hears_as_many_openings_of_a_busy_child_as_closings() {
     }
     while clients.join_next().await.is_some() {}
     server.close([]).await;
-    let opened = station.journal.count("namespace opened /shop-1/a");
+    let opened = station.told().count("namespace opened /shop-1/a");
     assert!(opened > 0);
-    assert_eq!(opened, station.journal.count("namespace closed /shop-1/a"));
+    assert_eq!(opened, station.told().count("namespace closed /shop-1/a"));
 }

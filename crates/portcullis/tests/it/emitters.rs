@@ -8,8 +8,10 @@ use parking_lot::Mutex;
 use portcullis::gateway::{Data, Gateway, Registrar, Reply};
 use portcullis::socketio::ids::Room;
 use portcullis::{EmitError, Emitter, Server, Socket};
+use portcullis_testing::wire::Client;
+use portcullis_testing::{Journal, TestServer};
 
-use crate::support::{Client, Journal, MemoryServer, TestServer, public};
+use crate::support::{Wire, public};
 
 #[tokio::test]
 async fn an_emitter_older_than_its_server_says_so_until_the_server_is_built() {
@@ -43,7 +45,7 @@ fn builder_refuses_the_name(name: &str) -> bool {
 #[tokio::test]
 async fn an_emitter_of_a_server_that_has_closed_says_so() {
     let server = TestServer::start(public(|_| {})).await;
-    let emitter = server.server.emitter("/").unwrap();
+    let emitter = server.server().emitter("/").unwrap();
     let client = server.client().await;
     server.close([client]).await;
     assert!(matches!(emitter.emit("x", &1), Err(EmitError::NotServing)));
@@ -70,7 +72,7 @@ async fn a_gateway_may_keep_an_emitter_as_a_field() {
     let builder = Server::builder();
     let emitter = builder.emitter("/news").unwrap();
     let server = TestServer::start(builder.gateway(News(emitter))).await;
-    let mut client = Client::connect(server.address, "/news").await;
+    let mut client = Client::connect(server.address(), "/news").await;
     client.send(r#"42/news,1["tell","x"]"#).await;
     assert_eq!(client.event().await, r#"["told","x"]"#);
     assert_eq!(client.recv().await.as_deref(), Some("43/news,1[true]"));
@@ -80,7 +82,7 @@ async fn a_gateway_may_keep_an_emitter_as_a_field() {
 async fn other_tasks_and_threads_may_emit_and_each_keeps_its_order() {
     let server = TestServer::start(public(|_| {})).await;
     let mut client = server.client().await;
-    let emitter = server.server.emitter("/").unwrap();
+    let emitter = server.server().emitter("/").unwrap();
     let mut emitting = tokio::task::JoinSet::new();
     let on_thread = emitter.clone();
     let thread = std::thread::spawn(move || {
@@ -115,7 +117,7 @@ async fn an_operator_is_a_value_that_modifiers_leave_as_it_was() {
     }))
     .await;
     let mut client = server.client().await;
-    let red = server.server.emitter("/").unwrap().to("red");
+    let red = server.server().emitter("/").unwrap().to("red");
     let nobody = red.clone().except("red");
     nobody.emit("no", &()).unwrap();
     red.emit("yes", &()).unwrap();
@@ -137,7 +139,7 @@ async fn a_room_is_gone_with_its_last_member() {
     }))
     .await;
     let mut client = server.client().await;
-    let emitter = server.server.emitter("/").unwrap();
+    let emitter = server.server().emitter("/").unwrap();
     assert_eq!(client.ask(r#"["join"]"#).await, "[true]");
     assert!(
         emitter
@@ -209,7 +211,7 @@ async fn a_socket_that_has_left_is_in_no_room_and_joins_none() {
         Err(EmitError::Disconnected)
     ));
     let rooms = server
-        .server
+        .server()
         .emitter("/")
         .unwrap()
         .all_rooms()
@@ -254,7 +256,7 @@ async fn a_socket_may_be_in_as_many_rooms_as_allowed_and_no_more() {
         "its own room is extra"
     );
     assert_eq!(client.ask(r#"["swap"]"#).await, "[4]");
-    let mut client = Client::connect(server.address, "/early").await;
+    let mut client = Client::connect(server.address(), "/early").await;
     assert_eq!(
         client.ask(r#"["fill"]"#).await,
         "[4]",
@@ -264,7 +266,7 @@ async fn a_socket_may_be_in_as_many_rooms_as_allowed_and_no_more() {
 
 #[tokio::test]
 async fn what_is_attached_to_a_socket_stays_with_it() {
-    let server = MemoryServer::start(public(|r| {
+    let server = TestServer::start(public(|r| {
         r.on("count", async |socket: Socket| {
             let count = socket.get::<u32>().map_or(0, |count| *count);
             socket.insert(count + 1);
@@ -272,8 +274,11 @@ async fn what_is_attached_to_a_socket_stays_with_it() {
             Reply((count, socket.data::<u32>().unwrap()))
         });
     }));
-    let mut server = server.await;
-    let [mut a, mut b] = [server.client().await, server.client().await];
+    let server = server.await;
+    let [mut a, mut b] = [
+        server.client_in_memory().await,
+        server.client_in_memory().await,
+    ];
     assert_eq!(a.ask(r#"["count"]"#).await, "[0,1]");
     assert_eq!(a.ask(r#"["count"]"#).await, "[1,2]");
     assert_eq!(b.ask(r#"["count"]"#).await, "[0,1]");

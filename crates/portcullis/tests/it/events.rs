@@ -8,10 +8,11 @@ use bytes::Bytes;
 use portcullis::gateway::{Ack, Data, EventError, EventHandler as _, Registrar, Reply};
 use portcullis::socketio::args::Args;
 use portcullis::{DisconnectReason, Socket};
+use portcullis_testing::{Journal, TestServer};
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Journal, MemoryServer, TestServer, public};
+use crate::support::{Wire, public};
 
 /// A handler for `sleep` that waits so many milliseconds and then notes how many.
 fn sleeps(r: &mut Registrar, journal: &Journal) {
@@ -30,8 +31,8 @@ fn sleeps(r: &mut Registrar, journal: &Journal) {
 async fn handlers_of_one_socket_run_in_the_order_of_its_events_however_long_they_take() {
     let journal = Journal::default();
     let notes = journal.clone();
-    let mut server = MemoryServer::start(public(move |r| sleeps(r, &notes))).await;
-    let mut client = server.client().await;
+    let server = TestServer::start(public(move |r| sleeps(r, &notes))).await;
+    let mut client = server.client_in_memory().await;
     for ms in [300, 200, 100, 0] {
         client.emit(&format!(r#"["sleep",{ms}]"#)).await;
     }
@@ -176,11 +177,11 @@ async fn events_that_wait_are_bounded_in_bytes_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_hangs_is_dropped_in_the_end_and_the_next_event_is_handled() {
-    let mut server = MemoryServer::start(public(|r| {
+    let server = TestServer::start(public(|r| {
         r.on("hang", async || std::future::pending::<()>().await);
     }))
     .await;
-    let mut client = server.client().await;
+    let mut client = server.client_in_memory().await;
     client.emit(r#"["hang"]"#).await;
     let told = client.sync().await;
     assert_eq!(told.len(), 1, "{told:?}");
@@ -327,11 +328,11 @@ async fn the_watcher_of_outgoing_events_sees_each_recipient_once_and_no_acks() {
 
 #[tokio::test(start_paused = true)]
 async fn attachments_belong_to_their_event_and_must_come_in_time() {
-    let mut server = MemoryServer::start(public(|r| {
+    let server = TestServer::start(public(|r| {
         r.on("len", async |Data(bytes): Data<Bytes>| Reply(bytes.len()));
     }))
     .await;
-    let mut client = server.client().await;
+    let mut client = server.client_in_memory().await;
     let event = r#"451-7["len",{"_placeholder":true,"num":0}]"#;
     client.send(event).await;
     client.send_binary(b"four").await;

@@ -8,16 +8,16 @@ use portcullis::engineio::SessionId;
 use portcullis::gateway::Data;
 use portcullis::handshake::{Cookie, GateRefusal, IdError};
 use portcullis::{ServerBuilder, Socket};
+use portcullis_testing::wire::{Client, POLLING, Response, WEBSOCKET, WebSocket};
+use portcullis_testing::{Journal, TestServer};
 
-use crate::support::http::{POLLING, Response, WEBSOCKET, upgrade_head};
-use crate::support::websocket::WebSocket;
-use crate::support::{Client, MemoryServer, TestServer, public};
+use crate::support::{Wire, public, upgrade_head};
 
 /// The answer to a handshake by WebSocket that is refused.
-async fn refused_websocket(server: &mut MemoryServer, target: &str) -> Response {
-    let io = server.connect(1024);
+async fn refused_websocket(server: &TestServer, target: &str) -> Response {
+    let io = server.memory(1024);
     let upgraded = WebSocket::upgrade(io, target, &[]).await;
-    upgraded.err().expect("a refusal")
+    upgraded.expect_err("a refusal")
 }
 
 fn open() -> ServerBuilder {
@@ -35,10 +35,10 @@ async fn the_gate_answers_with_a_status_of_its_own_on_both_transports() {
             _ => return Ok(()),
         })
     });
-    let mut server = MemoryServer::start(builder).await;
+    let server = TestServer::start(builder).await;
     for (status, message) in [(401, "who are you?"), (429, "Forbidden")] {
         let refused = server
-            .http()
+            .http_in_memory()
             .get(&format!("{POLLING}&status={status}"))
             .await;
         assert_eq!(refused.status, status);
@@ -47,19 +47,19 @@ async fn the_gate_answers_with_a_status_of_its_own_on_both_transports() {
             format!(r#"{{"code":4,"message":"{message}"}}"#)
         );
         let target = format!("{WEBSOCKET}&status={status}");
-        let refused = refused_websocket(&mut server, &target).await;
+        let refused = refused_websocket(&server, &target).await;
         assert_eq!(
             (refused.status, refused.text()),
             (status, message.to_owned())
         );
     }
-    server.client().await;
-    assert_eq!(server.http().get(POLLING).await.status, 200);
+    server.client_in_memory().await;
+    assert_eq!(server.http_in_memory().get(POLLING).await.status, 200);
 }
 
 #[tokio::test]
 async fn the_gate_sees_handshakes_and_upgrades_and_no_other_request() {
-    let seen = crate::support::Journal::default();
+    let seen = Journal::default();
     let notes = seen.clone();
     let builder = open().allow_request(move |head| {
         let has_sid = head
@@ -72,12 +72,12 @@ async fn the_gate_sees_handshakes_and_upgrades_and_no_other_request() {
             false => Ok(()),
         })
     });
-    let mut server = MemoryServer::start(builder).await;
-    let mut http = server.http();
+    let server = TestServer::start(builder).await;
+    let mut http = server.http_in_memory();
     let session = http.join().await;
     assert_eq!(seen.lines(), ["GET false"]);
     let target = session.replace(POLLING, WEBSOCKET);
-    assert_eq!(refused_websocket(&mut server, &target).await.status, 403);
+    assert_eq!(refused_websocket(&server, &target).await.status, 403);
     assert_eq!(seen.lines(), ["GET false", "GET true"]);
     assert_eq!(
         http.post(&session, "41").await.status,
@@ -93,8 +93,8 @@ async fn the_applications_generator_names_the_sessions_once_each() {
         let wanted = head.headers().get("x-id").and_then(|id| id.to_str().ok());
         SessionId::parse(wanted.unwrap_or_default()).map_err(|_| IdError::new())
     });
-    let mut server = MemoryServer::start(builder).await;
-    let mut http = server.http();
+    let server = TestServer::start(builder).await;
+    let mut http = server.http_in_memory();
     let named = http.get_with(POLLING, &[("X-Id", "chosen")]).await;
     assert!(
         named.text().starts_with(r#"0{"sid":"chosen","#),
@@ -110,12 +110,12 @@ async fn the_applications_generator_names_the_sessions_once_each() {
             "{id:?}"
         );
     }
-    let refused = refused_websocket(&mut server, WEBSOCKET).await;
+    let refused = refused_websocket(&server, WEBSOCKET).await;
     assert_eq!(
         (refused.status, refused.text()),
         (400, "Bad request".to_owned())
     );
-    assert_eq!(server.server.sessions(), 1);
+    assert_eq!(server.server().sessions(), 1);
 }
 
 #[tokio::test]
@@ -129,8 +129,8 @@ async fn initial_headers_come_once_and_the_others_with_every_response() {
         .headers(move |headers, _| {
             headers.insert("x-every", value());
         });
-    let mut server = MemoryServer::start(builder).await;
-    let mut http = server.http();
+    let server = TestServer::start(builder).await;
+    let mut http = server.http_in_memory();
     let headers =
         |response: &Response| ["x-initial", "x-every"].map(|name| response.header(name).is_some());
     let opened = http.get(POLLING).await;
@@ -142,14 +142,14 @@ async fn initial_headers_come_once_and_the_others_with_every_response() {
     let rejected = http.get(&format!("{POLLING}&sid=nobody")).await;
     assert_eq!((rejected.status, headers(&rejected)), (400, [false, true]));
 
-    let head = upgrade_head(server.connect(1024), WEBSOCKET).await;
+    let head = upgrade_head(server.memory(1024), WEBSOCKET).await;
     assert_eq!((head.status, headers(&head)), (101, [true, true]));
 }
 
 #[tokio::test]
 async fn the_cookie_is_set_by_the_first_polling_response_only() {
-    let mut server = MemoryServer::start(open().cookie(Cookie::default())).await;
-    let mut http = server.http();
+    let server = TestServer::start(open().cookie(Cookie::default())).await;
+    let mut http = server.http_in_memory();
     let opened = http.get(POLLING).await;
     let open: serde_json::Value = serde_json::from_str(&opened.text()[1..]).unwrap();
     let sid = open["sid"].as_str().unwrap();
@@ -158,7 +158,7 @@ async fn the_cookie_is_set_by_the_first_polling_response_only() {
     let session = format!("{POLLING}&sid={sid}");
     assert_eq!(http.post(&session, "40").await.header("set-cookie"), None);
     assert_eq!(http.get(&session).await.header("set-cookie"), None);
-    let head = upgrade_head(server.connect(1024), WEBSOCKET).await;
+    let head = upgrade_head(server.memory(1024), WEBSOCKET).await;
     assert_eq!((head.status, head.header("set-cookie")), (101, None));
 }
 
@@ -176,8 +176,8 @@ async fn the_client_bundle_is_served_by_name_with_a_tag_and_nothing_else_is() {
     std::fs::write(folder.join("socket.io.js"), "the client").unwrap();
     std::fs::write(folder.join("secret.txt"), "a secret").unwrap();
     std::fs::write(outside.join("socket.io.esm.min.js"), "outside").unwrap();
-    let mut server = MemoryServer::start(open().serve_client(&folder)).await;
-    let mut http = server.http();
+    let server = TestServer::start(open().serve_client(&folder)).await;
+    let mut http = server.http_in_memory();
     let served = http.get("/socket.io/socket.io.js").await;
     assert_eq!(
         (served.status, served.text()),
@@ -232,8 +232,8 @@ fn sizes(r: &mut portcullis::gateway::Registrar) {
 
 /// Asks for a text of so many bytes with polls that accept `coding`; says how it came.
 async fn coding_of(builder: ServerBuilder, event: &str, coding: &str) -> Option<String> {
-    let mut server = MemoryServer::start(builder).await;
-    let mut http = server.http();
+    let server = TestServer::start(builder).await;
+    let mut http = server.http_in_memory();
     let session = http.join().await;
     http.post(&session, &format!("42{event}")).await;
     let response = http
@@ -293,7 +293,7 @@ async fn polling_responses_are_compressed_from_the_threshold_on() {
 #[tokio::test]
 async fn an_initial_packet_follows_the_open_packet_on_both_transports() {
     let server = TestServer::start(public(|_| {}).initial_packet("hello")).await;
-    let mut websocket = Client::open(server.address).await;
+    let mut websocket = Client::open(server.address()).await;
     assert_eq!(websocket.recv().await.as_deref(), Some("4hello"));
     let mut http = server.http().await;
     let session = http.open_session().await;
@@ -307,5 +307,5 @@ async fn a_full_server_still_lets_its_own_sessions_upgrade() {
     let session = http.open_session().await;
     assert_eq!(http.get(POLLING).await.status, 503);
     // Panics unless the probe is let in and answered.
-    Client::probe(server.address, &session.replace(POLLING, WEBSOCKET)).await;
+    Client::probe(server.address(), &session.replace(POLLING, WEBSOCKET)).await;
 }

@@ -7,9 +7,11 @@ use portcullis::auth::{Identity, Refusal, RefusalCode};
 use portcullis::gateway::{Data, Registrar};
 use portcullis::socketio::value::Value;
 use portcullis::{DisconnectReason, Server, ServerBuilder, Socket};
+use portcullis_testing::wire::{Client, Http};
+use portcullis_testing::{Journal, TestServer};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Client, Http, Journal, MemoryServer, TestServer, patiently, public};
+use crate::support::{Wire, patiently, public};
 
 /// Notes every farewell, with its reason.
 fn farewells(r: &mut Registrar, journal: &Journal) {
@@ -50,7 +52,7 @@ async fn a_client_hears_that_it_is_connected_after_on_connect_has_run() {
         r.public();
     });
     let server = TestServer::start(builder).await;
-    let mut client = Client::open(server.address).await;
+    let mut client = Client::open(server.address()).await;
     client.send("40").await;
     client.send("40/other,").await;
     let first = client.recv().await.unwrap();
@@ -73,7 +75,7 @@ async fn what_on_connect_emits_arrives_right_behind_the_connect_reply() {
     });
     let server = TestServer::start(builder).await;
     for _ in 0..2 {
-        let mut client = Client::open(server.address).await;
+        let mut client = Client::open(server.address()).await;
         client.send("40").await;
         client.send(r#"42999["sync"]"#).await;
         let reply = client.recv().await.unwrap();
@@ -102,7 +104,7 @@ async fn an_error_of_on_connect_or_a_middleware_refuses_with_its_message_and_dat
             .on_connect(async || assert!(false, "is not reached"));
     });
     let server = TestServer::start(builder).await;
-    let mut client = Client::open(server.address).await;
+    let mut client = Client::open(server.address()).await;
     let refusal = client.try_join("/", "").await;
     assert_eq!(refusal, r#"44{"message":"not today","data":{"why":7}}"#);
     let refusal = client.try_join("/middleware", "").await;
@@ -208,7 +210,7 @@ async fn one_connection_ends_in_all_of_its_namespaces() {
     journal.wait_for("/a client namespace disconnect").await;
     drop(client);
     journal.wait_for("/b transport close").await;
-    server.server.close().await;
+    server.server().close().await;
     let mut lines = journal.lines();
     lines.sort();
     assert_eq!(
@@ -242,16 +244,16 @@ async fn who_was_refused_or_went_away_while_connecting_has_no_farewell() {
             });
         });
     let server = TestServer::start(builder).await;
-    let mut refused = Client::open(server.address).await;
+    let mut refused = Client::open(server.address()).await;
     let refusal = refused.try_join("/", "").await;
     let expected = r#"44{"message":"Unauthorized","data":{"code":"TOKEN_MISSING"}}"#;
     assert_eq!(refusal, expected);
 
-    let mut gone = Client::open(server.address).await;
+    let mut gone = Client::open(server.address()).await;
     gone.send(r#"40{"token":1}"#).await;
     journal.wait_for("connecting").await;
     drop(gone);
-    let mut leaver = Client::open(server.address).await;
+    let mut leaver = Client::open(server.address()).await;
     leaver.send(r#"40{"token":1}"#).await;
     journal.wait_for_count("connecting", 2).await;
     leaver.send("41").await;
@@ -277,7 +279,7 @@ async fn a_farewell_follows_the_handler_in_flight_and_close_waits_for_both() {
     client.emit(r#"["wait"]"#).await;
     journal.wait_for("waiting").await;
     drop(client);
-    let server = server.server.clone();
+    let server = server.server().clone();
     let mut closing = tokio::task::JoinSet::new();
     closing.spawn(async move { server.close().await });
     tokio::task::yield_now().await;
@@ -334,7 +336,7 @@ async fn a_kick_during_on_connect_is_told_behind_the_connect_reply() {
         });
     }))
     .await;
-    let mut client = Client::open(server.address).await;
+    let mut client = Client::open(server.address()).await;
     client.send("40").await;
     let packets = client.rest().await;
     assert!(packets[0].starts_with("40{"), "{packets:?}");
@@ -352,7 +354,7 @@ async fn a_polling_session_that_is_kicked_says_goodbye_too() {
         r.on("kick", async |socket: Socket| socket.disconnect(true));
     }))
     .await;
-    let mut http = Http::open(server.address).await;
+    let mut http = Http::open(server.address()).await;
     let session = http.join().await;
     http.post(&session, r#"42["kick"]"#).await;
     assert_eq!(http.get(&session).await.text(), "41");
@@ -363,7 +365,7 @@ async fn a_polling_session_that_is_kicked_says_goodbye_too() {
 
 #[tokio::test(start_paused = true)]
 async fn on_connect_that_hangs_refuses_in_the_end() {
-    let mut server = MemoryServer::start(
+    let server = TestServer::start(
         public(|r| {
             r.on_connect(async || std::future::pending::<()>().await);
         })
@@ -373,7 +375,7 @@ async fn on_connect_that_hangs_refuses_in_the_end() {
     )
     .await;
     // The deadline for joining is another matter, so this one has joined elsewhere.
-    let mut client = server.open(1024).await;
+    let mut client = server.open_within(1024).await;
     client.join("/other").await;
     let refusal = client.try_join("/", "").await;
     assert_eq!(refusal, r#"44{"message":"Connection timed out"}"#);

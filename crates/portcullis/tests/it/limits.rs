@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use portcullis::Server;
+use portcullis_testing::TestServer;
+use portcullis_testing::wire::{POLLING, request};
 
-use crate::support::http::{POLLING, request};
-use crate::support::{MemoryServer, TestServer, public};
+use crate::support::{Wire, public};
 
 #[tokio::test]
 async fn a_head_that_is_too_large_or_no_head_at_all_is_refused() {
@@ -59,29 +60,29 @@ async fn a_head_that_dawdles_ends_its_connection_after_ten_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_dawdles_is_refused_and_ends_its_session() {
-    let mut server = MemoryServer::start(public(|_| {})).await;
-    let mut http = server.http();
+    let server = TestServer::start(public(|_| {})).await;
+    let mut http = server.http_in_memory();
     let session = http.join().await;
     let head = format!("POST {session} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n40");
     let start = tokio::time::Instant::now();
     let refused = http.exchange(head.as_bytes()).await;
     assert_eq!(refused.status, 408);
     assert_eq!(start.elapsed().as_secs(), 15);
-    let mut http = server.http();
+    let mut http = server.http_in_memory();
     assert_eq!(http.get(&session).await.status, 400);
 }
 
 #[tokio::test]
 async fn a_body_or_a_message_beyond_the_limit_is_refused() {
     let builder = public(|_| {}).max_payload(1000);
-    let mut server = MemoryServer::start(builder).await;
-    let (mut polling, mut posting) = (server.http(), server.http());
+    let server = TestServer::start(builder).await;
+    let (mut polling, mut posting) = (server.http_in_memory(), server.http_in_memory());
     let session = polling.join().await;
     let event = |len: usize| format!(r#"42["{}"]"#, "x".repeat(len - 6));
     assert_eq!(posting.post(&session, &event(1000)).await.status, 200);
     assert_eq!(posting.post(&session, &event(1001)).await.status, 413);
 
-    let mut client = server.client().await;
+    let mut client = server.client_in_memory().await;
     client.send(&event(1000)).await;
     assert!(client.sync().await.is_empty());
     // The end may come while the message is still being sent.

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use portcullis::gateway::Registrar;
 use portcullis::{DisconnectReason, Server};
+use portcullis_testing::wire::Client;
+use portcullis_testing::{Journal, TestServer};
 
-use crate::support::{Client, Journal, TestServer, patiently, public};
+use crate::support::{Wire, patiently, public};
 
 /// Notes who comes and goes, and what is said.
 fn noted(journal: &Journal) -> impl FnOnce(&mut Registrar) + use<> {
@@ -71,7 +73,7 @@ async fn connects_that_are_given_up_count_as_refusals() {
         .authenticate_with(async |_| std::future::pending().await)
         .namespace("/", |_| {});
     let server = TestServer::start(builder).await;
-    let mut client = Client::open(server.address).await;
+    let mut client = Client::open(server.address()).await;
     for _ in 0..4 {
         client.send("40").await;
         client.send("41").await;
@@ -85,7 +87,7 @@ async fn sockets_whose_handlers_hang_on_cannot_be_piled_up() {
         r.on("hang", async || std::future::pending::<()>().await);
     });
     let server = TestServer::start(builder).await;
-    let mut client = Client::open(server.address).await;
+    let mut client = Client::open(server.address()).await;
     let mut rounds = 0;
     // Each round leaves a handler behind; the connection is closed before they are many.
     while client.try_send("40").await.is_ok() && rounds < 100 {

@@ -11,9 +11,10 @@ use axum::routing::get;
 use portcullis::gateway::{Data, Registrar, Reply};
 use portcullis::handshake::RemoteAddress;
 use portcullis::{Emitter, Server, Socket};
+use portcullis_testing::wire::{Client, Http, POLLING, WEBSOCKET, tcp};
+use portcullis_testing::{Journal, TestServer};
 
-use crate::support::http::{POLLING, WEBSOCKET};
-use crate::support::{Client, Http, Journal, MemoryServer, TestServer, public, tcp};
+use crate::support::{Wire, public};
 
 fn echo(r: &mut Registrar) {
     r.on("echo", async |Data(text): Data<String>| Reply(text));
@@ -23,7 +24,7 @@ async fn in_axum(server: Server) -> TestServer {
     let router = Router::new()
         .route("/health", get(async || "fine"))
         .route_service("/socket.io/", server.service());
-    TestServer::run(server, |listener, stopped| async {
+    TestServer::serve(server, |listener, stopped| async {
         axum::serve(listener, router)
             .with_graceful_shutdown(stopped)
             .await
@@ -87,7 +88,7 @@ async fn is_written_by_the_emitter(address: SocketAddr, emitter: &Emitter) -> bo
 async fn an_axum_router_carries_both_transports_beside_its_own_routes() {
     let server = public(echo).build().await.unwrap();
     let server = in_axum(server).await;
-    speaks_socket_io(server.address).await;
+    speaks_socket_io(server.address()).await;
     let mut http = server.http().await;
     assert_eq!(http.get("/health").await.text(), "fine");
     assert_eq!(http.get("/elsewhere").await.status, 404);
@@ -96,12 +97,12 @@ async fn an_axum_router_carries_both_transports_beside_its_own_routes() {
 #[tokio::test]
 async fn an_emitter_writes_to_a_tcp_stream_itself_whatever_server_accepted_it() {
     let server = TestServer::start(public(|_| {})).await;
-    let emitter = server.server.emitter("/").unwrap();
-    assert!(is_written_by_the_emitter(server.address, &emitter).await);
+    let emitter = server.server().emitter("/").unwrap();
+    assert!(is_written_by_the_emitter(server.address(), &emitter).await);
 
     let mounted = in_axum(public(|_| {}).build().await.unwrap()).await;
-    let emitter = mounted.server.emitter("/").unwrap();
-    assert!(is_written_by_the_emitter(mounted.address, &emitter).await);
+    let emitter = mounted.server().emitter("/").unwrap();
+    assert!(is_written_by_the_emitter(mounted.address(), &emitter).await);
 }
 
 #[tokio::test]
@@ -114,7 +115,7 @@ async fn what_is_mounted_runs_on_when_the_application_keeps_nothing_else_of_it()
     let service = server.build().await.unwrap().service();
     let router = Router::new().route_service("/socket.io/", service);
     let elsewhere = public(|_| {}).build().await.unwrap();
-    let mounted = TestServer::run(elsewhere, |listener, _| async {
+    let mounted = TestServer::serve(elsewhere, |listener, _| async {
         axum::serve(listener, router).await.unwrap();
     })
     .await;
@@ -147,16 +148,16 @@ async fn the_peers_address_is_the_one_that_the_application_says() {
             request.extensions_mut().insert(RemoteAddress(said));
             next.run(request)
         }));
-    let mounted = TestServer::run(server.clone(), |listener, _| async {
+    let mounted = TestServer::serve(server.clone(), |listener, _| async {
         axum::serve(listener, router).await.unwrap();
     })
     .await;
     mounted.client().await;
-    let own = TestServer::run(server.clone(), |listener, stopped| {
+    let own = TestServer::serve(server.clone(), |listener, stopped| {
         server.serve_on(listener, stopped)
     })
     .await;
-    let stream = tcp(own.address).await;
+    let stream = tcp(own.address()).await;
     let local = stream.local_addr().unwrap();
     let mut client = Client::open_over(Box::new(stream), WEBSOCKET, &[]).await;
     client.join("/").await;
@@ -172,11 +173,11 @@ async fn a_fallback_answers_what_is_not_below_the_engines_path() {
     let router = Router::new().route("/health", get(async || "fine"));
     let server = public(echo).build().await.unwrap();
     let served = server.clone();
-    let server = TestServer::run(server, |listener, stopped| {
+    let server = TestServer::serve(server, |listener, stopped| {
         served.serve_with(router, listener, stopped)
     })
     .await;
-    speaks_socket_io(server.address).await;
+    speaks_socket_io(server.address()).await;
     let mut http = server.http().await;
     assert_eq!(http.get("/health").await.text(), "fine");
     assert_eq!(http.get("/socket.io-admin/").await.status, 404);
@@ -211,7 +212,7 @@ async fn the_path_can_be_another_with_or_without_its_slash() {
 
 #[tokio::test]
 async fn a_stream_that_is_not_tcp_carries_the_same() {
-    let mut memory = MemoryServer::start(public(echo)).await;
+    let memory = TestServer::start(public(echo)).await;
     let mut client = memory.client_within(64).await;
     let long = "x".repeat(100_000);
     assert_eq!(
@@ -219,7 +220,7 @@ async fn a_stream_that_is_not_tcp_carries_the_same() {
         format!(r#"["{long}"]"#)
     );
 
-    let mut http = memory.http();
+    let mut http = memory.http_in_memory();
     let session = http.join().await;
     http.post(&session, r#"421["echo","polling"]"#).await;
     assert_eq!(http.get(&session).await.text(), r#"431["polling"]"#);
@@ -227,10 +228,10 @@ async fn a_stream_that_is_not_tcp_carries_the_same() {
 
 #[tokio::test]
 async fn a_slow_reader_of_a_generic_stream_gets_everything_in_order() {
-    let mut memory = MemoryServer::start(public(|_| {})).await;
+    let memory = TestServer::start(public(|_| {})).await;
     let mut slow = memory.client_within(16).await;
-    let mut quick = memory.client().await;
-    let emitter = memory.server.emitter("/").unwrap();
+    let mut quick = memory.client_in_memory().await;
+    let emitter = memory.server().emitter("/").unwrap();
     for number in 0..1000 {
         emitter.emit("n", &number).unwrap();
         if number % 100 == 0 {
@@ -255,10 +256,10 @@ async fn a_generic_stream_that_nobody_reads_ends_as_too_slow() {
             std::future::ready(())
         });
     });
-    let mut memory = MemoryServer::start(builder.max_outbox(10_000, 100)).await;
+    let memory = TestServer::start(builder.max_outbox(10_000, 100)).await;
     let mut stuck = memory.client_within(16).await;
     let mut other = memory.client_within(16).await;
-    let emitter = memory.server.emitter("/").unwrap();
+    let emitter = memory.server().emitter("/").unwrap();
     while journal.lines().is_empty() {
         emitter.emit("n", &"x".repeat(100)).unwrap();
         other.event().await;

@@ -7,9 +7,11 @@ use portcullis::auth::Identity;
 use portcullis::gateway::{Data, Registrar};
 use portcullis::socketio::ids::NamespacePath;
 use portcullis::{DisconnectReason, Server, ServerBuilder, Socket};
+use portcullis_testing::wire::Client;
+use portcullis_testing::{Journal, TestServer};
 use serde::{Deserialize, Deserializer};
 
-use crate::support::{Client, Journal, TestServer};
+use crate::support::Wire;
 
 const INTERNAL: &str = r#"{"status":"error","code":"INTERNAL","message":"Internal server error"}"#;
 
@@ -247,8 +249,8 @@ async fn a_panicking_watcher_of_events_costs_nobody_the_event() {
 async fn an_emitter_survives_a_watcher_that_panics() {
     let journal = Journal::default();
     let server = TestServer::start(explosives(&journal)).await;
-    let mut client = Client::connect(server.address, "/on-any-outgoing").await;
-    let emitter = server.server.emitter("/on-any-outgoing").unwrap();
+    let mut client = Client::connect(server.address(), "/on-any-outgoing").await;
+    let emitter = server.server().emitter("/on-any-outgoing").unwrap();
     let emitted = std::panic::AssertUnwindSafe(async { emitter.emit("news", &1) });
     assert!(emitted.catch_unwind().await.is_ok());
     assert_eq!(client.event().await, r#"["news",1]"#);

@@ -8,10 +8,11 @@ use portcullis::handshake::Handshake;
 use portcullis::session::{Frame, SessionHandle};
 use portcullis::socketio::args::Args;
 use portcullis::{BroadcastOperator, Emitter, Server, Socket, SocketService};
+use portcullis_testing::wire::Http;
+use portcullis_testing::{MemoryBus, TestServer};
 use serde::{Serialize, Serializer};
 
-use crate::support::bus::Bus;
-use crate::support::{Http, MemoryServer, public};
+use crate::support::{Wire, public};
 
 /// A payload that counts how often it is serialised.
 #[derive(Default)]
@@ -26,20 +27,20 @@ impl Serialize for Counted {
 
 #[tokio::test]
 async fn a_broadcast_is_serialised_once_for_a_hundred_sockets_and_another_node() {
-    let bus = Bus::default();
+    let bus = MemoryBus::default();
     let (adapter, _near) = bus.node();
-    let mut server = MemoryServer::start(public(|_| {}).cluster(adapter)).await;
+    let server = TestServer::start(public(|_| {}).cluster(adapter)).await;
     let (adapter, _far) = bus.node();
-    let mut other = MemoryServer::start(public(|_| {}).cluster(adapter)).await;
-    let mut clients = vec![other.client().await];
+    let other = TestServer::start(public(|_| {}).cluster(adapter)).await;
+    let mut clients = vec![other.client_in_memory().await];
     for _ in 0..100 {
-        clients.push(server.client().await);
+        clients.push(server.client_in_memory().await);
     }
-    let mut polling: Http = server.http();
+    let mut polling: Http = server.http_in_memory();
     let session = polling.join().await;
 
     let payload = Counted::default();
-    let emitter = server.server.emitter("/").unwrap();
+    let emitter = server.server().emitter("/").unwrap();
     emitter.emit("news", &(&payload,)).unwrap();
     for client in &mut clients {
         assert_eq!(client.event().await, r#"["news","payload"]"#);
@@ -53,9 +54,9 @@ async fn a_broadcast_is_serialised_once_for_a_hundred_sockets_and_another_node()
 
 #[tokio::test]
 async fn an_emit_to_nobody_is_serialised_once_too() {
-    let server = MemoryServer::start(public(|_| {})).await;
+    let server = TestServer::start(public(|_| {})).await;
     let payload = Counted::default();
-    let nobody = server.server.emitter("/").unwrap().to("nobody");
+    let nobody = server.server().emitter("/").unwrap().to("nobody");
     nobody.emit("news", &(&payload,)).unwrap();
     assert_eq!(payload.0.load(Ordering::Relaxed), 1);
 }

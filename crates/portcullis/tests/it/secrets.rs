@@ -9,14 +9,15 @@ use portcullis::auth::jwt::{Jwt, mint_hs256};
 use portcullis::auth::source::TokenSource;
 use portcullis::gateway::{Data, User};
 use portcullis::{Server, Socket};
+use portcullis_testing::TestServer;
+use portcullis_testing::wire::{Client, POLLING, WEBSOCKET};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::support::http::{POLLING, WEBSOCKET};
-use crate::support::{Client, TestServer};
+use crate::support::Wire;
 
 const SECRET: &str = "a secret for tests, long enough for HS256";
 
@@ -101,7 +102,7 @@ async fn no_log_line_holds_a_secret() {
         format!("{good}x"),
         "hidden-junk".to_owned(),
     ] {
-        let mut client = Client::open(server.address).await;
+        let mut client = Client::open(server.address()).await;
         let auth = json!({ "token": bad, "hidden": "hidden" }).to_string();
         assert!(client.try_join("/", &auth).await.starts_with("44"));
         secrets.push(bad);
@@ -120,7 +121,7 @@ async fn no_log_line_holds_a_secret() {
     http.post(&session, &format!("40{}", json!({ "token": good })))
         .await;
     http.get(&session).await;
-    let mut client = Client::probe(server.address, &format!("{WEBSOCKET}&sid={sid}")).await;
+    let mut client = Client::probe(server.address(), &format!("{WEBSOCKET}&sid={sid}")).await;
     client.send("5").await;
     client.emit(r#"["say","hidden words"]"#).await;
     assert_eq!(
@@ -134,7 +135,7 @@ async fn no_log_line_holds_a_secret() {
     client.send("4hidden").await;
     client.gone().await;
     assert_eq!(http.get(&session).await.status, 400);
-    server.server.close().await;
+    server.server().close().await;
 
     let log = log.0.lock().clone();
     assert!(

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use portcullis::gateway::Registrar;
 use portcullis::{DisconnectReason, Server};
+use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, tcp};
+use portcullis_testing::{Journal, TestServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::http::{POLLING, WEBSOCKET, upgrade_head};
-use crate::support::{Client, Journal, TestServer, patiently, public, tcp};
+use crate::support::{Wire, patiently, public, upgrade_head};
 
 fn farewells(r: &mut Registrar, journal: &Journal) {
     let journal = journal.clone();
@@ -36,8 +37,8 @@ async fn the_signal_ends_every_session_and_frees_the_port() {
     });
     assert_eq!((answer.status, answer.text()), (200, "1".to_owned()));
     assert_eq!(journal.lines(), ["server shutting down"; 2]);
-    assert_eq!(server.server.sessions(), 0);
-    TcpListener::bind(server.address).await.unwrap();
+    assert_eq!(server.server().sessions(), 0);
+    TcpListener::bind(server.address()).await.unwrap();
 }
 
 #[tokio::test]
@@ -50,7 +51,7 @@ async fn a_client_is_not_told_to_stay_away() {
             drop(client);
             packets
         },
-        patiently(server.server.close())
+        patiently(server.server().close())
     );
     assert!(packets.is_empty(), "no disconnect packet: {packets:?}");
 }
@@ -77,13 +78,13 @@ async fn no_session_opens_once_the_end_has_begun() {
     let ((), ()) = tokio::join!(server.close([client]), async {
         journal.wait_for("leaving").await;
         assert_eq!(http.get(POLLING).await.status, 503);
-        let stream = Box::new(tcp(server.address).await);
+        let stream = Box::new(tcp(server.address()).await);
         let head = upgrade_head(stream, WEBSOCKET);
         assert_eq!(head.await.status, 503);
         gate.cancel();
     });
     assert_eq!(http.get(POLLING).await.status, 503);
-    assert_eq!(server.server.sessions(), 0);
+    assert_eq!(server.server().sessions(), 0);
 }
 
 #[tokio::test]
@@ -92,9 +93,9 @@ async fn a_server_may_be_closed_twice_and_by_several() {
     let notes = journal.clone();
     let server = TestServer::start(public(move |r| farewells(r, &notes))).await;
     let client = server.client().await;
-    let other = server.server.clone();
+    let other = server.server().clone();
     let ((), ()) = tokio::join!(server.close([client]), patiently(other.close()));
-    patiently(server.server.close()).await;
+    patiently(server.server().close()).await;
     assert_eq!(journal.lines(), ["server shutting down"]);
 }
 
@@ -125,7 +126,7 @@ async fn a_client_that_is_connecting_is_let_go_without_a_farewell() {
         });
     }))
     .await;
-    let mut client = Client::open(server.address).await;
+    let mut client = Client::open(server.address()).await;
     client.send("40").await;
     journal.wait_for("connecting").await;
     server.close([client]).await;

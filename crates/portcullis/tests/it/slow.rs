@@ -3,16 +3,17 @@
 use std::future::ready;
 
 use portcullis::DisconnectReason;
+use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, WebSocket};
+use portcullis_testing::{Journal, TestServer};
 use tokio::net::TcpSocket;
 
-use crate::support::http::WEBSOCKET;
-use crate::support::{Client, Journal, MemoryServer, TestServer, public};
+use crate::support::{Wire, public};
 
 /// A client whose kernel takes little on its behalf.
 async fn small_client(server: &TestServer) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let stream = socket.connect(server.address).await.unwrap();
+    let stream = socket.connect(server.address()).await.unwrap();
     let mut client = Client::open_over(Box::new(stream), WEBSOCKET, &[]).await;
     client.join("/").await;
     client
@@ -31,7 +32,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_the_others_get_everythi
     let server = TestServer::start(builder).await;
     let stuck = small_client(&server).await;
     let mut reader = server.client().await;
-    let emitter = server.server.emitter("/").unwrap();
+    let emitter = server.server().emitter("/").unwrap();
     let text = "x".repeat(200_000);
     let mut count = 0;
     while journal.lines().is_empty() {
@@ -57,7 +58,7 @@ async fn a_polling_client_that_does_not_poll_is_disconnected_too() {
     let server = TestServer::start(builder.max_outbox(1_000_000, 10)).await;
     let mut http = server.http().await;
     let session = http.join().await;
-    let emitter = server.server.emitter("/").unwrap();
+    let emitter = server.server().emitter("/").unwrap();
     for number in 0..10 {
         emitter.emit("n", &number).unwrap();
     }
@@ -77,7 +78,7 @@ async fn what_is_volatile_is_dropped_for_who_does_not_read_and_for_nobody_else()
     let server = TestServer::start(public(|_| {})).await;
     let mut stuck = small_client(&server).await;
     let mut reader = server.client().await;
-    let all = server.server.emitter("/").unwrap().all();
+    let all = server.server().emitter("/").unwrap().all();
     // One event of any size fits, and this one is more than a kernel buffers.
     let large = "x".repeat(8_000_000);
     all.emit("large", &large).unwrap();
@@ -93,10 +94,10 @@ async fn what_is_volatile_is_dropped_for_who_does_not_read_and_for_nobody_else()
 
 #[tokio::test]
 async fn a_generic_stream_drops_what_is_volatile_while_it_is_full() {
-    let mut server = MemoryServer::start(public(|_| {})).await;
+    let server = TestServer::start(public(|_| {})).await;
     let mut stuck = server.client_within(16).await;
-    let mut reader = server.client().await;
-    let all = server.server.emitter("/").unwrap().all();
+    let mut reader = server.client_in_memory().await;
+    let all = server.server().emitter("/").unwrap().all();
     all.emit("large", &"x".repeat(1000)).unwrap();
     reader.event().await;
     all.clone().volatile().emit("now or never", &()).unwrap();
@@ -110,10 +111,10 @@ async fn a_generic_stream_drops_what_is_volatile_while_it_is_full() {
 
 #[tokio::test]
 async fn what_is_volatile_needs_a_poll_that_waits() {
-    let mut server = MemoryServer::start(public(|_| {})).await;
-    let (mut polling, mut posting) = (server.http(), server.http());
+    let server = TestServer::start(public(|_| {})).await;
+    let (mut polling, mut posting) = (server.http_in_memory(), server.http_in_memory());
     let session = polling.join().await;
-    let all = server.server.emitter("/").unwrap().all().volatile();
+    let all = server.server().emitter("/").unwrap().all().volatile();
     all.emit("nobody polls", &()).unwrap();
     let (polled, ()) = tokio::join!(polling.get(&session), async {
         // By the time the answer is here, the poll waits.
@@ -125,23 +126,23 @@ async fn what_is_volatile_needs_a_poll_that_waits() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused_until_one_has_gone() {
-    let mut server = MemoryServer::start(public(|_| {}).max_connections(2)).await;
-    let first = server.client().await;
-    let mut http = server.http();
+    let server = TestServer::start(public(|_| {}).max_connections(2)).await;
+    let first = server.client_in_memory().await;
+    let mut http = server.http_in_memory();
     let _session = http.open_session().await;
-    let refused = http.get(crate::support::http::POLLING).await;
+    let refused = http.get(POLLING).await;
     assert_eq!(refused.status, 503);
     assert_eq!(
         refused.text(),
         r#"{"code":4,"message":"Too many connections"}"#
     );
-    let io = server.connect(1024);
-    let refused = crate::support::websocket::WebSocket::upgrade(io, WEBSOCKET, &[]).await;
+    let io = server.memory(1024);
+    let refused = WebSocket::upgrade(io, WEBSOCKET, &[]).await;
     assert_eq!(refused.err().map(|response| response.status), Some(503));
 
     drop(first);
-    while server.server.sessions() > 1 {
+    while server.server().sessions() > 1 {
         tokio::task::yield_now().await;
     }
-    server.client().await;
+    server.client_in_memory().await;
 }

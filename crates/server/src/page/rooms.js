@@ -36,6 +36,7 @@ function clock(at) {
 export class Rooms {
   #actions;
   #me = "";
+  #node = "";
   #state = "disconnected";
   #connected = false;
   #rooms = new Map();
@@ -50,6 +51,7 @@ export class Rooms {
   }
 
   setConnected(connected, state) {
+    if (!connected) $("node").textContent = "none";
     this.#connected = connected;
     this.#state = state;
     if (state === "connecting") this.#forget();
@@ -62,6 +64,12 @@ export class Rooms {
     if (event === "welcome") this.#welcome(data);
     if (event === "presence") this.#presence(data);
     if (event === "message") this.#message(data);
+  }
+
+  /** A list of members counts unless a later one has come before it. */
+  #setMembers(name, { members, version }) {
+    const room = this.#room(name);
+    if (version > room.version) Object.assign(room, { members, version });
   }
 
   #onSubmit(form, action) {
@@ -77,23 +85,27 @@ export class Rooms {
   }
 
   #room(name) {
-    const empty = { rows: [], members: [], unread: 0, tab: null };
+    const empty = { rows: [], members: [], version: 0, unread: 0, tab: null };
     if (!this.#rooms.has(name)) this.#rooms.set(name, empty);
     return this.#rooms.get(name);
   }
 
   /** The server has put us into its first room; into the others we go back ourselves. */
-  #welcome({ name, room, members }) {
+  #welcome({ name, node, room, ...list }) {
     this.#me = name;
+    this.#node = node;
+    $("node").textContent = node;
+    // Another session, perhaps on another node, which counts its lists by itself.
+    this.#rooms.forEach((known) => (known.version = 0));
     const others = [...this.#rooms.keys()].filter((known) => known !== room);
-    this.#room(room).members = members;
+    this.#setMembers(room, list);
     this.#select(this.#current ?? room);
     others.forEach((other) => this.#join(other, false));
   }
 
-  #presence({ room, members }) {
+  #presence({ room, ...list }) {
     if (!this.#rooms.has(room)) return;
-    this.#room(room).members = members;
+    this.#setMembers(room, list);
     this.#show();
   }
 
@@ -112,7 +124,7 @@ export class Rooms {
     if (name === "") return;
     const answer = await this.#ask(`join ${name}`, () => this.#actions.join(name));
     if (!answer) return;
-    this.#room(answer.room).members = answer.members;
+    this.#setMembers(answer.room, answer);
     if (select) {
       $("room").value = "";
       this.#select(answer.room);
@@ -226,9 +238,9 @@ export class Rooms {
   #showMembers(members) {
     replace(
       $("members"),
-      members.map((name) => {
-        const item = element("li", name === this.#me ? "me" : "");
-        item.append(face(name), element("span", "who", name));
+      members.map(({ name, node }) => {
+        const item = element("li", name === this.#me && node === this.#node ? "me" : "");
+        item.append(face(name), element("span", "who", name), element("span", "node", node));
         return item;
       }),
     );
@@ -261,11 +273,13 @@ export class Rooms {
   }
 }
 
-/** What an ack says went wrong: in the gateway's own form, or in the framework's. */
+/** What an ack says went wrong, and where if it says so. */
 function problemIn(answer) {
-  if (answer?.error !== undefined) return `${answer.error} (${answer.code})`;
-  if (answer?.status === "error") return `${answer.message} (${answer.code})`;
-  return null;
+  if (answer?.status !== "error") return null;
+  const { code, details, message } = answer;
+  const [first] = Array.isArray(details) ? details : [];
+  const why = first ? `${message}, ${first.path}: ${first.message}` : message;
+  return `${why} (${code})`;
 }
 
 /** Makes `items` the children of `list`, leaving those alone that are there already. */

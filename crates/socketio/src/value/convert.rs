@@ -5,7 +5,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Value, ValueError};
+use crate::json;
 use crate::payload::{EncodeError, Payload};
+
+/// Text that is not JSON, or nests too deep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON, or nested too deep")]
+pub struct JsonError(());
 
 impl Value {
     /// Turns anything that serialises into a value.
@@ -17,6 +23,16 @@ impl Value {
         // A tuple of one keeps a tuple in one piece, where it would be spread at the top.
         let payload = Payload::args(&(source,))?;
         Ok(payload.values().pop().unwrap_or_default())
+    }
+
+    /// Reads one JSON value that is all of `text` and nests at most `max_depth` containers. It is
+    /// read as JavaScript reads it: whatever is valid has a value.
+    ///
+    /// # Errors
+    ///
+    /// Anything else. The error does not quote the text.
+    pub fn from_json(text: &str, max_depth: usize) -> Result<Self, JsonError> {
+        json::parse_within(text, max_depth).map_err(|json::Malformed| JsonError(()))
     }
 
     /// Reads the value as another type.

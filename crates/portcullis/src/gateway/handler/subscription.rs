@@ -110,7 +110,7 @@ impl<H, M> fmt::Debug for Subscribed<H, M> {
     }
 }
 
-/// Tells the two kinds of handlers apart.
+/// Tells handlers that are functions from those that are not.
 #[derive(Debug)]
 pub struct Marker<M>(PhantomData<fn(M)>);
 

@@ -20,6 +20,9 @@ use crate::gateway::reply::Outcome;
 /// An interceptor that is a tower layer: a timeout, a concurrency limit, load shedding, a span of
 /// tracing around the future, or one of the application's own.
 ///
+/// Each call makes a service of its own. Layers that look at each other's readiness, such as load
+/// shedding around a concurrency limit, belong into one `tower::ServiceBuilder`, which is a layer.
+///
 /// What the layer refuses becomes an error of the event: `TIMEOUT` for tower's elapsed timeout,
 /// `OVERLOADED` for its load shedding, [`EventError`] as it is, and an internal error for anything
 /// else.

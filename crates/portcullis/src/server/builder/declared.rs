@@ -1,6 +1,9 @@
 //! The gateways that were declared, by the namespace that they are for.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use futures_util::FutureExt as _;
 
 use crate::auth::Authenticator;
 use crate::broadcast::Emitter;
@@ -122,7 +125,10 @@ impl Inits {
             let emitter: Option<Emitter> =
                 namespace.and_then(|namespace| server.emitter(&namespace).ok());
             let context = InitContext { emitter, states };
-            if let Err(source) = init(&context).await {
+            // The call may panic as well as the future that it returns.
+            let running = AssertUnwindSafe(async { init(&context).await }).catch_unwind();
+            let started = running.await.unwrap_or_else(|_| Err("it panicked".into()));
+            if let Err(source) = started {
                 return Err(BuildError::Init { gateway, source });
             }
         }

@@ -1,0 +1,244 @@
+//! The way to Redis and back: publish here, be told there.
+//!
+//! ```text
+//!  adapter ─ publish, subscribe, count ─▶ Bus ─▶ Link ══ two connections ══▶ Redis
+//!  adapter ◀──────── Receive ─────────────────── Link ◀═══════════════════════╝
+//! ```
+//!
+//! | module          | job                                                    |
+//! |-----------------|--------------------------------------------------------|
+//! | `endpoint`      | which server is the right one now                      |
+//! | `cluster`       | a link to each master in use, and channels that move   |
+//! | `slots`         | which master serves which channel                      |
+//! | `lookups`       | questions to the nodes of a cluster                    |
+//! | `link`          | the two connections to one server                      |
+//! | `publisher`     | the task that publishes                                |
+//! | `subscriber`    | the task that keeps everything subscribed to           |
+//! | `queue`         | what waits to be published                             |
+//! | `subscriptions` | what is to be subscribed to                            |
+//! | `probe`         | a message to oneself                                   |
+//! | `status`        | whether all this works                                 |
+//!
+//! # Invariants
+//!
+//! - Nobody waits for Redis to publish or to subscribe.
+//! - A standalone server sees two connections of a process, whatever is done with them.
+//!
+//! # Not here
+//!
+//! What the messages mean (`protocol`, `wire`).
+
+pub(crate) mod backoff;
+pub(crate) mod cluster;
+pub(crate) mod endpoint;
+pub(crate) mod error;
+pub(crate) mod link;
+pub(crate) mod lookups;
+pub(crate) mod probe;
+pub(crate) mod publisher;
+pub(crate) mod queue;
+pub(crate) mod server;
+pub(crate) mod slots;
+pub(crate) mod status;
+pub(crate) mod subscriber;
+pub(crate) mod subscriptions;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use portcullis::adapter::{BusGap, Health};
+use redis::Value;
+
+use self::cluster::Cluster;
+use self::endpoint::Endpoint;
+use self::error::LinkError;
+use self::link::Link;
+use self::lookups::Lookups;
+use self::queue::{Outgoing, QueueLimits};
+use self::subscriptions::Subscription;
+use crate::address::Address;
+
+/// Is told what Redis says.
+pub(crate) trait Receive: fmt::Debug + Send + Sync + 'static {
+    /// A message; must not block.
+    fn message(&self, channel: &str, payload: Bytes);
+
+    /// An interval in which messages may have been lost is over.
+    fn gap(&self, gap: BusGap);
+
+    /// Something went wrong; there may be other servers now.
+    fn suspect(&self, _error: &LinkError) {}
+
+    /// Messages that belong to another server of the cluster; says whether there is a cluster.
+    fn misdirected(&self, _messages: Vec<Outgoing>) -> bool {
+        false
+    }
+}
+
+/// What a bus is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct BusOptions {
+    pub(crate) limits: QueueLimits,
+    /// Where messages to oneself go.
+    pub(crate) probe: String,
+    pub(crate) is_sharded: bool,
+    /// How often each connection is looked after.
+    pub(crate) keep_alive: Duration,
+    /// Whether there is nothing to subscribe to, and no connection for it.
+    pub(crate) publishes_only: bool,
+}
+
+/// The way to Redis and back.
+#[derive(Debug)]
+pub(crate) enum Bus {
+    /// One server at a time: standalone, the master of sentinels, or any master of a cluster.
+    Single(Arc<Link>),
+    /// The masters of a cluster, each for its channels.
+    Sharded(Arc<Cluster>),
+}
+
+impl Bus {
+    /// Prepares everything; nothing is connected yet.
+    pub(crate) fn new(
+        address: &Address,
+        options: BusOptions,
+        receive: Arc<dyn Receive>,
+    ) -> Result<Self, LinkError> {
+        if let Address::Cluster { seeds } = address
+            && options.is_sharded
+        {
+            let cluster = Cluster::new(Lookups::new(seeds)?, options, receive);
+            return Ok(Self::Sharded(cluster));
+        }
+        let endpoint = Endpoint::new(address)?;
+        Ok(Self::Single(Link::open(endpoint, options, receive)))
+    }
+
+    /// Begins to connect, and goes on for as long as the bus is not closed.
+    pub(crate) fn start(&self) {
+        match self {
+            Self::Single(link) => link.start(),
+            Self::Sharded(cluster) => cluster.start(),
+        }
+    }
+
+    /// Ready when everything works.
+    pub(crate) async fn reached(&self) {
+        match self {
+            Self::Single(link) => link.status.reached().await,
+            Self::Sharded(cluster) => cluster.reached().await,
+        }
+    }
+
+    /// What keeps it from working, for a person.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Single(link) => link.status.reason(),
+            Self::Sharded(cluster) => cluster.reason(),
+        }
+    }
+
+    /// Nobody waits for it to work any more.
+    pub(crate) fn runs_alone(&self) {
+        match self {
+            Self::Single(link) => link.runs_alone(),
+            Self::Sharded(cluster) => cluster.runs_alone(),
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match self {
+            Self::Single(link) => link.status.health(),
+            Self::Sharded(cluster) => cluster.health(),
+        }
+    }
+
+    pub(crate) fn subscribe(&self, subscription: Subscription) {
+        match self {
+            Self::Single(link) => _ = link.subscriptions.add(subscription),
+            Self::Sharded(cluster) => cluster.subscribe(subscription),
+        }
+    }
+
+    pub(crate) fn unsubscribe(&self, subscription: &Subscription) {
+        match self {
+            Self::Single(link) => _ = link.subscriptions.remove(subscription),
+            Self::Sharded(cluster) => cluster.unsubscribe(subscription),
+        }
+    }
+
+    pub(crate) fn publish(&self, message: Outgoing) {
+        match self {
+            Self::Single(link) => link.publish(message),
+            Self::Sharded(cluster) => cluster.publish(message),
+        }
+    }
+
+    /// Publishes a message now, past those that wait; ready when Redis has taken it.
+    pub(crate) async fn publish_now(&self, message: Outgoing) -> Result<(), LinkError> {
+        match self {
+            Self::Single(link) => link.publish_now(&message).await,
+            Self::Sharded(cluster) => cluster.publish_now(&message).await,
+        }
+    }
+
+    /// Ready when all that was published before has left or is lost, and all that is wanted is
+    /// subscribed to.
+    pub(crate) async fn flush(&self) {
+        match self {
+            Self::Single(link) => {
+                link.queue.empty().await;
+                link.subscriptions.settled().await;
+            }
+            Self::Sharded(cluster) => cluster.flush().await,
+        }
+    }
+
+    /// How many subscribe to a channel, this process included.
+    pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
+        match self {
+            Self::Single(link) => match &link.endpoint {
+                Endpoint::Cluster(lookups) => lookups.count(channel).await,
+                Endpoint::Fixed(_) | Endpoint::Sentinel { .. } => link.count(channel).await,
+            },
+            Self::Sharded(cluster) => cluster.count(channel).await,
+        }
+    }
+
+    /// Publishes what waits, unsubscribes, and leaves.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Single(link) => {
+                link.close().await;
+                if let Endpoint::Cluster(lookups) = &link.endpoint {
+                    lookups.close().await;
+                }
+            }
+            Self::Sharded(cluster) => cluster.close().await,
+        }
+    }
+}
+
+/// The number in `[channel, number]`, or in `{channel: number}`.
+fn count_of(answer: &Value) -> usize {
+    let number = match answer {
+        Value::Array(parts) => parts.get(1),
+        Value::Map(entries) => entries.first().map(|(_, number)| number),
+        _ => None,
+    };
+    match number {
+        Some(Value::Int(number)) => usize::try_from(*number).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        match self {
+            Self::Single(link) => link.abort(),
+            Self::Sharded(cluster) => cluster.abort(),
+        }
+    }
+}

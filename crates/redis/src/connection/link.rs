@@ -1,0 +1,326 @@
+//! The two connections to one server: one takes what is subscribed to, the other does the rest.
+//!
+//! ```text
+//!  publish ─▶ queue ─▶ publisher ══ connection ══▶ Redis
+//!                          │ probe                   │
+//!  receive ◀──────── subscriber ◀══ connection ══════╝
+//! ```
+//!
+//! # Invariants
+//!
+//! - The link is up only after everything was subscribed to again and a message to oneself came
+//!   back.
+//! - Every interval in which a message could have been lost is reported, once, when it is over.
+//!
+//! # Not here
+//!
+//! Which servers there are (`cluster`, `endpoint`).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use portcullis::adapter::{BusGap, GapCause};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoint::Endpoint;
+use super::error::LinkError;
+use super::probe::Probe;
+use super::queue::{Outgoing, PublishQueue};
+use super::server::{Connection, Pushed};
+use super::status::{Half, Status};
+use super::subscriptions::{Subscription, Subscriptions};
+use super::{BusOptions, Receive, publisher, subscriber};
+use crate::tasks::Tasks;
+
+/// How long Redis may take to say how many subscribe to a channel.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long what waits may take to leave when the link is closed.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The two connections to one server.
+pub(crate) struct Link {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) queue: PublishQueue,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) status: Status,
+    pub(crate) probe: Probe,
+    is_sharded: bool,
+    publishes_only: bool,
+    /// How often each connection is looked after.
+    pub(crate) keep_alive: Duration,
+    /// The connection that publishes, while there is one.
+    pub(crate) publishing: watch::Sender<Option<Connection>>,
+    receive: Arc<dyn Receive>,
+    /// Since when the server runs without having been reached.
+    alone_since: Mutex<Option<SystemTime>>,
+    /// The interval in which what other nodes say may be lost, if this is in it.
+    gap: Mutex<Option<Gap>>,
+    /// Channels that Redis took away, and when.
+    moved: Mutex<HashMap<Subscription, SystemTime>>,
+    /// The latest failures to publish.
+    lost: Mutex<Option<Lost>>,
+    pub(crate) closing: CancellationToken,
+    tasks: Tasks,
+}
+
+/// An interval in which messages may be lost, which is not over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gap {
+    pub(crate) cause: GapCause,
+    pub(crate) since: SystemTime,
+}
+
+/// What could not be published.
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    count: u64,
+    since: SystemTime,
+}
+
+impl Link {
+    pub(crate) fn open(
+        endpoint: Endpoint,
+        options: BusOptions,
+        receive: Arc<dyn Receive>,
+    ) -> Arc<Self> {
+        let link = Arc::new(Self {
+            status: Status::new(endpoint.name()),
+            endpoint,
+            queue: PublishQueue::new(options.limits),
+            subscriptions: Subscriptions::default(),
+            probe: Probe::new(options.probe),
+            is_sharded: options.is_sharded,
+            publishes_only: options.publishes_only,
+            keep_alive: options.keep_alive,
+            publishing: watch::Sender::new(None),
+            receive,
+            alone_since: Mutex::new(None),
+            gap: Mutex::new(None),
+            moved: Mutex::default(),
+            lost: Mutex::new(None),
+            closing: CancellationToken::new(),
+            tasks: Tasks::default(),
+        });
+        if !link.publishes_only {
+            let probe = link.subscription(&link.probe.channel());
+            link.subscriptions.add(probe);
+        }
+        link
+    }
+
+    /// Begins to connect.
+    pub(crate) fn start(self: &Arc<Self>) {
+        self.tasks.spawn(publisher::run(Arc::clone(self)));
+        if self.publishes_only {
+            self.status.up(Half::Subscriber);
+        } else {
+            self.tasks.spawn(subscriber::run(Arc::clone(self)));
+        }
+    }
+
+    /// A channel as this link subscribes to it.
+    pub(crate) fn subscription(&self, channel: &str) -> Subscription {
+        if self.is_sharded {
+            Subscription::Sharded(channel.into())
+        } else {
+            Subscription::Channel(channel.into())
+        }
+    }
+
+    /// How long Redis may take for an answer: two rounds of looking after.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.keep_alive * 2
+    }
+
+    pub(crate) const fn is_sharded(&self) -> bool {
+        self.is_sharded
+    }
+
+    pub(crate) fn publish(&self, message: Outgoing) {
+        self.queue.push(message);
+    }
+
+    /// Publishes a message past those that wait, as soon as there is a connection.
+    pub(crate) async fn publish_now(&self, message: &Outgoing) -> Result<(), LinkError> {
+        let timeout = self.answer_timeout();
+        let mut publishing = self.publishing.subscribe();
+        let connected = publishing.wait_for(Option::is_some);
+        let connection = match tokio::time::timeout(timeout, connected).await {
+            Ok(Ok(connection)) => connection.clone(),
+            _ => None,
+        };
+        let Some(connection) = connection else {
+            let server = self.endpoint.name();
+            return Err(LinkError::Timeout { server, timeout });
+        };
+        let mut command = redis::cmd(publisher::publish_command(self.is_sharded));
+        command.arg(&message.channel).arg(&message.payload);
+        connection.ask(command, timeout).await?;
+        Ok(())
+    }
+
+    /// What Redis says, in the task that reads the subscriber's connection.
+    pub(crate) fn handle_pushed(&self, pushed: Pushed) {
+        match pushed {
+            Pushed::Message { channel, payload } => {
+                let Ok(channel) = std::str::from_utf8(&channel) else {
+                    metrics::counter!("portcullis_bus_poison_total", "kind" => "channel")
+                        .increment(1);
+                    return;
+                };
+                if self.probe.is_on(channel) {
+                    self.probe.seen(&payload);
+                } else {
+                    self.receive.message(channel, payload);
+                }
+            }
+            Pushed::Unsubscribed { channel } => {
+                let channel = String::from_utf8_lossy(&channel);
+                let subscription = Subscription::Sharded(channel.into());
+                if self.subscriptions.lose(&subscription) {
+                    self.moved.lock().insert(subscription, SystemTime::now());
+                    self.suspect(&LinkError::Moved {
+                        server: self.endpoint.name(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// The server runs without having reached Redis; the first gap begins.
+    pub(crate) fn runs_alone(&self) {
+        self.alone_since.lock().get_or_insert_with(SystemTime::now);
+    }
+
+    /// A gap begins, unless there is one.
+    pub(crate) fn begin_gap(&self, begun: Gap) {
+        let mut gap = self.gap.lock();
+        if gap.is_none() {
+            let cause = begun.cause.as_str();
+            metrics::counter!("portcullis_bus_gaps_begun_total", "cause" => cause).increment(1);
+            *gap = Some(begun);
+        }
+    }
+
+    /// The gap is over, if there was one.
+    pub(crate) fn end_gap(&self) {
+        // Until Redis was reached for the first time, the server ran alone.
+        let alone = self.alone_since.lock().take();
+        let alone = alone.map(|since| Gap {
+            cause: GapCause::Start,
+            since,
+        });
+        let gap = self.gap.lock().take();
+        if let Some(Gap { cause, since }) = alone.or(gap) {
+            self.report_gap(cause, since, None);
+        }
+    }
+
+    /// Since when messages on a channel may be lost, if they may be.
+    pub(crate) fn lost_since(&self, subscription: &Subscription) -> Option<SystemTime> {
+        let moved = self.moved.lock().remove(subscription);
+        moved.or_else(|| self.gap.lock().as_ref().map(|gap| gap.since))
+    }
+
+    /// Whether Redis knows of all that is wanted here.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.subscriptions.is_settled()
+    }
+
+    /// How many subscribe to a channel, as this server sees it.
+    pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
+        let connection = self.publishing.borrow().clone();
+        let connection = connection.ok_or_else(|| LinkError::Closed {
+            server: self.endpoint.name(),
+        })?;
+        let what = if self.is_sharded {
+            "SHARDNUMSUB"
+        } else {
+            "NUMSUB"
+        };
+        let mut command = redis::cmd("PUBSUB");
+        command.arg(what).arg(channel);
+        let answer = connection.ask(command, COUNT_TIMEOUT).await?;
+        Ok(super::count_of(&answer))
+    }
+
+    /// Hands over messages that belong to another server; says whether there can be one.
+    pub(crate) fn misdirected(&self, messages: Vec<Outgoing>) -> bool {
+        self.receive.misdirected(messages)
+    }
+
+    pub(crate) fn report_gap(&self, cause: GapCause, since: SystemTime, lost: Option<u64>) {
+        let gap = BusGap::new(cause, since, SystemTime::now(), lost);
+        self.receive.gap(gap);
+    }
+
+    /// So many messages were handed over, and no answer says that Redis took them.
+    pub(crate) fn lost(&self, count: u64) {
+        metrics::counter!("portcullis_redis_publish_lost_total").increment(count);
+        let mut lost = self.lost.lock();
+        let lost = lost.get_or_insert_with(|| Lost {
+            count: 0,
+            since: SystemTime::now(),
+        });
+        lost.count = lost.count.saturating_add(count);
+    }
+
+    /// Publishing works: what was lost before is known in full now.
+    pub(crate) fn publishing_works(&self) {
+        let lost = self.lost.lock().take();
+        if let Some(lost) = lost {
+            self.report_gap(GapCause::PublishFailed, lost.since, Some(lost.count));
+        }
+        if let Some(dropped) = self.queue.take_dropped() {
+            self.report_gap(GapCause::QueueFull, dropped.since, Some(dropped.count));
+        }
+    }
+
+    /// Something went wrong on the way to the topology or to a server.
+    pub(crate) fn suspect(&self, error: &LinkError) {
+        self.receive.suspect(error);
+    }
+
+    /// Publishes what waits, and leaves.
+    pub(crate) async fn close(&self) {
+        if self.publishing.borrow().is_some() {
+            // What has not left by then never will.
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, self.queue.empty()).await;
+        }
+        let left = self.queue.take_all().len() as u64;
+        if left > 0 {
+            tracing::warn!(
+                messages = left,
+                "messages were not published before closing"
+            );
+            self.lost(left);
+        }
+        self.closing.cancel();
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.tasks.finished())
+            .await
+            .is_err()
+        {
+            self.tasks.stop().await;
+        }
+        // Nobody will know more about what was lost.
+        self.publishing_works();
+    }
+
+    /// Ends without a goodbye.
+    pub(crate) fn abort(&self) {
+        self.tasks.abort();
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}

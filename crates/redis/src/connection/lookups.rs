@@ -1,0 +1,193 @@
+//! Questions to nodes of a cluster that have nothing to do with what is published: who serves
+//! what, and how many subscribe.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::{ConnectionAddr, ConnectionInfo, Value};
+
+use super::error::LinkError;
+use super::server::{Connection, Server};
+use super::slots::SlotMap;
+
+/// How long a node may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Asks the nodes of a cluster.
+pub(crate) struct Lookups {
+    template: ConnectionInfo,
+    seeds: Vec<String>,
+    /// The masters that were seen last.
+    known: Mutex<Vec<String>>,
+    turn: AtomicUsize,
+    connections: Mutex<HashMap<String, Connection>>,
+}
+
+impl Lookups {
+    /// The cluster that `seeds` belong to, of which there is at least one.
+    pub(crate) fn new(seeds: &[ConnectionInfo]) -> Result<Self, LinkError> {
+        let template = seeds.first().cloned().ok_or_else(|| LinkError::NoCluster {
+            reason: "no node is known".to_owned(),
+        })?;
+        let seeds = seeds.iter().map(|seed| seed.addr().to_string()).collect();
+        Ok(Self {
+            template,
+            seeds,
+            known: Mutex::default(),
+            turn: AtomicUsize::new(usize::from(crate::identity::fraction() > 0.5)),
+            connections: Mutex::default(),
+        })
+    }
+
+    /// What logs call the cluster.
+    pub(crate) fn name(&self) -> String {
+        self.seeds.join(",")
+    }
+
+    /// A node, greeted like the seeds.
+    pub(crate) fn server(&self, name: &str) -> Result<Server, LinkError> {
+        let wrong = || LinkError::NoCluster {
+            reason: format!("{name} is no address of a node"),
+        };
+        let (host, port) = name.rsplit_once(':').ok_or_else(wrong)?;
+        let (host, port) = (host.to_owned(), port.parse().map_err(|_| wrong())?);
+        let address = match self.template.addr() {
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        let info = self.template.clone().set_addr(address);
+        Server::new(info).map_err(|error| LinkError::redis(name, error))
+    }
+
+    /// Asks who serves what: first the node that is said to know, then whoever answers.
+    pub(crate) async fn slots(&self, hint: Option<String>) -> Result<SlotMap, LinkError> {
+        let known = self.known.lock().clone();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut nodes: Vec<String> = hint.into_iter().collect();
+        let count = known.len().max(1);
+        nodes.extend(
+            known
+                .iter()
+                .cycle()
+                .skip(turn % count)
+                .take(known.len())
+                .cloned(),
+        );
+        nodes.extend(self.seeds.iter().cloned());
+        let mut reason = String::new();
+        for node in nodes {
+            match self.slots_of(&node).await {
+                Ok(map) => {
+                    *self.known.lock() = map.masters();
+                    return Ok(map);
+                }
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        Err(LinkError::NoCluster { reason })
+    }
+
+    async fn slots_of(&self, node: &str) -> Result<SlotMap, LinkError> {
+        let mut command = redis::cmd("CLUSTER");
+        command.arg("SLOTS");
+        let answer = self.ask(node, command).await?;
+        let map = SlotMap::read(&answer, node).filter(|map| !map.is_empty());
+        map.ok_or_else(|| LinkError::NoCluster {
+            reason: format!("{node} knows of no slots"),
+        })
+    }
+
+    /// How many subscribe to a channel at any master.
+    pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
+        let masters = self.known.lock().clone();
+        let counts = masters.iter().map(|master| async {
+            let mut command = redis::cmd("PUBSUB");
+            command.arg("NUMSUB").arg(channel);
+            let answer = self.ask(master, command).await?;
+            Ok(super::count_of(&answer))
+        });
+        let counts: Vec<Result<usize, LinkError>> = futures_util::future::join_all(counts).await;
+        let mut total = 0;
+        let mut answered = 0;
+        let mut last = None;
+        for count in counts {
+            match count {
+                Ok(count) => {
+                    total += count;
+                    answered += 1;
+                }
+                // A master that is gone has taken its subscribers with it.
+                Err(error) => last = Some(error),
+            }
+        }
+        match last {
+            Some(error) if answered == 0 => Err(error),
+            _ => Ok(total),
+        }
+    }
+
+    /// A server for whatever any master can do; another one each time.
+    pub(crate) async fn any_master(&self) -> Result<Server, LinkError> {
+        let masters = self.slots(None).await?.masters();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let name = masters.get(turn % masters.len().max(1));
+        self.server(name.map_or("", String::as_str))
+    }
+
+    /// Asks one node, over a connection that is kept.
+    async fn ask(&self, node: &str, command: redis::Cmd) -> Result<Value, LinkError> {
+        let kept = self.connections.lock().get(node).cloned();
+        let connection = match kept.filter(|connection| !connection.closed.is_cancelled()) {
+            Some(connection) => connection,
+            None => {
+                let connecting = self.server(node)?;
+                let connection = connecting.connect(|_| {}).await?;
+                let mut connections = self.connections.lock();
+                connections.insert(node.to_owned(), connection.clone());
+                connection
+            }
+        };
+        let answer = connection.ask(command, TIMEOUT).await;
+        if matches!(&answer, Err(LinkError::Timeout { .. })) {
+            self.connections.lock().remove(node);
+        }
+        answer
+    }
+
+    /// Forgets nodes that are none any more.
+    pub(crate) fn keep_only(&self, masters: &[String]) {
+        let mut connections = self.connections.lock();
+        connections
+            .retain(|name, connection| masters.contains(name) && !connection.closed.is_cancelled());
+    }
+
+    /// Says goodbye everywhere.
+    pub(crate) async fn close(&self) {
+        let connections: Vec<_> = self.connections.lock().drain().collect();
+        for (_, connection) in connections {
+            connection.quit().await;
+        }
+    }
+}
+
+/// Names only: how nodes are greeted is secret.
+impl fmt::Debug for Lookups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookups")
+            .field("seeds", &self.seeds)
+            .field("known", &self.known)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,162 @@
+//! The task that publishes: batches of what waits, one round trip each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+
+use super::backoff::Backoff;
+use super::error::LinkError;
+use super::link::Link;
+use super::queue::Outgoing;
+use super::server::Connection;
+use super::status::Half;
+
+/// Runs until the link is closed.
+pub(super) async fn run(link: Arc<Link>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let wait = tokio::time::sleep(backoff.next());
+        if link.closing.run_until_cancelled(wait).await.is_none() {
+            return;
+        }
+        let Some(connected) = link.closing.run_until_cancelled(connect(&link)).await else {
+            return;
+        };
+        let error = match connected {
+            Ok(connection) => {
+                backoff.reset();
+                link.publishing.send_replace(Some(connection.clone()));
+                link.status.up(Half::Publisher);
+                let ended = serve(&link, &connection).await;
+                link.publishing.send_replace(None);
+                let Err(error) = ended else {
+                    connection.quit().await;
+                    return;
+                };
+                error
+            }
+            Err(error) => error,
+        };
+        link.status.down(Half::Publisher, &error);
+        link.suspect(&error);
+    }
+}
+
+async fn connect(link: &Link) -> Result<Connection, LinkError> {
+    let server = link.endpoint.resolve().await?;
+    // This connection subscribes to nothing.
+    let connection = server.connect(|_| {}).await?;
+    connection
+        .ask(redis::cmd("PING"), link.answer_timeout())
+        .await?;
+    Ok(connection)
+}
+
+/// Publishes until the connection is lost, or the link is closed.
+async fn serve(link: &Link, connection: &Connection) -> Result<(), LinkError> {
+    // Nobody knows what became of the last batch of the connection before.
+    link.publishing_works();
+    loop {
+        tokio::select! {
+            biased;
+            () = connection.closed.cancelled() => {
+                let server = connection.server.clone();
+                return Err(LinkError::Closed { server });
+            }
+            () = link.closing.cancelled() => return Ok(()),
+            () = link.probe.requested() => probe(link, connection).await?,
+            batch = link.queue.next_batch() => publish(link, connection, batch).await?,
+            () = tokio::time::sleep(link.keep_alive) => {
+                connection.ask(redis::cmd("PING"), link.answer_timeout()).await?;
+            }
+        }
+    }
+}
+
+async fn probe(link: &Link, connection: &Connection) -> Result<(), LinkError> {
+    let number = link.probe.next();
+    let mut command = redis::cmd(publish_command(link.is_sharded()));
+    command.arg(link.probe.channel()).arg(number);
+    match connection.ask(command, link.answer_timeout()).await {
+        Ok(_) => link.probe.sent(number),
+        // Its channel has moved, and another one will be found.
+        Err(error) if error.is_misdirected() && link.misdirected(Vec::new()) => {
+            link.suspect(&error);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+async fn publish(
+    link: &Link,
+    connection: &Connection,
+    batch: Vec<Outgoing>,
+) -> Result<(), LinkError> {
+    let count = batch.len();
+    let mut commands = Pipeline::with_capacity(count);
+    for message in &batch {
+        commands
+            .cmd(publish_command(message.is_sharded))
+            .arg(&message.channel)
+            .arg(&message.payload);
+    }
+    let started = std::time::Instant::now();
+    let answered = connection.send(&commands, link.answer_timeout()).await;
+    let result = match answered {
+        Ok(answers) => {
+            observe(started.elapsed());
+            settle(link, connection, batch, answers);
+            Ok(())
+        }
+        Err(error) => {
+            link.lost(count as u64);
+            Err(error)
+        }
+    };
+    link.queue.done(count);
+    result
+}
+
+/// Counts what Redis refused. The connection stays; what another server should have got goes there.
+fn settle(link: &Link, connection: &Connection, batch: Vec<Outgoing>, answers: Vec<Value>) {
+    let mut refused = 0_u64;
+    let mut misdirected = Vec::new();
+    for (message, answer) in batch.into_iter().zip(answers) {
+        let Err(error) = answer.extract_error() else {
+            continue;
+        };
+        let error = LinkError::redis(&connection.server, error);
+        let reason = error.label();
+        metrics::counter!(
+            "portcullis_redis_failures_total", "connection" => "publisher", "reason" => reason
+        )
+        .increment(1);
+        if error.is_misdirected() {
+            misdirected.push(message);
+            link.suspect(&error);
+        } else {
+            refused += 1;
+            link.status.refused(&error);
+        }
+    }
+    let count = misdirected.len() as u64;
+    if count > 0 && !link.misdirected(misdirected) {
+        refused += count;
+    }
+    if refused > 0 {
+        link.lost(refused);
+    } else if count == 0 {
+        link.publishing_works();
+    }
+}
+
+fn observe(elapsed: Duration) {
+    metrics::histogram!("portcullis_redis_publish_seconds").record(elapsed.as_secs_f64());
+}
+
+/// How a message is published.
+pub(super) const fn publish_command(is_sharded: bool) -> &'static str {
+    if is_sharded { "SPUBLISH" } else { "PUBLISH" }
+}

@@ -1,0 +1,166 @@
+//! One connection to one Redis server.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
+    Value,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::error::LinkError;
+
+/// How long connecting, TLS and the greeting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// After how long without an acknowledgement the kernel gives a connection up.
+const USER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server that can be connected to.
+#[derive(Clone)]
+pub(crate) struct Server {
+    client: Client,
+    /// Host and port, for logs: nothing secret.
+    pub(crate) name: String,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Server({})", self.name)
+    }
+}
+
+/// A connection, and the news that it has ended.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) server: String,
+    inner: MultiplexedConnection,
+    pub(crate) closed: CancellationToken,
+}
+
+/// Something that Redis says without being asked.
+#[derive(Debug)]
+pub(crate) enum Pushed {
+    /// A message on a channel that was subscribed to.
+    Message { channel: Bytes, payload: Bytes },
+    /// A sharded channel is not subscribed to any more.
+    Unsubscribed { channel: Bytes },
+}
+
+impl Server {
+    pub(crate) fn new(info: ConnectionInfo) -> Result<Self, RedisError> {
+        // RESP3 carries messages beside answers, so that one kind of connection serves for both.
+        let settings = info.redis_settings().clone();
+        let settings = settings.set_protocol(ProtocolVersion::RESP3);
+        let tcp = TcpSettings::default().set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let tcp = tcp.set_user_timeout(USER_TIMEOUT);
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+        let name = info.addr().to_string();
+        let client = Client::open(info)?;
+        Ok(Self { client, name })
+    }
+
+    /// Connects; what Redis says without being asked goes to `receive`, in the task that reads.
+    pub(crate) async fn connect(
+        &self,
+        receive: impl Fn(Pushed) + Send + Sync + 'static,
+    ) -> Result<Connection, LinkError> {
+        let closed = CancellationToken::new();
+        let ended = closed.clone();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None)
+            .set_push_sender(move |info: PushInfo| {
+                if info.kind == PushKind::Disconnection {
+                    ended.cancel();
+                } else if let Some(pushed) = read(info) {
+                    receive(pushed);
+                }
+                Ok::<(), redis::aio::SendError>(())
+            });
+        let connecting = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        // The library's own timeout ends with the connection; the greeting needs one too.
+        let connected = tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting).await;
+        let inner = connected
+            .map_err(|_| LinkError::Timeout {
+                server: self.name.clone(),
+                timeout: 2 * CONNECT_TIMEOUT,
+            })?
+            .map_err(|source| LinkError::redis(&self.name, source))?;
+        Ok(Connection {
+            server: self.name.clone(),
+            inner,
+            closed,
+        })
+    }
+}
+
+impl Connection {
+    /// Sends commands at once, and takes an answer for each; an answer may be an error.
+    pub(crate) async fn send(
+        &self,
+        commands: &redis::Pipeline,
+        timeout: Duration,
+    ) -> Result<Vec<Value>, LinkError> {
+        let mut connection = self.inner.clone();
+        let sending = connection.send_packed_commands(commands, 0, commands.len());
+        let answers = tokio::time::timeout(timeout, sending).await;
+        answers
+            .map_err(|_| LinkError::Timeout {
+                server: self.server.clone(),
+                timeout,
+            })?
+            .map_err(|source| LinkError::redis(&self.server, source))
+    }
+
+    /// Sends one command.
+    pub(crate) async fn ask(
+        &self,
+        command: redis::Cmd,
+        timeout: Duration,
+    ) -> Result<Value, LinkError> {
+        let mut commands = redis::pipe();
+        commands.add_command(command);
+        let answer = self.send(&commands, timeout).await?.pop();
+        let answer = answer.unwrap_or(Value::Nil).extract_error();
+        answer.map_err(|source| LinkError::redis(&self.server, source))
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn quit(self) {
+        // Whoever has gone already needs no goodbye.
+        let _ = self.ask(redis::cmd("QUIT"), Duration::from_secs(1)).await;
+    }
+}
+
+fn read(info: PushInfo) -> Option<Pushed> {
+    let mut data = info.data.into_iter().map(|value| match value {
+        Value::BulkString(bytes) => Some(Bytes::from(bytes)),
+        Value::SimpleString(text) => Some(Bytes::from(text)),
+        _ => None,
+    });
+    match info.kind {
+        PushKind::Message | PushKind::SMessage => Some(Pushed::Message {
+            channel: data.next()??,
+            payload: data.next()??,
+        }),
+        PushKind::PMessage => {
+            let _pattern = data.next()??;
+            Some(Pushed::Message {
+                channel: data.next()??,
+                payload: data.next()??,
+            })
+        }
+        PushKind::SUnsubscribe => Some(Pushed::Unsubscribed {
+            channel: data.next()??,
+        }),
+        // Confirmations come as answers too; what else there is concerns caches.
+        _ => None,
+    }
+}

@@ -1,0 +1,54 @@
+// A Redis of the test's own, in a folder of its own, with nothing kept.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "redis";
+import { within } from "../../support/bounded.mjs";
+
+/** Ports that nobody listens on at the moment. */
+export async function freePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+/** Starts `redis-server`; `ask` sends it a command, `stop` ends it. */
+export async function startRedis() {
+  const [port] = await freePorts(1);
+  const folder = await mkdtemp(join(tmpdir(), "portcullis-redis-"));
+  const options = ["--bind", "127.0.0.1", "--port", String(port), "--dir", folder];
+  const child = spawn("redis-server", [...options, "--save", "", "--appendonly", "no"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const closed = once(child, "close");
+  const ready = new Promise((done, failed) => {
+    let log = "";
+    child.on("error", failed);
+    child.stdout.on("data", (data) => {
+      log += data;
+      if (log.includes("Ready to accept connections")) done();
+    });
+    closed.then(() => failed(new Error(`redis-server ended: ${log}`)));
+  });
+  await within(ready, 10_000, "redis-server to be ready", () => child.kill("SIGKILL"));
+  const url = `redis://127.0.0.1:${port}`;
+  const client = createClient({ url });
+  client.on("error", () => {});
+  await client.connect();
+  return {
+    port,
+    url,
+    ask: (...words) => client.sendCommand(words.map(String)),
+    async stop() {
+      client.destroy();
+      child.kill("SIGTERM");
+      await within(closed, 10_000, "redis-server to end", () => child.kill("SIGKILL"));
+      await rm(folder, { recursive: true });
+    },
+  };
+}
