@@ -109,6 +109,11 @@ impl Latencies {
         figures.insert(Figure::LatencyP999, self.quantile(0.999));
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The latency, in ms, that this share of all does not exceed.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         self.0.value_at_quantile(share) as f64 / 1e3

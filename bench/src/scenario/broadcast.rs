@@ -66,7 +66,9 @@ pub(super) fn run(stage: Stage<'_>, load: Load) -> Result<Findings, BenchError> 
     room.fill(plan)?;
     let mut figures = meter.finish(room.crowd.heard - heard_before)?;
     room.crowd.latencies[0].summarize(&mut figures);
-    figures.insert(Figure::LatencyLast, room.crowd.last[0].quantile(0.5));
+    if !room.crowd.last[0].is_empty() {
+        figures.insert(Figure::LatencyLast, room.crowd.last[0].quantile(0.5));
+    }
     if load.deaf > 0 {
         let bytes = rss_anon(target.node.pid).attempt("read the memory of the server")?;
         figures.insert(Figure::MemoryPeak, bytes as f64 / 1_048_576.0);

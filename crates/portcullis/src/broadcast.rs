@@ -31,6 +31,7 @@ pub use operations::{Fetched, RemoteSocket, ServerSideAnswers};
 
 use crate::adapter::{Envelope, Flags, Target};
 use crate::namespace::{Cluster, ClusterSlot, DEFAULT_ACK_TIMEOUT, EmitError, Namespace, Socket};
+use crate::session::{Delivery, IfSlow};
 
 /// The way to the sockets of one namespace, from anywhere: a gateway's field, an HTTP handler, a
 /// background task. Cheap to clone, and there before the server runs; until then it reaches
@@ -59,6 +60,7 @@ impl Emitter {
             namespace: self.namespace.clone(),
             target: Target::default(),
             flags: Flags::new(),
+            if_slow: None,
             local: false,
             timeout: DEFAULT_ACK_TIMEOUT,
         }
@@ -105,6 +107,7 @@ pub struct BroadcastOperator {
     namespace: NamespacePath,
     target: Target,
     flags: Flags,
+    if_slow: Option<IfSlow>,
     local: bool,
     timeout: Duration,
 }
@@ -139,6 +142,14 @@ impl BroadcastOperator {
         self
     }
 
+    /// What becomes of the event for those who read too slowly, instead of what the
+    /// [server](crate::ServerBuilder::if_slow) has said. It holds on this node: the others go by
+    /// what they were built with.
+    pub const fn if_slow(mut self, policy: IfSlow) -> Self {
+        self.if_slow = Some(policy);
+        self
+    }
+
     /// Whether a polling response that carries the event may be compressed.
     pub const fn compress(mut self, allowed: bool) -> Self {
         self.flags.compress = allowed;
@@ -168,7 +179,8 @@ impl BroadcastOperator {
         let cluster = self.cluster()?;
         let payload = Payload::event(event, args)?;
         if let Some(namespace) = cluster.namespaces.get(&self.namespace) {
-            deliver(&namespace, &payload, &self.target, self.flags);
+            let delivery = self.delivery();
+            deliver(&namespace, &payload, &self.target, self.flags, delivery);
         }
         if !self.local {
             cluster.adapter.publish(
@@ -181,6 +193,10 @@ impl BroadcastOperator {
             );
         }
         Ok(())
+    }
+
+    const fn delivery(&self) -> Delivery {
+        Delivery::of_event(self.flags.volatile, self.if_slow)
     }
 
     fn cluster(&self) -> Result<Arc<Cluster>, EmitError> {
@@ -201,7 +217,13 @@ impl fmt::Debug for BroadcastOperator {
 }
 
 /// Sends an event to sockets of this node.
-fn deliver(namespace: &Namespace, payload: &Payload, target: &Target, flags: Flags) {
+fn deliver(
+    namespace: &Namespace,
+    payload: &Payload,
+    target: &Target,
+    flags: Flags,
+    delivery: Delivery,
+) {
     let dispatch = namespace.dispatch();
     if dispatch.watches_outgoing() {
         for socket in namespace.collect(target) {
@@ -209,11 +231,7 @@ fn deliver(namespace: &Namespace, payload: &Payload, target: &Target, flags: Fla
         }
     }
     let frame = crate::namespace::frames::event(namespace, payload, None);
-    namespace.deliver(
-        &frame.compress(flags.compress).finish(),
-        target,
-        flags.volatile,
-    );
+    namespace.deliver(&frame.compress(flags.compress).finish(), target, delivery);
 }
 
 impl Socket {

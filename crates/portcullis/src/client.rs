@@ -45,7 +45,7 @@ use crate::auth::Refusal;
 use crate::clock;
 use crate::handshake::{Accept, RequestFacts};
 use crate::namespace::{DisconnectReason, Incoming, frames};
-use crate::session::{Connection, Ending, SessionHandle, SessionHandler};
+use crate::session::{Connection, Delivery, Ending, SessionHandle, SessionHandler};
 
 /// How long the attachments of a packet may take to arrive.
 const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,6 +79,12 @@ impl Accept for Clients {
             attachments_timer: None,
         })
     }
+}
+
+/// What is kept of a client.
+#[cfg(test)]
+pub(crate) const fn size_of_client() -> usize {
+    size_of::<ClientTask>()
 }
 
 /// One client, on its session's task.
@@ -347,7 +353,7 @@ impl ClientTask {
             let (message, data) = (refusal.message(), refusal.as_data());
             codec.encode_connect_error(buffer, namespace, message, data);
         });
-        self.connection.send(&packet, false);
+        self.connection.send(&packet, Delivery::Protocol);
         metrics::counter!("portcullis_connects_refused_total").increment(1);
     }
 

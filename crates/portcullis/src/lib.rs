@@ -69,7 +69,7 @@ pub mod adapter;
 pub mod engine;
 
 /// For counting instructions; not for anybody else.
-#[cfg(feature = "micro")]
+#[cfg(any(feature = "micro", test))]
 #[doc(hidden)]
 pub mod micro;
 
@@ -94,6 +94,7 @@ pub use broadcast::{BroadcastOperator, Emitter};
 pub use listener::{ServeError, shutdown_signal};
 pub use namespace::{AckError, DisconnectReason, EmitError, Socket};
 pub use server::{BuildError, Server, ServerBuilder, SocketService};
+pub use session::IfSlow;
 
 pub use portcullis_engineio as engineio;
 pub use portcullis_socketio as socketio;

@@ -30,7 +30,11 @@ use crate::namespace::{
     ClusterSlot, Incoming, Namespace, NamespaceLimits, Params, SocketInner, SocketParts, Started,
     frames,
 };
+use crate::session::Delivery;
 use crate::session::micro::{self as session, Shard};
+
+#[cfg(test)]
+mod tests;
 
 /// 64 bytes of JSON, as the benchmark sends them.
 const PAYLOAD: &str = r#"{"at":"00000000001234567890","pad":"-------","seq":"0000000042"}"#;
@@ -123,7 +127,12 @@ pub fn enqueue_1000(rounds: usize) {
     let frame = frames::event(&world.namespace, &payload, None).finish();
     let target = Target::new(["room".into()], []);
     for _ in 0..rounds {
-        assert_eq!(world.namespace.deliver(&frame, &target, false), 1_000);
+        assert_eq!(
+            world
+                .namespace
+                .deliver(&frame, &target, Delivery::Event(None)),
+            1_000
+        );
         for socket in &sockets {
             black_box(socket.connection().take_frames());
         }

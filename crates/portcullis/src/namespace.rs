@@ -60,7 +60,7 @@ pub(crate) use table::{Found, Kind, Namespaces, Opened};
 
 use crate::adapter::Target;
 use crate::auth::Refusal;
-use crate::session::{Frame, Pushed};
+use crate::session::{Delivery, Frame, Pushed};
 
 /// What a namespace calls when something happens to its sockets. The gateway implements it.
 pub(crate) trait Dispatch: fmt::Debug + Send + Sync + 'static {
@@ -256,7 +256,7 @@ impl Namespace {
         self.sockets
             .write()
             .insert(*socket.id(), Arc::clone(socket));
-        self.rooms.everyone().add(socket);
+        let _ = self.rooms.everyone().add(socket);
         self.watcher.socket_opened(&self.path, socket.id());
     }
 
@@ -275,12 +275,12 @@ impl Namespace {
     }
 
     /// Delivers a finished frame to every socket of `target` on this node; says to how many.
-    pub(crate) fn deliver(&self, frame: &Frame, target: &Target, volatile: bool) -> usize {
+    pub(crate) fn deliver(&self, frame: &Frame, target: &Target, delivery: Delivery) -> usize {
         let mut delivered = 0;
         crate::session::turn(|| {
             self.for_each(target, |socket| {
                 if socket.is_connected()
-                    && socket.connection().send(frame, volatile) != Pushed::Gone
+                    && socket.connection().send(frame, delivery) != Pushed::Gone
                 {
                     delivered += 1;
                 }

@@ -22,11 +22,12 @@
 //! HTTP (`handshake`), namespaces (`client`).
 
 mod connection;
+mod delivery;
 mod engine;
 mod flusher;
 mod frame;
 mod held_back;
-#[cfg(feature = "micro")]
+#[cfg(any(feature = "micro", test))]
 pub(crate) mod micro;
 mod outbox;
 mod polling;
@@ -54,6 +55,8 @@ use portcullis_engineio::{CloseReason, Message, Output, PollAnswer, TransportFau
 use tokio::time::Sleep;
 
 pub(crate) use connection::{Connection, Ending};
+pub(crate) use delivery::Delivery;
+pub use delivery::IfSlow;
 pub(crate) use engine::{Core, CoreOptions};
 pub use frame::Frame;
 pub(crate) use frame::FrameBuilder;
@@ -112,7 +115,7 @@ impl SessionHandle {
             Message::Binary(data) => Frame::binary(data),
         };
         matches!(
-            self.0.send(&frame, false),
+            self.0.send(&frame, Delivery::Protocol),
             Pushed::Queued | Pushed::MustFlush
         )
     }
@@ -300,7 +303,7 @@ impl Session {
             let is_broken = matches!(reason, CloseReason::TransportError(TransportFault::Io));
             if !is_broken && !websocket.is_over() {
                 if let Some(goodbye) = websocket.goodbye(None) {
-                    self.connection.send(&goodbye, false);
+                    self.connection.send(&goodbye, Delivery::Protocol);
                 }
                 self.transport = Transport::Ended(Some(Box::new(websocket.into_closing())));
             }

@@ -10,6 +10,7 @@ use portcullis_engineio::{SessionId, Timing};
 use tokio::sync::mpsc;
 
 use super::connection::{Connection, Ending, Limits};
+use super::delivery::Delivery;
 use super::frame::Frame;
 use super::outbox::OutboxLimits;
 use super::polling::{MAILBOX, PollingTransport};
@@ -143,9 +144,9 @@ impl Core {
         // Queued before there is a sink, so that all of it leaves with whatever the first turn
         // adds. What was held back is no frame, but goes where frames go.
         if !held.is_empty() {
-            connection.send(&Frame::from_wire(held), false);
+            connection.send(&Frame::from_wire(held), Delivery::Protocol);
         }
-        connection.send(&Frame::text(open), false);
+        connection.send(&Frame::text(open), Delivery::Protocol);
         connection.with_outbox(|outbox| outbox.set_sink(websocket.sink()));
         let machine = portcullis_engineio::Session::websocket();
         self.run(

@@ -13,6 +13,18 @@ pub(crate) use super::shard::Shard;
 use super::websocket::{Incoming, Reader};
 use super::wheel::{Visit, Wheel};
 
+/// The task of a session, as it is kept for its life.
+#[cfg(test)]
+pub(crate) const fn size_of_session() -> usize {
+    size_of::<super::Session>()
+}
+
+/// What a session shares with others.
+#[cfg(test)]
+pub(crate) const fn size_of_connection() -> usize {
+    size_of::<Connection>()
+}
+
 /// A shard whose tasks do not run.
 pub(crate) fn shard() -> Arc<Shard> {
     Arc::new(Shard::new(Wheel::new(
@@ -28,6 +40,7 @@ pub(crate) fn connection(id: SessionId, timing: Timing, shard: &Arc<Shard>) -> A
         outbox: OutboxLimits {
             max_bytes: 1 << 20,
             max_frames: 4_096,
+            if_slow: super::IfSlow::Disconnect,
         },
     };
     let (limits, shard) = (Arc::new(limits), Arc::clone(shard));

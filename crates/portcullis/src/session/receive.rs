@@ -12,6 +12,7 @@ use std::time::Instant;
 use portcullis_engineio::{Message, Packet, Received, TransportFault, decode_payload};
 
 use super::connection::Connection;
+use super::delivery::Delivery;
 use super::frame::Frame;
 use super::polling::{Body, Happened, Request, Verdict};
 use super::websocket::{Incoming, ReadError};
@@ -68,7 +69,7 @@ impl Session {
         });
         heard.tell(connection, now);
         if !control.is_empty() {
-            connection.send(&Frame::from_wire(control), false);
+            connection.send(&Frame::from_wire(control), Delivery::Protocol);
         }
         match end {
             Poll::Pending => {}
@@ -76,7 +77,7 @@ impl Session {
             Poll::Ready(End::Io) => machine.handle_transport_closed(Some(TransportFault::Io)),
             Poll::Ready(End::Invalid(error)) => {
                 if let Some(goodbye) = websocket.goodbye(Some(error.close_code())) {
-                    connection.send(&goodbye, false);
+                    connection.send(&goodbye, Delivery::Protocol);
                 }
                 machine.handle_transport_closed(Some(match error {
                     ReadError::TooBig => TransportFault::TooBig,
