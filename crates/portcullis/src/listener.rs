@@ -28,7 +28,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -52,6 +52,10 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// How long everything may take to end after shutdown has begun.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How many connections the kernel keeps until they are accepted: enough for everybody who comes
+/// back in the second after a restart.
+const BACKLOG: u32 = 4_096;
+
 /// Any body, of the engine or of the fallback.
 pub(crate) type AnyBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -68,6 +72,23 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Listens on the first of the addresses that can be listened on.
+pub(crate) async fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in lookup_host(address).await? {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 /// What stands behind the engine: answers requests for other paths.
@@ -110,15 +131,55 @@ pub(crate) async fn serve<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let stopping = CancellationToken::new();
+    let (stopping, accepting) = (CancellationToken::new(), CancellationToken::new());
     let connections = Tasks::default();
-    let mut shutdown = pin!(shutdown);
+    let accept = accept(
+        listener,
+        door,
+        fallback,
+        connections.clone(),
+        stopping.clone(),
+    );
+    // A task like those of the connections: whoever awaits this may sit on a thread of its own, and
+    // each connection would be handed from there to another.
+    let accept = accepting.clone().run_until_cancelled_owned(accept);
+    connections.spawn(async move {
+        accept.await;
+    });
+    let accepting = accepting.drop_guard();
+    shutdown.await;
+    drop(accepting);
+    tracing::info!("shutting down");
+    // Requests in flight are answered, polls by the end of their session; after that a client must
+    // connect anew, which leads it elsewhere.
+    stopping.cancel();
+    let end = async {
+        close.await;
+        connections.finished().await;
+    };
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, end).await.is_err() {
+        tracing::warn!("not everything ended in time");
+    }
+}
+
+/// Accepts connections, and serves each in a task of its own.
+async fn accept<S, B>(
+    listener: TcpListener,
+    door: Arc<Door>,
+    fallback: S,
+    connections: Tasks,
+    stopping: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut shutdown => break,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((stream, address)) => {
                 let (door, fallback) = (Arc::clone(&door), fallback.clone());
                 let stopping = stopping.clone();
@@ -132,18 +193,6 @@ pub(crate) async fn serve<S, B>(
                 }
             }
         }
-    }
-    drop(listener);
-    tracing::info!("shutting down");
-    // Requests in flight are answered, polls by the end of their session; after that a client must
-    // connect anew, which leads it elsewhere.
-    stopping.cancel();
-    let end = async {
-        close.await;
-        connections.finished().await;
-    };
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, end).await.is_err() {
-        tracing::warn!("not everything ended in time");
     }
 }
 
