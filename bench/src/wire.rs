@@ -17,7 +17,8 @@
 //!
 //! # Not here
 //!
-//! HTTP polling (`polling`), reading and writing (`fleet`, `floor`), and what the events carry (`payload`).
+//! HTTP polling (`scenario`), reading and writing (`fleet`, `floor`), and what the events carry
+//! (`payload`).
 
 use std::net::SocketAddrV4;
 

@@ -4,8 +4,8 @@
 //
 // Every socket joins `room`, and `g<k>` when its connect payload carries `"group": k`.
 // With --jwt-secret, connecting needs a valid HS256 token in `auth.token`; with --jwt-public-key,
-// an RS256 token. It is verified once per connection, in a middleware of the server, with the JwtService: a guard would verify it again
-// for every event.
+// an RS256 token. It is verified once per connection, in a middleware of the server, with the
+// JwtService: a guard would verify it again for every event.
 //
 // Plain JavaScript has no decorators yet, so they are called as the functions that they are.
 import "reflect-metadata";

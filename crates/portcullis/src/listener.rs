@@ -218,12 +218,16 @@ async fn connection<S, B>(
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
     let has_begun = Arc::new(AtomicBool::new(false));
     let begun = Arc::clone(&has_begun);
+    let for_session = Arc::new(AtomicBool::new(false));
+    let stream = HeldBack::new(stream, Arc::clone(&for_session));
     let service = service_fn(move |mut request: Request<Incoming>| {
         begun.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(RemoteAddress(address));
         let (door, mut fallback) = (Arc::clone(&door), fallback.clone());
+        let is_ours = door.options.owns(request.uri().path());
+        for_session.store(is_ours, Ordering::Relaxed);
         async move {
-            if door.options.owns(request.uri().path()) {
+            if is_ours {
                 let response = door.handle(request).await;
                 return Ok::<_, Infallible>(response.map(any_body));
             }
@@ -236,7 +240,7 @@ async fn connection<S, B>(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(HeldBack::new(stream)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let result = tokio::select! {

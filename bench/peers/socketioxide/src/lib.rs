@@ -7,7 +7,8 @@
 //!  bcast, gcast ──▶ handler ──▶ queue ──▶ one task ──▶ room
 //! ```
 //!
-//! With `--binary`, what `bcast` carries is an attachment. Every socket joins `room`, and `g<k>` when its connect payload carries `"group": k`.
+//! With `--binary`, what `bcast` carries is an attachment. Every socket joins `room`, and `g<k>`
+//! when its connect payload carries `"group": k`.
 //! There is no `--jwt-secret`: this peer runs without authentication, which is to its advantage.
 //!
 //! # Invariants

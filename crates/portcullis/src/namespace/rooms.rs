@@ -2,8 +2,8 @@
 //!
 //! A room keeps its members in a plain vector; each member remembers where it stands in it, so
 //! that leaving swaps the last member into the gap. Joining and leaving cost one look-up and a walk
-//! over the socket's own places, however many members the room has. A socket's own id is a room of its own on the
-//! wire, but not here: it is looked up in the table of sockets.
+//! over the socket's own places, however many members the room has. A socket's own id is a room of
+//! its own on the wire, but not here: it is looked up in the table of sockets.
 //!
 //! # Invariants
 //!

@@ -369,6 +369,11 @@ impl SocketInner {
         self.extras.get_or_init(Box::default)
     }
 
+    /// Sends the answer to an event of the client, which is never lost.
+    pub(crate) fn answer(&self, frame: &Frame) -> Result<(), EmitError> {
+        self.send(frame, Delivery::Protocol)
+    }
+
     /// Sends a finished frame: at once, or behind the CONNECT reply.
     pub(crate) fn send(&self, frame: &Frame, delivery: Delivery) -> Result<(), EmitError> {
         if self.is_connected() {

@@ -10,10 +10,13 @@
 //!
 //! - Nothing overtakes what is held: whoever reads or writes the stream as it is, or flushes it for
 //!   good, has it written first.
-//! - Only a response that switches protocols is held, and hyper writes nothing behind it.
+//! - Only a response that switches protocols is held, hyper writes nothing behind it, and only where
+//!   a session is to follow: others who upgrade may have nothing to say for long.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,14 +30,22 @@ const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
 pub(crate) struct HeldBack {
     stream: TcpStream,
     held: Vec<u8>,
+    /// Whether the request that is answered is one for a session.
+    for_session: Arc<AtomicBool>,
 }
 
 impl HeldBack {
-    pub(crate) const fn new(stream: TcpStream) -> Self {
+    /// Holds back what answers a request while `for_session` is true.
+    pub(crate) const fn new(stream: TcpStream, for_session: Arc<AtomicBool>) -> Self {
         Self {
             stream,
             held: Vec::new(),
+            for_session,
         }
+    }
+
+    fn holds(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(SWITCHING) && self.for_session.load(Ordering::Relaxed)
     }
 
     /// The stream, and what must be written to it first.
@@ -73,7 +84,7 @@ impl AsyncWrite for HeldBack {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_release(cx))?;
-        if bytes.starts_with(SWITCHING) {
+        if self.holds(bytes) {
             self.held = bytes.to_vec();
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -86,7 +97,7 @@ impl AsyncWrite for HeldBack {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match slices.first() {
-            Some(first) if first.starts_with(SWITCHING) => self.poll_write(cx, first),
+            Some(first) if self.holds(first) => self.poll_write(cx, first),
             _ => {
                 ready!(self.poll_release(cx))?;
                 Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
@@ -124,7 +135,8 @@ mod tests {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (HeldBack::new(stream), peer)
+        let for_session = Arc::new(AtomicBool::new(true));
+        (HeldBack::new(stream, for_session), peer)
     }
 
     #[tokio::test]
@@ -154,6 +166,16 @@ mod tests {
         let mut byte = [0];
         let (read, seen) = tokio::join!(stream.read_exact(&mut byte), answering);
         assert_eq!((read.unwrap(), &byte, &seen[..]), (1, b"x", RESPONSE));
+    }
+
+    #[tokio::test]
+    async fn a_switch_to_something_else_leaves_at_once() {
+        let (mut stream, mut peer) = pair().await;
+        stream.for_session.store(false, Ordering::Relaxed);
+        stream.write_all(RESPONSE).await.unwrap();
+        let mut bytes = vec![0; RESPONSE.len()];
+        peer.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(bytes, RESPONSE);
     }
 
     #[tokio::test]

@@ -102,8 +102,8 @@ impl Reader {
             .is_some_and(|private| private.unfinished)
     }
 
-    /// Hands each message in `input`, which is unmasked meanwhile, to `each`, and appends answers to pings and closes to
-    /// `control` as finished frames.
+    /// Hands each message in `input`, which is unmasked meanwhile, to `each`, and appends answers
+    /// to pings and closes to `control` as finished frames.
     ///
     /// Stops early when `each` breaks, or when a turn's worth of messages has been handled; the
     /// rest is kept for the next call.

@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::{EventContext, FromEvent};
 use crate::gateway::error::EventError;
 use crate::namespace::{EmitError, Socket, frames};
-use crate::session::Delivery;
 
 /// The way to answer an event by hand. What the handler returns is not the answer then, except an
 /// error.
@@ -65,5 +64,5 @@ pub(in crate::gateway) fn send_ack(
 ) -> Result<(), EmitError> {
     let inner = socket.inner();
     let frame = frames::ack(inner.namespace(), id, payload);
-    inner.send(&frame.finish(), Delivery::Protocol)
+    inner.answer(&frame.finish())
 }
