@@ -84,5 +84,6 @@ pub(crate) async fn serve(
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = Server::bind("127.0.0.1:3000").await?;
-    serve(server().build().await?, listener, shutdown_signal()).await
+    let shutdown = async { drop(shutdown_signal().await) };
+    serve(server().build().await?, listener, shutdown).await
 }

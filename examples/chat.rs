@@ -15,8 +15,10 @@
 use std::error::Error;
 
 use portcullis::auth::jwt::Jwt;
-use portcullis::gateway::{Data, EventError, Registrar, Reply, User};
-use portcullis::{DisconnectReason, EmitError, Server, ServerBuilder, Socket, shutdown_signal};
+use portcullis::gateway::{Data, EventError, User};
+use portcullis::{
+    DisconnectReason, EmitError, Server, ServerBuilder, Socket, gateway, shutdown_signal,
+};
 use serde::Deserialize;
 
 /// What a token must say.
@@ -31,50 +33,60 @@ struct Say {
     text: String,
 }
 
-fn chat(r: &mut Registrar) {
-    r.on_connect(welcome)
-        .on("join", join)
-        .on("say", say)
-        .on_disconnect(farewell);
+/// What can go wrong, and what the client is told of it.
+#[derive(Debug, thiserror::Error, EventError)]
+enum ChatError {
+    #[error("Join the room first")]
+    NotAMember,
+    #[error("nothing can be emitted")]
+    #[event(internal)]
+    Emit(#[from] EmitError),
 }
 
-/// Runs before the client hears that it is connected; an error would refuse it.
-async fn welcome(socket: Socket, user: User<Claims>) -> Result<(), EventError> {
-    socket
-        .emit("welcome", &user.sub)
-        .map_err(|_| EventError::internal())
-}
+struct Chat;
 
-/// What is returned answers the client's ack.
-async fn join(socket: Socket, Data(room): Data<String>) -> Reply<bool> {
-    socket.join(&room);
-    Reply(socket.is_in(room))
-}
-
-/// An error answers it too, as `{ status: "error", code, message }`.
-async fn say(
-    socket: Socket,
-    user: User<Claims>,
-    Data(Say { room, text }): Data<Say>,
-) -> Result<Reply<&'static str>, EventError> {
-    if !socket.is_in(&room) {
-        return Err(EventError::new("NOT_A_MEMBER", "Join the room first"));
+#[gateway(namespace = "/chat")]
+impl Chat {
+    /// Runs before the client hears that it is connected; an error would refuse it.
+    #[on_connect]
+    async fn welcome(&self, socket: Socket, user: User<Claims>) -> Result<(), ChatError> {
+        Ok(socket.emit("welcome", &user.sub)?)
     }
-    let said: Result<(), EmitError> = socket.to(room).emit("said", &(&user.sub, text));
-    said.map_err(|_| EventError::internal())?;
-    Ok(Reply("delivered"))
-}
 
-/// Runs once for everyone who came in, whatever the reason of the end.
-async fn farewell(socket: Socket, user: User<Claims>, reason: DisconnectReason) {
-    // A server that is closing has nobody left to tell.
-    let _ = socket.server().emit("left", &(&user.sub, reason.as_str()));
+    /// What is returned answers the client's ack.
+    #[subscribe("join")]
+    async fn join(&self, socket: Socket, Data(room): Data<String>) -> bool {
+        socket.join(&room);
+        socket.is_in(room)
+    }
+
+    /// An error answers it too, as `{ status: "error", code, message }`.
+    #[subscribe("say")]
+    async fn say(
+        &self,
+        socket: Socket,
+        user: User<Claims>,
+        Data(Say { room, text }): Data<Say>,
+    ) -> Result<&'static str, ChatError> {
+        if !socket.is_in(&room) {
+            return Err(ChatError::NotAMember);
+        }
+        socket.to(room).emit("said", &(&user.sub, text))?;
+        Ok("delivered")
+    }
+
+    /// Runs once for everyone who came in, whatever the reason of the end.
+    #[on_disconnect]
+    async fn farewell(&self, socket: Socket, user: User<Claims>, reason: DisconnectReason) {
+        // A server that is closing has nobody left to tell.
+        let _ = socket.server().emit("left", &(&user.sub, reason.as_str()));
+    }
 }
 
 pub(crate) fn server(jwt: Jwt<Claims>) -> ServerBuilder {
     Server::builder()
         .authenticate(jwt.audience("chat"))
-        .namespace("/chat", chat)
+        .gateway(Chat)
 }
 
 #[tokio::main]

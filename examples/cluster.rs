@@ -3,17 +3,19 @@
 //!
 //! ```text
 //! export JWT_SECRET=$(openssl rand -base64 33) SITE=https://chat.example.com
+//! export REDIS_URL=redis://localhost:6379
 //! cargo run --package examples --example cluster
 //! ```
 
 use std::error::Error;
 use std::time::Duration;
 
-use portcullis::adapter::{Adapter, InMemory};
+use portcullis::adapter::Adapter;
 use portcullis::auth::jwt::Jwt;
-use portcullis::gateway::{Data, EventError, RateLimit, Registrar, User};
+use portcullis::gateway::{Data, RateLimit, User};
 use portcullis::handshake::Cors;
-use portcullis::{Server, ServerBuilder, Socket, shutdown_signal};
+use portcullis::{EmitError, Emitter, Server, ServerBuilder, gateway, shutdown_signal};
+use portcullis_redis::Redis;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -21,22 +23,27 @@ pub(crate) struct Claims {
     sub: String,
 }
 
-fn news(r: &mut Registrar) {
-    r.on("publish", publish);
+struct News {
+    everyone: Emitter,
 }
 
-/// Reaches everyone, on every node.
-async fn publish(
-    socket: Socket,
-    user: User<Claims>,
-    Data(headline): Data<String>,
-) -> Result<(), EventError> {
-    let published = socket.server().emit("published", &(&user.sub, headline));
-    published.map_err(EventError::unexpected)
+#[gateway(namespace = "/news")]
+impl News {
+    /// Reaches everyone, on every node.
+    #[subscribe("publish")]
+    fn publish(&self, user: User<Claims>, Data(headline): Data<String>) -> Result<(), EmitError> {
+        self.everyone.emit("published", &(&user.sub, headline))
+    }
 }
 
-pub(crate) fn server(jwt: Jwt<Claims>, site: &str, cluster: impl Adapter) -> ServerBuilder {
-    Server::builder()
+pub(crate) fn server(
+    jwt: Jwt<Claims>,
+    site: &str,
+    cluster: impl Adapter,
+) -> Result<ServerBuilder, Box<dyn Error>> {
+    let builder = Server::builder();
+    let everyone = builder.emitter("/news")?;
+    Ok(builder
         // Tokens for this service alone, by one issuer, that do not live for ever.
         .authenticate(
             jwt.audience("news")
@@ -50,15 +57,14 @@ pub(crate) fn server(jwt: Jwt<Claims>, site: &str, cluster: impl Adapter) -> Ser
         // For each socket: 20 events a second, and 50 at once.
         .guard(RateLimit::per_socket(20).burst(50))
         .cluster(cluster)
-        .namespace("/news", news)
+        .gateway(News { everyone }))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (secret, site) = (std::env::var("JWT_SECRET")?, std::env::var("SITE")?);
-    // The one line that makes it a node of a cluster: another adapter.
-    let cluster = InMemory::default();
-    let server = server(Jwt::hs256(secret), &site, cluster).build().await?;
+    let redis = Redis::new(std::env::var("REDIS_URL")?).prefix("news");
+    let server = server(Jwt::hs256(secret), &site, redis)?.build().await?;
     server.serve("0.0.0.0:3000", shutdown_signal()).await?;
     Ok(())
 }

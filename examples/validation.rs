@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use garde::Validate;
-use portcullis::gateway::{EventError, Registrar, Reply, State, Valid};
-use portcullis::{Server, ServerBuilder, shutdown_signal};
+use portcullis::gateway::{EventError, State, Valid};
+use portcullis::{Server, ServerBuilder, gateway, shutdown_signal};
 use serde::{Deserialize, Serialize};
 
 /// What a client has to send: checked before the handler runs.
@@ -34,23 +34,14 @@ struct Receipt {
 }
 
 /// How an order can fail although it keeps its rules.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error, EventError)]
 enum OrderError {
-    SoldOut {
-        tea: String,
-    },
-    /// Nobody's business but the log's.
-    Till(std::io::Error),
-}
-
-impl From<OrderError> for EventError {
-    fn from(error: OrderError) -> Self {
-        match error {
-            OrderError::SoldOut { tea } => Self::new("SOLD_OUT", format!("There is no {tea}")),
-            // The client sees `Internal server error` and an id, by which the log finds the cause.
-            OrderError::Till(cause) => Self::unexpected(cause),
-        }
-    }
+    #[error("There is no {tea}")]
+    SoldOut { tea: String },
+    /// The client sees `Internal server error` and an id, by which the log finds the cause.
+    #[error("the till is broken")]
+    #[event(internal)]
+    Till(#[source] std::io::Error),
 }
 
 /// What is in the shop: cents a cup.
@@ -70,20 +61,23 @@ impl Stock {
     }
 }
 
-fn shop(r: &mut Registrar) {
-    r.public().on("order", order);
-}
+struct Shop;
 
-async fn order(
-    stock: State<Stock>,
-    Valid(order): Valid<Order>,
-) -> Result<Reply<Receipt>, OrderError> {
-    stock.sell(&order).map(Reply)
+#[gateway(public)]
+impl Shop {
+    #[subscribe("order")]
+    fn order(
+        &self,
+        stock: State<Stock>,
+        Valid(order): Valid<Order>,
+    ) -> Result<Receipt, OrderError> {
+        stock.sell(&order)
+    }
 }
 
 pub(crate) fn server() -> ServerBuilder {
     let stock = Stock(HashMap::from([("oolong", 250), ("gyokuro", u32::MAX)]));
-    Server::builder().state(stock).namespace("/", shop)
+    Server::builder().state(stock).gateway(Shop)
 }
 
 #[tokio::main]

@@ -10,14 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use http::StatusCode;
-use http::header::ORIGIN;
 use portcullis::auth::jwt::Jwt;
 use portcullis::auth::source::TokenSource;
 use portcullis::engineio::Transports;
-use portcullis::handshake::{Cors, GateRefusal, HeaderPolicy, RequestHead};
+use portcullis::handshake::{Cors, HeaderPolicy, Origins};
 use portcullis::socketio::codec::Codec;
-use portcullis::{Server, ServerBuilder, shutdown_signal};
+use portcullis::{Drain, Rate, Server, ServerBuilder, shutdown_signal};
 
 use crate::Failure;
 use crate::serve::Port;
@@ -66,6 +64,18 @@ pub(crate) struct Options {
     upgrade_timeout: u64,
     #[arg(long, default_value_t = 1_000_000)]
     max_payload: usize,
+    /// Answers probes on this port.
+    #[arg(long)]
+    management: Option<u16>,
+    /// How long new clients are taken after the signal to stop, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pre_drain: u64,
+    /// Over how many milliseconds transports are closed then.
+    #[arg(long, default_value_t = 0)]
+    drain_window: u64,
+    /// How many events a socket may send in a second; twice as many at once.
+    #[arg(long)]
+    event_rate: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -141,33 +151,25 @@ fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
         .verify_timeout(Duration::from_millis(options.verify_timeout))
         .upgrade_timeout(Duration::from_millis(options.upgrade_timeout))
         .max_payload(options.max_payload);
+    if let Some(port) = options.management {
+        builder = builder.management(port);
+    }
+    let millis = Duration::from_millis;
+    builder = builder.drain(
+        Drain::at_once()
+            .pre_drain(millis(options.pre_drain))
+            .window(millis(options.drain_window)),
+    );
+    if let Some(rate) = options.event_rate {
+        builder = builder.event_rate(Rate::per_second(rate).burst(rate.saturating_mul(2)));
+    }
     if let Some(count) = options.max_connections {
         builder = builder.max_connections(count);
     }
     if options.origin.is_empty() {
         return builder;
     }
-    let allowed = Arc::new(options.origin.clone());
     builder
         .cors(Cors::origins(options.origin.clone()))
-        .origins_are_checked()
-        .allow_request(move |head| {
-            let allowed = Arc::clone(&allowed);
-            async move { check_origin(&head, &allowed) }
-        })
-}
-
-/// Lets in requests of the allowed pages, and of those who are no pages.
-fn check_origin(head: &RequestHead, allowed: &[String]) -> Result<(), GateRefusal> {
-    let mut origins = head.headers().get_all(ORIGIN).iter();
-    let is_allowed = match (origins.next(), origins.next()) {
-        (None, _) => true,
-        (Some(origin), None) => allowed.iter().any(|allowed| origin == allowed.as_str()),
-        (Some(_), Some(_)) => false,
-    };
-    if is_allowed {
-        Ok(())
-    } else {
-        Err(GateRefusal::new(StatusCode::FORBIDDEN))
-    }
+        .origins(Origins::list(&options.origin))
 }

@@ -8,7 +8,7 @@ use portcullis::gateway::{Ack, Data, Registrar};
 use portcullis::handshake::Handshake;
 use portcullis::socketio::args::Args as EventArgs;
 use portcullis::socketio::value::Value;
-use portcullis::{Server, Socket, shutdown_signal};
+use portcullis::{Drain, Server, Socket, shutdown_signal};
 use serde::Deserialize;
 
 use crate::Failure;
@@ -42,12 +42,14 @@ struct Claims {
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let is_public = options.jwt_secret.is_none() && options.jwt_public_key.is_none();
-    let mut builder = Server::builder().namespace("/", |r| {
-        if is_public {
-            r.public();
-        }
-        register(r);
-    });
+    let mut builder = Server::builder()
+        .drain(Drain::at_once())
+        .namespace("/", |r| {
+            if is_public {
+                r.public();
+            }
+            register(r);
+        });
     if let Some(secret) = options.jwt_secret {
         builder = builder.authenticate(Jwt::<Claims>::hs256(secret));
     }

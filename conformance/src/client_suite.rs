@@ -8,7 +8,7 @@ use portcullis::gateway::{Ack, EventHandler as _, Registrar};
 use portcullis::handshake::{Handshake, HeaderPolicy};
 use portcullis::socketio::args::Args;
 use portcullis::socketio::value::Value;
-use portcullis::{Server, Socket, shutdown_signal};
+use portcullis::{Drain, Server, Socket, shutdown_signal};
 
 use crate::Failure;
 use crate::serve::Port;
@@ -17,6 +17,7 @@ const ASDF: Bytes = Bytes::from_static(b"asdfasdf");
 
 pub(crate) async fn run(port: Port) -> Result<(), Failure> {
     let server = Server::builder()
+        .drain(Drain::at_once())
         .ping_interval(Duration::from_secs(2))
         .keep_headers(HeaderPolicy::All)
         .allow_request(async |_| {

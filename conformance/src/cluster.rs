@@ -7,7 +7,7 @@
 //! ```
 
 mod listening;
-mod operations;
+pub(crate) mod operations;
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use portcullis::engineio::Transports;
 use portcullis::gateway::{Ack, EventHandler as _, Registrar};
 use portcullis::socketio::args::Args as EventArgs;
 use portcullis::socketio::value::Value;
-use portcullis::{Server, Socket, shutdown_signal};
+use portcullis::{Drain, Server, Socket, shutdown_signal};
 
 use crate::Failure;
 use crate::bus::Bus;
@@ -51,6 +51,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let received = Arc::new(Received::default());
     let adapter = Listening::new(options.bus.adapter(), name, Arc::clone(&received));
     let mut builder = Server::builder()
+        .drain(Drain::at_once())
         .cluster(adapter)
         .namespace("/", |r| register(r, &received))
         .namespace("/admin", |r| register(r, &received));

@@ -9,6 +9,7 @@ mod bench;
 mod bus;
 mod client_suite;
 mod cluster;
+mod emitter;
 mod nest;
 mod protocol;
 mod serve;
@@ -41,15 +42,28 @@ enum Command {
     WsEcho(serve::Port),
     /// One node of a cluster, steered by its clients.
     Cluster(cluster::Options),
+    /// Does to a cluster what its standard input says, from outside.
+    Emitter(emitter::Options),
     /// A guarded server with every kind of namespace.
     Auth(auth::Options),
     /// The gateways of `interop/nest`, answering as NestJS does.
     Nest(nest::Options),
 }
 
+/// Logs to standard error what `RUST_LOG` asks for, and nothing without it.
+fn log() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
+    }
+}
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    log();
     let runtime = tokio::runtime::Runtime::new();
     let result = runtime.map_err(Failure::from).and_then(|runtime| {
         runtime.block_on(async {
@@ -59,6 +73,7 @@ fn main() -> ExitCode {
                 Command::Bench(options) => bench::run(options).await,
                 Command::WsEcho(port) => ws_echo::run(port).await,
                 Command::Cluster(options) => cluster::run(options).await,
+                Command::Emitter(options) => emitter::run(options).await,
                 Command::Auth(options) => auth::run(options).await,
                 Command::Nest(options) => nest::run(options).await,
             }

@@ -39,6 +39,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let server = gateways(&options)?.build().await?;
     let second = Server::builder()
+        .drain(portcullis::Drain::at_once())
         .nest_compat(!options.default_mode)
         .gateway(plain::OwnPort)
         .build()
@@ -54,6 +55,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 fn gateways(options: &Options) -> Result<ServerBuilder, Failure> {
     let builder = Server::builder()
+        .drain(portcullis::Drain::at_once())
         .nest_compat(!options.default_mode)
         .guard(enhanced::logging("global guard", "denied-globally"))
         .intercept(enhanced::around("global interceptor"))

@@ -12,7 +12,7 @@ use portcullis::gateway::{Ack, Registrar};
 use portcullis::handshake::{Accept, Cors, Handshake, RequestFacts};
 use portcullis::session::{SessionHandle, SessionHandler};
 use portcullis::socketio::args::Args;
-use portcullis::{Server, Socket, shutdown_signal};
+use portcullis::{Drain, Server, Socket, shutdown_signal};
 
 use crate::Failure;
 use crate::serve::Port;
@@ -29,6 +29,7 @@ pub(crate) async fn run(port: Port) -> Result<(), Failure> {
         .cors(Cors::any());
     let engine = Engine::start(options, Echoes);
     let server = Server::builder()
+        .drain(Drain::at_once())
         .ping_interval(PING_INTERVAL)
         .ping_timeout(PING_TIMEOUT)
         .max_payload(MAX_PAYLOAD)

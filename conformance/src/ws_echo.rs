@@ -9,7 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use portcullis::engine::{WebSocketHandler, WebSocketService};
 use portcullis::session::Frame;
-use portcullis::{Server, shutdown_signal};
+use portcullis::{Drain, Server, shutdown_signal};
 
 use crate::Failure;
 use crate::serve::Port;
@@ -19,6 +19,7 @@ const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 pub(crate) async fn run(port: Port) -> Result<(), Failure> {
     // The listener of the library wants an engine; this one is asked for nothing.
     let server = Server::builder()
+        .drain(Drain::at_once())
         .namespace("/", |r| {
             r.public();
         })

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 import { within } from "./support/bounded.mjs";
 import { openBrowser } from "./support/browser.mjs";
-import { GUARDED, mint, TRANSPORTS } from "./support/client.mjs";
+import { ask, client, connected, GUARDED, mint, TRANSPORTS } from "./support/client.mjs";
 import { isOracle, ours, startAuth, startDev } from "./support/server.mjs";
 
 const BUNDLE = createRequire(import.meta.url).resolve("socket.io-client/dist/socket.io.js");
@@ -94,7 +94,70 @@ describe("the stock bundle in a browser", () => {
   }
 });
 
-// These two run in the page.
+describe("a page of another site in a browser", () => {
+  let pages;
+  let others;
+  let server;
+  before(async () => {
+    [pages, others] = [await servePages(), await servePages()];
+    server = await startAuth("--origin", pages.origin);
+  });
+  after(async () => {
+    await server?.stop();
+    pages?.close();
+    others?.close();
+  });
+
+  for (const transport of ["polling", "websocket"]) {
+    ours(`cannot connect over ${transport}, and a page of ours can`, async (t) => {
+      const options = { transports: [transport] };
+      const token = mint();
+      const from = async (site, body) => {
+        const page = await tab(t);
+        await page.goto(site.origin);
+        const ran = page.evaluate(body, { options, token, url: server.url });
+        return within(ran, WAIT, "the script in the page");
+      };
+      const { transport: used } = await from(pages, visit);
+      assert.equal(used, transport);
+      const before = await sessionsOf(server);
+      const error = transport === "polling" ? "xhr poll error" : "websocket error";
+      assert.deepEqual(await from(others, visitInVain), { error, raw: "error" });
+      assert.equal(await sessionsOf(server), before, "no socket was made for it");
+    });
+  }
+});
+
+/** How many sockets the server has let in so far, but for the one that asks. */
+async function sessionsOf(server) {
+  const asking = await connected(client(server));
+  const { connected: count } = await ask(asking, "counters");
+  asking.disconnect();
+  return count - asked++;
+}
+let asked = 1;
+
+// These run in the page.
+
+/** The stock client is refused, and so is a bare WebSocket. */
+async function visitInVain({ options, token, url }) {
+  const socket = globalThis.io(url, {
+    ...options,
+    auth: { token },
+    forceNew: true,
+    reconnection: false,
+  });
+  const error = await new Promise((done) => {
+    socket.on("connect", () => done("connected"));
+    socket.on("connect_error", ({ message }) => done(message));
+  });
+  const target = `${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`;
+  const raw = await new Promise((done) => {
+    const bare = new globalThis.WebSocket(target);
+    for (const event of ["open", "error"]) bare.addEventListener(event, () => done(event));
+  });
+  return { error, raw };
+}
 
 async function visitRefused({ namespace, options, token, url }) {
   const seen = [];
@@ -186,6 +249,17 @@ describe("the page of `portcullis dev`", () => {
     await alice.click("#connect");
     await says(alice, "#log", "connect_error: Unauthorized");
     assert.notEqual(await alice.textContent("#state"), "connected");
+  });
+
+  page("says what was wrong with the name of a room", async (t) => {
+    const alice = await visitor(t);
+    await enter(alice, "Alice", "websocket");
+    await alice.evaluate(() => document.querySelector("#room").removeAttribute("maxlength"));
+    await alice.fill("#room", "x".repeat(65));
+    await alice.click("#join");
+    await says(alice, "#log", "Validation failed, room: ");
+    await says(alice, "#log", "(VALIDATION)");
+    alice.assertNoProblem();
   });
 
   for (const [choice, shown] of [

@@ -190,6 +190,7 @@ fn perform(
             if selection.long {
                 command.env("PROPTEST_CASES", LONG_CASES);
                 command.env("NEXTEST_PROFILE", "long");
+                command.env("INTEROP_LONG", "1");
             }
             println!("$ {line}{}", place(dir));
             let minutes = step.minutes * if selection.long { LONG_FACTOR } else { 1 };

@@ -32,7 +32,7 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why an operation has no value.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Failed {
+pub(crate) struct Failed {
     error: String,
     /// What came all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ impl From<EmitError> for Failed {
 }
 
 impl Failed {
-    fn because(error: impl Into<String>) -> Self {
+    pub(crate) fn because(error: impl Into<String>) -> Self {
         Self {
             error: error.into(),
             ..Self::default()
@@ -60,39 +60,42 @@ impl Failed {
 /// `{ok}` or `{error}`, as it stands in the ack.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Done { ok: Value },
     Failed(Failed),
 }
 
-pub(super) fn answer(result: Result<Value, Failed>) -> Answer {
+pub(crate) fn answer(result: Result<Value, Failed>) -> Answer {
     result.map_or_else(Answer::Failed, |ok| Answer::Done { ok })
 }
 
+/// What an operation is told.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Argument {
-    to: Option<OneOrMany>,
-    except: Option<OneOrMany>,
-    rooms: Option<OneOrMany>,
+pub(crate) struct Argument {
+    pub(crate) to: Option<OneOrMany>,
+    pub(crate) except: Option<OneOrMany>,
+    pub(crate) rooms: Option<OneOrMany>,
     local: bool,
-    volatile: bool,
+    pub(crate) volatile: bool,
     #[serde(rename = "self")]
     includes_caller: Option<bool>,
-    event: String,
-    args: Vec<Value>,
+    pub(crate) event: String,
+    pub(crate) args: Vec<Value>,
     timeout: Option<u64>,
-    close: bool,
+    pub(crate) close: bool,
 }
 
+/// One room, or a list of them.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum OneOrMany {
+pub(crate) enum OneOrMany {
     One(Room),
     Many(Vec<Room>),
 }
 
-fn rooms(rooms: Option<OneOrMany>) -> Vec<Room> {
+/// The rooms, whether one was named or a list.
+pub(crate) fn rooms(rooms: Option<OneOrMany>) -> Vec<Room> {
     match rooms {
         None => Vec::new(),
         Some(OneOrMany::One(room)) => vec![room],

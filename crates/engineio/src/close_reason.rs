@@ -20,6 +20,10 @@ pub enum TransportFault {
     InvalidHeartbeat,
     /// A message exceeded the limit.
     TooBig,
+    /// A message came in too many fragments.
+    TooManyFragments,
+    /// Too many packets or frames came that carry nothing.
+    Flood,
     /// A text message was not UTF-8.
     InvalidUtf8,
     /// The WebSocket frames broke RFC 6455.
@@ -40,6 +44,8 @@ impl TransportFault {
             Self::InvalidContent => "invalid content",
             Self::InvalidHeartbeat => "invalid heartbeat direction",
             Self::TooBig => "max payload size exceeded",
+            Self::TooManyFragments => "too many fragments",
+            Self::Flood => "too many packets without content",
             Self::InvalidUtf8 => "invalid UTF-8 sequence",
             Self::WebSocket => "invalid WebSocket frame",
             Self::Io => "connection failed",

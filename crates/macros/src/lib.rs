@@ -41,25 +41,25 @@ use self::gateway::attribute::Kind;
 /// }
 /// ```
 ///
-/// | argument              | meaning                                                            |
-/// |-----------------------|--------------------------------------------------------------------|
-/// | `namespace = "/chat"` | where it is: a name, or a pattern such as `"/tenant-{id}"`. Default: `/` |
-/// | `public`              | sockets connect without an identity                                |
-/// | `name = "Chat"`       | what it is called at start and in problems. Default: its type      |
+/// | argument | meaning |
+/// |---|---|
+/// | `namespace = "/chat"` | a name, or a pattern such as `"/tenant-{id}"`. Default: `/` |
+/// | `public` | sockets connect without an identity |
+/// | `name = "Chat"` | what it is called at start and in problems. Default: its type |
 ///
 /// The block stays as it is, without these attributes; its methods can be called as any others,
 /// which is how they are tested. Methods without one of them are left alone.
 ///
-/// | attribute                                    | on                 |                             |
-/// |----------------------------------------------|--------------------|-----------------------------|
-/// | [`#[subscribe("say")]`](macro@subscribe)     | a method           | handles an event            |
-/// | [`#[on_init]`](macro@on_init)                | a method           | runs before the first client |
-/// | [`#[on_connect]`](macro@on_connect)          | a method           | may refuse a client         |
-/// | [`#[on_disconnect]`](macro@on_disconnect)    | a method           | a client has left           |
-/// | [`#[guard(…)]`](macro@guard)                 | a method, the block | may an event go on?        |
-/// | [`#[intercept(…)]`](macro@intercept)         | a method, the block | code around a handler      |
-/// | [`#[layer(…)]`](macro@layer)                 | the block          | a tower layer around all    |
-/// | [`#[connect_guard(…)]`](macro@connect_guard) | the block          | may a socket connect?       |
+/// | attribute | on | what |
+/// |---|---|---|
+/// | [`#[subscribe("say")]`](macro@subscribe) | a method | handles an event |
+/// | [`#[on_init]`](macro@on_init) | a method | runs before the first client connects |
+/// | [`#[on_connect]`](macro@on_connect) | a method | runs before a client is connected |
+/// | [`#[on_disconnect]`](macro@on_disconnect) | a method | runs after a client has left |
+/// | [`#[guard(…)]`](macro@guard) | a method, the block | may an event go on? |
+/// | [`#[intercept(…)]`](macro@intercept) | a method, the block | code around a handler |
+/// | [`#[layer(…)]`](macro@layer) | the block | a tower layer around all handlers |
+/// | [`#[connect_guard(…)]`](macro@connect_guard) | the block | may a socket connect? |
 ///
 /// None of them is imported. Those for the block stand below `#[gateway]`. Several may stand in one
 /// place, and keep their order. Their expressions are evaluated once, when the gateway registers
@@ -145,14 +145,14 @@ pub fn gateway(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// method make it the handler of several events; guards and interceptors of the method are then
 /// made for each.
 ///
-/// | it returns                                            | the client is answered              |
-/// |-------------------------------------------------------|-------------------------------------|
-/// | `()`                                                  | with nothing, in its ack            |
-/// | a value that implements `Serialize`                   | with the value, in its ack          |
-/// | `Emit(event, data)`                                   | with an event                       |
-/// | `impl Stream<Item = …>`, `BoxStream<'_, …>`           | with each item, as this table says  |
-/// | `Result<…, E>` with `E: Into<EventError>`             | as above, or with the error         |
-/// | `Result<…, E>` with another `std::error::Error`, or a text | as above, or with an internal error, and the log is told |
+/// | it returns | the client is answered |
+/// |---|---|
+/// | `()` | with an empty ack |
+/// | a value that implements `Serialize` | with the value, in its ack |
+/// | `Emit(event, data)` | with an event |
+/// | `impl Stream<Item = …>`, `BoxStream<'_, …>` | with each item, as this table says |
+/// | `Result<…, E>`, `E: Into<EventError>` | as above, or with the error |
+/// | `Result<…, E>`, `E` any other error, or a text | as above, or with an internal error |
 ///
 /// A stream may borrow from the gateway if it is returned as such; within a `Result` it owns what
 /// it needs.
@@ -261,9 +261,9 @@ pub fn connect_guard(_arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// |---|---|
 /// | `#[event(code = "…")]` | the stable code. Default: its name in capitals, `NOT_MEMBER` |
 /// | `#[event(message = "…")]` | the text for people. Default: what `Display` writes |
-/// | `#[event(internal)]` | for the log; the client hears of an internal error, with an id |
+/// | `#[event(internal)]` | it is for the log; the client hears of an internal error, with an id |
 /// | `#[event(transparent)]` | its only field, which is `Into<EventError>`, says what is told |
-/// | on a field: `#[event(details)]` | the field, serialised, stands in the details under its name |
+/// | on a field: `#[event(details)]` | the field, serialised, stands in the details by its name |
 ///
 /// The error itself is kept as the cause, for `map_error`.
 #[proc_macro_derive(EventError, attributes(event))]

@@ -66,8 +66,13 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Request headers that it reads, so that they are kept.
+    /// Request headers that it reads, so that they are kept. They never leave this node.
     fn headers(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
+    /// Parameters of the query that hold secrets. They never leave this node.
+    fn secret_parameters(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -308,6 +313,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
 
     fn claims_type(&self) -> Option<TypeId> {
         Some(TypeId::of::<C>())
+    }
+
+    fn secret_parameters(&self) -> Vec<String> {
+        let sources = self.token_sources().iter();
+        let parameters = sources.filter(|source| matches!(source, TokenSource::Query(_)));
+        parameters
+            .filter_map(|source| source.name().map(str::to_owned))
+            .collect()
     }
 
     fn reads_cookies(&self) -> bool {

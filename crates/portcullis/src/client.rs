@@ -19,6 +19,7 @@
 
 mod gate;
 mod lane;
+mod pace;
 mod seat;
 
 use std::future::Future as _;
@@ -39,12 +40,14 @@ use tokio::time::Sleep;
 
 pub(crate) use gate::{Gate, GateOptions};
 use lane::{Flood, Lane};
+use pace::Paced;
 use seat::{Seat, Step};
 
 use crate::auth::Refusal;
 use crate::clock;
 use crate::handshake::{Accept, RequestFacts};
 use crate::namespace::{DisconnectReason, Incoming, frames};
+use crate::pace::{Bucket, Rate};
 use crate::session::{Connection, Delivery, Ending, SessionHandle, SessionHandler};
 
 /// How long the attachments of a packet may take to arrive.
@@ -52,6 +55,9 @@ const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// So many refusals a connection may collect before it is closed with the next.
 const MAX_REFUSALS: u8 = 3;
+
+/// How many CONNECTs a connection may send: each costs a verification, even of who leaves at once.
+const CONNECTS: Rate = Rate::per_second(10).burst(100);
 
 /// So many sockets of a connection may have ended while their handlers have not. Who joins and
 /// leaves in a loop would otherwise start handlers without a bound.
@@ -75,6 +81,7 @@ impl Accept for Clients {
             machine: Client::new(),
             seats: SmallVec::new(),
             refusals: 0,
+            connects: Bucket::default(),
             state: State::Open,
             attachments_timer: None,
         })
@@ -96,6 +103,8 @@ struct ClientTask {
     machine: Client,
     seats: SmallVec<[Seat; 1]>,
     refusals: u8,
+    /// What is left of the CONNECTs that it may send.
+    connects: Bucket,
     state: State,
     attachments_timer: Option<Pin<Box<Sleep>>>,
 }
@@ -132,6 +141,10 @@ impl SessionHandler for ClientTask {
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.seats.iter().any(Seat::is_busy)
     }
 
     fn handle_close_requested(&mut self) {
@@ -236,6 +249,8 @@ impl ClientTask {
                 } => self.ack(&namespace, id, args),
                 Output::Disconnect { namespace } => self.leave(&namespace),
                 Output::TooManyNamespaces { namespace } => {
+                    metrics::counter!("portcullis_limited_total", "limit" => "namespaces")
+                        .increment(1);
                     self.refuse(namespace.as_str(), &Refusal::new("Too many namespaces"));
                 }
                 Output::InvalidNamespace { raw } => {
@@ -261,6 +276,10 @@ impl ClientTask {
             self.violate("too_many_leaving");
             return;
         }
+        if self.connects.take(CONNECTS, clock::instant()).is_err() {
+            self.violate("connect_rate");
+            return;
+        }
         let verdict = Arc::clone(&self.gate).admit(
             Arc::clone(&self.connection),
             Arc::clone(&self.request),
@@ -277,11 +296,28 @@ impl ClientTask {
     }
 
     fn event(&mut self, namespace: &NamespacePath, incoming: Incoming, cx: &mut Context<'_>) {
-        let Some(Seat::Connected { admitted, lane }) = self.seat(namespace) else {
+        let rate = self.gate.event_rate();
+        let Some(Seat::Connected {
+            admitted,
+            lane,
+            pace,
+        }) = self.seat(namespace)
+        else {
             return;
         };
         if admitted.socket().is_disconnected() {
             return;
+        }
+        match rate.map_or(Paced::Handle, |rate| pace.judge(rate, clock::instant())) {
+            Paced::Handle => {}
+            Paced::Refuse => {
+                metrics::counter!("portcullis_limited_total", "limit" => "events").increment(1);
+                let socket = Arc::clone(admitted.socket());
+                let namespace = Arc::clone(socket.namespace());
+                namespace.dispatch().limited(&socket.into(), incoming);
+                return;
+            }
+            Paced::Close => return self.violate("event_rate"),
         }
         if let Err(Flood) = Lane::push(lane, admitted.socket(), incoming, cx) {
             self.violate("flood");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_engineio::Timing;
 
-use crate::handshake::{Accept, Cors, Door, HttpOptions};
+use crate::handshake::{Accept, Admission, Cors, Door, HttpOptions};
 use crate::server::SocketService;
 use crate::session::{Core, CoreOptions, IfSlow, OutboxLimits};
 use crate::tasks::Tasks;
@@ -96,6 +96,7 @@ impl Engine {
                 cors: options.cors,
                 ..HttpOptions::default()
             },
+            admission: Admission::default(),
             accept: Box::new(accept),
         };
         Self {

@@ -6,12 +6,27 @@
 //!
 //! ```no_run
 //! use portcullis::auth::jwt::Jwt;
-//! use portcullis::gateway::{Data, Reply, User};
-//! use portcullis::{Server, Socket, shutdown_signal};
+//! use portcullis::gateway::{Data, User};
+//! use portcullis::{Server, Socket, gateway, shutdown_signal};
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Claims {
 //!     sub: String,
+//! }
+//!
+//! struct Chat;
+//!
+//! #[gateway(namespace = "/chat")]
+//! impl Chat {
+//!     #[on_connect]
+//!     async fn join(&self, socket: Socket) {
+//!         socket.join("lobby");
+//!     }
+//!
+//!     #[subscribe("say")]
+//!     async fn say(&self, socket: Socket, user: User<Claims>, Data(text): Data<String>) -> bool {
+//!         socket.to("lobby").emit("said", &(&user.sub, text)).is_ok()
+//!     }
 //! }
 //!
 //! #[tokio::main]
@@ -19,16 +34,14 @@
 //!     let secret = std::env::var("PORTCULLIS_JWT_SECRET")?; // at least 32 bytes
 //!     let server = Server::builder()
 //!         .authenticate(Jwt::<Claims>::hs256(secret))
-//!         .namespace("/chat", |r| {
-//!             r.on_connect(async |socket: Socket| socket.join("lobby"));
-//!             r.on("say", async |socket: Socket, user: User<Claims>, Data(text): Data<String>| {
-//!                 Reply(socket.to("lobby").emit("said", &(&user.sub, text)).is_ok())
-//!             });
-//!         });
+//!         .gateway(Chat);
 //!     server.build().await?.serve("127.0.0.1:3000", shutdown_signal()).await?;
 //!     Ok(())
 //! }
 //! ```
+//!
+//! [`#[gateway]`](macro@gateway) writes what a person could write: an implementation of
+//! [`Gateway`](gateway::Gateway), whose handlers can be closures as well.
 //!
 //! The modules follow a packet from the network to your code and back.
 
@@ -38,8 +51,9 @@ mod management;
 mod server;
 mod tasks;
 
-// What time it is, for all that follows.
+// What time it is, and how often things may happen, for all that follows.
 pub mod clock;
+mod pace;
 
 // 1. Turn an HTTP request into an Engine.IO session, or refuse it.
 pub mod handshake;
@@ -91,9 +105,10 @@ pub mod __private {
 pub use portcullis_macros::gateway;
 
 pub use broadcast::{BroadcastOperator, Emitter};
-pub use listener::{ServeError, shutdown_signal};
+pub use listener::{ServeError, Shutdown, shutdown_signal};
 pub use namespace::{AckError, DisconnectReason, EmitError, Socket};
-pub use server::{BuildError, Server, ServerBuilder, SocketService};
+pub use pace::Rate;
+pub use server::{BuildError, Drain, Server, ServerBuilder, SocketService};
 pub use session::IfSlow;
 
 pub use portcullis_engineio as engineio;

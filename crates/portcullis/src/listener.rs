@@ -1,15 +1,23 @@
-//! Accepting connections within limits, and letting go of them in good order.
+//! Accepting connections within limits.
 //!
 //! ```text
-//!  accept ─▶ HTTP/1.1, head within 10 s and 16 KiB ─▶ the engine's path? ─▶ engine
-//!                                                               └──────────▶ fallback
+//!  accept ─▶ a place? ─▶ PROXY header, if required ─▶ HTTP/1.1, head within 10 s and 16 KiB
+//!               │ no                                      │ the engine's path ─▶ engine
+//!               └▶ 503                                    └ any other ─────────▶ fallback
 //! ```
 //!
 //! # Invariants
 //!
 //! - Running out of file descriptors pauses accepting; it ends nothing.
-//! - After shutdown has begun no new session opens; the sessions that are there end, and their
-//!   `on_disconnect` is awaited.
+//! - A connection has its place from the moment at which it is accepted until it is closed, be it
+//!   as HTTP or as a WebSocket.
+//!
+//! # Not here
+//!
+//! When accepting ends, and what is waited for then (`server`).
+
+mod proxy_protocol;
+mod signal;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,14 +36,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use crate::handshake::{Body, Door, HeldBack, RemoteAddress};
+pub use signal::{Shutdown, shutdown_signal};
+
+use crate::handshake::{Body, Counter, Door, HeldBack, Place, RemoteAddress, Ticket};
 use crate::tasks::Tasks;
 
-/// The time within which the head of a request must have arrived.
+/// The time within which the head of a request, or a PROXY header, must have arrived.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest head of a request, in bytes, and the most headers in it.
@@ -49,8 +60,19 @@ const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long accepting pauses when the system has no more descriptors.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long everything may take to end after shutdown has begun.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+/// So many connections at a time are told that there is no room; more are closed without a word.
+const MAX_REFUSALS: usize = 64;
+
+/// How long telling it may take.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a connection is told for which there is no room.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Retry-After: 5\r\n\
+    Connection: close\r\n\
+    Content-Type: application/json\r\n\
+    Content-Length: 44\r\n\r\n\
+    {\"code\":4,\"message\":\"Too many connections\"}\n";
 
 /// How many connections the kernel keeps until they are accepted: enough for everybody who comes
 /// back in the second after a restart.
@@ -114,94 +136,224 @@ impl Service<Request<Incoming>> for NotFound {
     }
 }
 
-/// Serves until `shutdown` is ready, then ends everything in good order: `close` ends the sessions
-/// and what stands behind them.
-pub(crate) async fn serve<S, B>(
+/// What a listener is told at start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ListenerOptions {
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_address: Option<usize>,
+    pub(crate) requires_proxy_header: bool,
+}
+
+/// The way from a port to the engine. Clones count their connections together.
+#[derive(Debug, Clone)]
+pub(crate) struct Entrance {
     door: Arc<Door>,
-    close: impl Future<Output = ()>,
-    listener: TcpListener,
-    fallback: S,
-    shutdown: impl Future<Output = ()>,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let (stopping, accepting) = (CancellationToken::new(), CancellationToken::new());
-    let connections = Tasks::default();
-    let accept = accept(
-        listener,
-        door,
-        fallback,
-        connections.clone(),
-        stopping.clone(),
-    );
-    // A task like those of the connections: whoever awaits this may sit on a thread of its own, and
-    // each connection would be handed from there to another.
-    let accept = accepting.clone().run_until_cancelled_owned(accept);
-    connections.spawn(async move {
-        accept.await;
-    });
-    let accepting = accepting.drop_guard();
-    shutdown.await;
-    drop(accepting);
-    tracing::info!("shutting down");
-    // Requests in flight are answered, polls by the end of their session; after that a client must
-    // connect anew, which leads it elsewhere.
-    stopping.cancel();
-    let end = async {
-        close.await;
-        connections.finished().await;
-    };
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, end).await.is_err() {
-        tracing::warn!("not everything ended in time");
+    options: ListenerOptions,
+    all: Counter,
+    of_addresses: Counter,
+    refusals: Counter,
+}
+
+/// The connections of a port that does not accept any more.
+#[derive(Debug)]
+pub(crate) struct Stragglers {
+    stopping: CancellationToken,
+    connections: Tasks,
+}
+
+impl Stragglers {
+    /// Ready when all have ended. Requests in flight are answered, polls by the end of their
+    /// session; after that a client must connect anew, which leads it elsewhere.
+    pub(crate) async fn gone(&self) {
+        self.stopping.cancel();
+        self.connections.finished().await;
     }
 }
 
-/// Accepts connections, and serves each in a task of its own.
-async fn accept<S, B>(
-    listener: TcpListener,
-    door: Arc<Door>,
-    fallback: S,
-    connections: Tasks,
-    stopping: CancellationToken,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    loop {
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                let (door, fallback) = (Arc::clone(&door), fallback.clone());
-                let stopping = stopping.clone();
-                connections.spawn(connection(door, fallback, stream, address, stopping));
-            }
-            Err(error) => {
-                metrics::counter!("portcullis_accept_errors_total").increment(1);
-                if is_exhausted(&error) {
-                    tracing::warn!(%error, "cannot accept for now");
-                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+impl Entrance {
+    pub(crate) fn new(door: Arc<Door>, options: ListenerOptions) -> Self {
+        Self {
+            door,
+            options,
+            all: Counter::default(),
+            of_addresses: Counter::default(),
+            refusals: Counter::default(),
+        }
+    }
+
+    /// Accepts until `leaving` is ready; what it says comes with the connections that are left.
+    pub(crate) async fn accept_until<S, B, T>(
+        &self,
+        listener: TcpListener,
+        fallback: S,
+        leaving: impl Future<Output = T>,
+    ) -> (T, Stragglers)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let stragglers = Stragglers {
+            stopping: CancellationToken::new(),
+            connections: Tasks::default(),
+        };
+        // A task like those of the connections: whoever awaits this may sit on a thread of its own,
+        // and each connection would be handed from there to another.
+        let accepting = CancellationToken::new();
+        let (entrance, connections) = (self.clone(), stragglers.connections.clone());
+        let accept = entrance.accept(listener, fallback, connections, stragglers.stopping.clone());
+        let accept = accepting.clone().run_until_cancelled_owned(accept);
+        stragglers.connections.spawn(async move {
+            accept.await;
+        });
+        let _accepting = accepting.drop_guard();
+        (leaving.await, stragglers)
+    }
+
+    /// Accepts connections, and serves each in a task of its own.
+    async fn accept<S, B>(
+        self,
+        listener: TcpListener,
+        fallback: S,
+        connections: Tasks,
+        stopping: CancellationToken,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => match self.all.take(None, self.options.max_connections, None)
+                {
+                    Ok(place) => {
+                        let accepted = Accepted {
+                            entrance: self.clone(),
+                            stream,
+                            peer,
+                            place,
+                            stopping: stopping.clone(),
+                        };
+                        connections.spawn(accepted.serve(fallback.clone()));
+                    }
+                    Err(_) => self.refuse("connections", stream, &connections),
+                },
+                Err(error) => {
+                    metrics::counter!("portcullis_accept_errors_total").increment(1);
+                    if is_exhausted(&error) {
+                        tracing::warn!(%error, "cannot accept for now");
+                        tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                    }
                 }
             }
         }
     }
+
+    /// Tells a peer that there is no room for it.
+    fn refuse(&self, limit: &'static str, stream: TcpStream, connections: &Tasks) {
+        metrics::counter!("portcullis_limited_total", "limit" => limit).increment(1);
+        if let Ok(place) = self.refusals.take(None, Some(MAX_REFUSALS), None) {
+            connections.spawn(async move {
+                let _ = tokio::time::timeout(REFUSAL_TIMEOUT, say_no(stream)).await;
+                drop(place);
+            });
+        }
+    }
 }
 
-/// Serves one connection until it ends or leaves HTTP.
-async fn connection<S, B>(
+/// Answers whatever the peer asks, and waits until it has gone: a connection that is closed with
+/// something unread is reset, and takes the answer with it.
+async fn say_no(mut stream: TcpStream) {
+    if stream.write_all(REFUSAL).await.is_ok() && stream.shutdown().await.is_ok() {
+        let mut ignored = [0; 1024];
+        while stream.read(&mut ignored).await.is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// One connection.
+struct Accepted {
+    entrance: Entrance,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    stopping: CancellationToken,
+}
+
+impl Accepted {
+    /// Serves it until it ends or leaves HTTP.
+    async fn serve<S, B>(mut self, fallback: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let _ = self.stream.set_nodelay(true);
+        // HTTP has no deadline for writing, and a peer with a full buffer acknowledges for ever.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
+        let Some(address) = self.address().await else {
+            metrics::counter!("portcullis_proxy_headers_refused_total").increment(1);
+            return;
+        };
+        let Ok(of_address) = self.take_of_address(address) else {
+            metrics::counter!("portcullis_limited_total", "limit" => "connections_per_address")
+                .increment(1);
+            let _ = tokio::time::timeout(REFUSAL_TIMEOUT, say_no(self.stream)).await;
+            return;
+        };
+        let ticket = Ticket::new((self.place, of_address));
+        let (door, stopping) = (self.entrance.door, self.stopping);
+        http(door, fallback, self.stream, address, ticket, stopping).await;
+    }
+
+    /// Who is at the other end; `None` if that had to be said, and was not.
+    async fn address(&mut self) -> Option<SocketAddr> {
+        if !self.entrance.options.requires_proxy_header {
+            return Some(self.peer);
+        }
+        let reading = proxy_protocol::read(&mut self.stream);
+        let read = tokio::select! {
+            read = tokio::time::timeout(HEADER_TIMEOUT, reading) => read,
+            () = self.stopping.cancelled() => return None,
+        };
+        match read {
+            Ok(Ok(source)) => Some(source.unwrap_or(self.peer)),
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
+    /// Proxies bring the connections of many: they are not counted by their own address.
+    fn take_of_address(&self, address: SocketAddr) -> Result<Option<Place>, ()> {
+        let max = self.entrance.options.max_connections_per_address;
+        if max.is_none() || self.entrance.door.options.proxies.trusts(address.ip()) {
+            return Ok(None);
+        }
+        let taken = self
+            .entrance
+            .of_addresses
+            .take(Some(address.ip()), None, max);
+        taken.map(Some).map_err(drop)
+    }
+}
+
+async fn http<S, B>(
     door: Arc<Door>,
     fallback: S,
     stream: TcpStream,
     address: SocketAddr,
+    ticket: Ticket,
     stopping: CancellationToken,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -212,10 +364,6 @@ async fn connection<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let _ = stream.set_nodelay(true);
-    // HTTP has no deadline for writing, and a peer with a full buffer acknowledges for ever.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
     let has_begun = Arc::new(AtomicBool::new(false));
     let begun = Arc::clone(&has_begun);
     let for_session = Arc::new(AtomicBool::new(false));
@@ -223,6 +371,7 @@ async fn connection<S, B>(
     let service = service_fn(move |mut request: Request<Incoming>| {
         begun.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(RemoteAddress(address));
+        request.extensions_mut().insert(ticket.clone());
         let (door, mut fallback) = (Arc::clone(&door), fallback.clone());
         let is_ours = door.options.owns(request.uri().path());
         for_session.store(is_ours, Ordering::Relaxed);
@@ -255,7 +404,22 @@ async fn connection<S, B>(
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%error, "HTTP connection failed");
+        let kind = kind(&error);
+        metrics::counter!("portcullis_http_errors_total", "kind" => kind).increment(1);
+        tracing::debug!(kind, "HTTP connection failed");
+    }
+}
+
+/// Why HTTP ended early. The error itself may quote the peer.
+fn kind(error: &hyper::Error) -> &'static str {
+    if error.is_parse_too_large() {
+        "head_too_large"
+    } else if error.is_timeout() {
+        "head_timeout"
+    } else if error.is_parse() {
+        "malformed"
+    } else {
+        "connection"
     }
 }
 
@@ -271,26 +435,4 @@ where
 fn is_exhausted(error: &io::Error) -> bool {
     // EMFILE, ENFILE, ENOBUFS and ENOMEM; the others concern one connection that is gone already.
     matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
-}
-
-/// Ready when the process is asked to stop: SIGTERM, or Ctrl-C.
-///
-/// # Panics
-///
-/// If the system does not let the process listen for signals.
-pub async fn shutdown_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate =
-            signal(SignalKind::terminate()).expect("a process may listen for SIGTERM");
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }

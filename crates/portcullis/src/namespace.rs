@@ -82,6 +82,9 @@ pub(crate) trait Dispatch: fmt::Debug + Send + Sync + 'static {
     /// A handler took too long and was dropped: tells whoever waits for its answer.
     fn timed_out(&self, socket: &Socket, event: Incoming);
 
+    /// A socket sends more events than it may: tells whoever waits for an answer to this one.
+    fn limited(&self, socket: &Socket, event: Incoming);
+
     /// Runs `on_disconnect`; `None` if nobody wants to know.
     fn disconnect(
         &self,

@@ -2,6 +2,7 @@
 //! application.
 
 mod builder;
+mod drain;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,12 +22,13 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use tower_service::Service;
 
 pub use builder::{BuildError, ServerBuilder};
+pub use drain::Drain;
 
 use crate::adapter::{Adapter, Health};
 use crate::broadcast::Emitter;
 use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
-use crate::listener::{self, NotFound, ServeError};
+use crate::listener::{Entrance, NotFound, ServeError, Shutdown};
 use crate::management::Readiness;
 use crate::namespace::{Cluster, ClusterSlot};
 use crate::tasks::Tasks;
@@ -37,6 +39,8 @@ pub struct Server(Arc<Shared>);
 
 struct Shared {
     door: Arc<Door>,
+    entrance: Entrance,
+    drain: Drain,
     slot: ClusterSlot,
     gateways: Vec<GatewayDescription>,
     /// Lent to emitters until the server has closed.
@@ -54,8 +58,9 @@ impl Server {
         ServerBuilder::new()
     }
 
-    /// Serves on `address` until `shutdown` is ready, then ends every session and waits for
-    /// handlers and `on_disconnect`, at most 30 seconds.
+    /// Serves on `address` until `shutdown` is ready, and then drains as the builder was told: the
+    /// node is unready at once, goes on accepting for a while, closes transports at a pace, and
+    /// waits for handlers and `on_disconnect`. See [`Drain`].
     ///
     /// # Errors
     ///
@@ -63,7 +68,7 @@ impl Server {
     pub async fn serve(
         self,
         address: impl ToSocketAddrs + fmt::Debug,
-        shutdown: impl Future<Output = ()>,
+        shutdown: impl Future<Output = impl Into<Shutdown>>,
     ) -> Result<(), ServeError> {
         let listener = Self::bind(address).await?;
         self.serve_on(listener, shutdown).await;
@@ -77,7 +82,7 @@ impl Server {
     /// If the address cannot be listened on.
     pub async fn bind(address: impl ToSocketAddrs + fmt::Debug) -> Result<TcpListener, ServeError> {
         let text = format!("{address:?}");
-        let bound = listener::bind(address).await;
+        let bound = crate::listener::bind(address).await;
         bound.map_err(|source| ServeError::Bind {
             address: text,
             source,
@@ -85,7 +90,11 @@ impl Server {
     }
 
     /// As [`Self::serve`], on a listener that exists already.
-    pub async fn serve_on(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    pub async fn serve_on(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = impl Into<Shutdown>>,
+    ) {
         self.serve_with(NotFound, listener, shutdown).await;
     }
 
@@ -94,7 +103,7 @@ impl Server {
         self,
         fallback: S,
         listener: TcpListener,
-        shutdown: impl Future<Output = ()>,
+        shutdown: impl Future<Output = impl Into<Shutdown>>,
     ) where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -104,8 +113,13 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (door, close) = (Arc::clone(&self.0.door), self.close());
-        listener::serve(door, close, listener, fallback, shutdown).await;
+        let leaving = async { self.depart(shutdown.await.into()).await };
+        let accepting = self.0.entrance.accept_until(listener, fallback, leaving);
+        let (departure, stragglers) = accepting.await;
+        let end = async {
+            tokio::join!(self.close(), stragglers.gone());
+        };
+        self.finish(departure, end).await;
     }
 
     /// The server as a tower service, to be mounted at its path into an application's own router.
@@ -146,6 +160,16 @@ impl Server {
         self.0.door.core.len()
     }
 
+    /// How many namespaces there are on this node: those that were declared, and those that were
+    /// made on demand and have sockets.
+    #[must_use]
+    pub fn namespaces(&self) -> usize {
+        let cluster = self.0.cluster.lock();
+        cluster
+            .as_ref()
+            .map_or(0, |cluster| cluster.namespaces.len())
+    }
+
     /// Whether the other nodes of the cluster can be reached.
     #[must_use]
     pub fn cluster_health(&self) -> Health {
@@ -172,13 +196,18 @@ impl Server {
         self.0.readiness.obstacles()
     }
 
-    /// Ends every session, waits for handlers and `on_disconnect`, and leaves the cluster.
+    /// Ends every session at once, waits for handlers and `on_disconnect`, and leaves the cluster.
+    /// [`Self::drain`] does so at a pace.
     ///
     /// Clients see their transport close, and come back by themselves to wherever they are led.
     pub async fn close(&self) {
         self.0.readiness.drain();
         self.0.door.core.shut_down();
         self.0.tasks.finished().await;
+        self.leave_cluster().await;
+    }
+
+    async fn leave_cluster(&self) {
         drop(self.0.cluster.lock().take());
         self.0.adapter.close().await;
         self.0.tasks.stop_services();

@@ -48,7 +48,7 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_engineio::{CloseReason, Message, Output, PollAnswer, TransportFault};
@@ -63,7 +63,7 @@ pub(crate) use frame::FrameBuilder;
 pub(crate) use held_back::HeldBack;
 pub(crate) use outbox::{OutboxLimits, Pushed};
 pub(crate) use polling::{Body, PollReply, Post, Request, Verdict};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Stream, Ticket};
 pub(crate) use switching::switching;
 pub(crate) use turn::turn;
 
@@ -71,7 +71,15 @@ use engine::Registration;
 use polling::PollingTransport;
 use websocket_transport::{Closing, WebSocketTransport};
 
+use crate::pace::Bucket;
+
 use crate::clock;
+
+/// How long a draining session may take for its handlers, and then to tell a client that polls.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+
+/// The status code of a WebSocket that is to come back at once (IANA's registry of RFC 6455).
+const SERVICE_RESTART: u16 = 1012;
 
 /// What sits on top of a session: it gets the messages and decides what they mean.
 ///
@@ -87,6 +95,11 @@ pub trait SessionHandler: Send + 'static {
     /// Goes on with whatever the handler has pending. After [`Self::handle_closed`], ready means
     /// that the handler is done and may be dropped.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether nothing is being handled, so that a session that is to end may do so now.
+    fn is_idle(&self) -> bool {
+        true
+    }
 
     /// Somebody asked for the end of the session: the last chance to send something.
     fn handle_close_requested(&mut self) {}
@@ -148,6 +161,10 @@ pub(crate) struct Session {
     timer: Option<Pin<Box<Sleep>>>,
     /// The ending that the machine has been told of.
     ending: Option<Ending>,
+    /// Until when a draining session may finish what it is at.
+    grace: Option<Pin<Box<Sleep>>>,
+    /// What is left of the packets and frames that carry nothing.
+    idle: Bucket,
 }
 
 enum Transport {
@@ -184,7 +201,10 @@ impl Session {
             self.machine_timeout(now, cx);
             self.drain(cx);
         }
-        let handler = self.handler.poll(cx);
+        let mut handler = self.handler.poll(cx);
+        if self.leave(now, cx) {
+            handler = self.handler.poll(cx);
+        }
         self.write(cx);
         let Transport::Ended(closing) = &mut self.transport else {
             return Poll::Pending;
@@ -212,18 +232,45 @@ impl Session {
         match ending {
             Ending::PingTimeout => machine.handle_discard(CloseReason::PingTimeout),
             Ending::SlowConsumer => machine.handle_discard(CloseReason::SlowConsumer),
+            Ending::Drain => {
+                self.grace = Some(Box::pin(tokio::time::sleep(DRAIN_GRACE)));
+            }
             Ending::Shutdown => machine.handle_discard(CloseReason::ServerShuttingDown),
             Ending::WriteFailed => {
                 machine.handle_discard(CloseReason::TransportError(TransportFault::Io));
             }
             // Nothing is owed to who has not joined anything: no poll is waited for.
-            Ending::Unjoined => machine.handle_discard(CloseReason::ForcedClose),
+            Ending::Unjoined => {
+                metrics::counter!("portcullis_limited_total", "limit" => "unjoined").increment(1);
+                machine.handle_discard(CloseReason::ForcedClose);
+            }
             Ending::Requested => {
                 self.handler.handle_close_requested();
                 let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
                 machine.handle_close(CloseReason::ForcedClose, nothing_queued, now);
             }
         }
+    }
+
+    /// Goes, if it is to go and nothing holds it: its handlers have ended, or have had their time.
+    /// Says whether it has.
+    fn leave(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Some(grace) = &mut self.grace else {
+            return false;
+        };
+        let is_over = grace.as_mut().poll(cx).is_ready();
+        if is_over {
+            self.grace = None;
+            self.machine.handle_discard(CloseReason::ServerShuttingDown);
+        } else if self.handler.is_idle() {
+            // A polling session that has something to say, or nobody to say it to, waits for the
+            // next poll, and for no more than the grace.
+            let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
+            let reason = CloseReason::ServerShuttingDown;
+            self.machine.handle_close(reason, nothing_queued, now);
+        }
+        self.drain(cx);
+        matches!(self.transport, Transport::Ended(_))
     }
 
     /// Asks the machine what the time has brought, and sets the timer for the next time.
@@ -295,14 +342,21 @@ impl Session {
         tracing::debug!(reason = reason.as_str(), "session closed");
         metrics::counter!("portcullis_sessions_closed_total", "reason" => reason.as_str())
             .increment(1);
+        if let CloseReason::TransportError(fault) = reason {
+            metrics::counter!("portcullis_transport_faults_total", "fault" => fault.as_str())
+                .increment(1);
+        }
         self.timer = None;
+        self.grace = None;
         self.registration = None;
         let transport = std::mem::replace(&mut self.transport, Transport::Ended(None));
         if let Transport::WebSocket(mut websocket) = transport {
             // Who has closed the connection hears nothing any more.
             let is_broken = matches!(reason, CloseReason::TransportError(TransportFault::Io));
             if !is_broken && !websocket.is_over() {
-                if let Some(goodbye) = websocket.goodbye(None) {
+                let is_restart = matches!(reason, CloseReason::ServerShuttingDown);
+                let code = is_restart.then_some(SERVICE_RESTART);
+                if let Some(goodbye) = websocket.goodbye(code) {
                     self.connection.send(&goodbye, Delivery::Protocol);
                 }
                 self.transport = Transport::Ended(Some(Box::new(websocket.into_closing())));
@@ -360,6 +414,7 @@ fn obey(core: &Core, polling: &mut PollingTransport, output: Output, cx: &mut Co
             }
         }
         Output::CloseProbe => {
+            metrics::counter!("portcullis_upgrades_failed_total").increment(1);
             if let Some(probe) = polling.probe.take() {
                 core.spawn(probe.go_away());
             }

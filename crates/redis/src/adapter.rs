@@ -72,7 +72,7 @@ impl Running {
             options: options.clone(),
             node,
             bus,
-            tasks: Tasks::default(),
+            tasks: Tasks::current(),
             poison: Default::default(),
         });
         Ok(Self {

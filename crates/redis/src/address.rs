@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use redis::{ConnectionInfo, IntoConnectionInfo as _};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
 
 /// The port of Redis.
 const PORT: u16 = 6379;
@@ -118,6 +118,35 @@ impl Address {
             return Err(no("there are no nodes"));
         }
         Ok(Self::Cluster { seeds })
+    }
+
+    /// Trusts an authority of the application's own, and shows a certificate if servers ask for
+    /// one. Concerns TLS alone.
+    pub(crate) fn with_certificates(
+        mut self,
+        certificates: &TlsCertificates,
+    ) -> Result<Self, AddressError> {
+        let dress = |info: &mut ConnectionInfo| {
+            if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+                let client = Client::build_with_tls(info.clone(), certificates.clone());
+                let client = client.map_err(|error| no(error.category()))?;
+                *info = client.get_connection_info().clone();
+            }
+            Ok(())
+        };
+        match &mut self {
+            Self::Standalone(info) => dress(info)?,
+            Self::Sentinel {
+                sentinels,
+                template,
+                ..
+            } => {
+                sentinels.iter_mut().try_for_each(dress)?;
+                dress(template)?;
+            }
+            Self::Cluster { seeds } => seeds.iter_mut().try_for_each(dress)?,
+        }
+        Ok(self)
     }
 
     /// Greets the servers with a user and a password.

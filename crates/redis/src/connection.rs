@@ -59,6 +59,7 @@ use self::lookups::Lookups;
 use self::queue::{Outgoing, QueueLimits};
 use self::subscriptions::Subscription;
 use crate::address::Address;
+use crate::tasks::Tasks;
 
 /// Is told what Redis says.
 pub(crate) trait Receive: fmt::Debug + Send + Sync + 'static {
@@ -113,7 +114,8 @@ impl Bus {
             return Ok(Self::Sharded(cluster));
         }
         let endpoint = Endpoint::new(address)?;
-        Ok(Self::Single(Link::open(endpoint, options, receive)))
+        let link = Link::open(endpoint, options, receive, Tasks::current());
+        Ok(Self::Single(link))
     }
 
     /// Begins to connect, and goes on for as long as the bus is not closed.

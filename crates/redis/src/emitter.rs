@@ -1,8 +1,7 @@
 //! Emitting from a process that serves no sockets.
 //!
 //! On the classic wire these are the messages of `@socket.io/redis-emitter`, byte for byte. Node
-//! has no emitter for its sharded adapter; here that is the same with another
-//! [`Mode`](crate::Mode).
+//! has no emitter for its sharded adapter; here it is the same with another [`Mode`](crate::Mode).
 
 use std::fmt;
 use std::sync::Arc;

@@ -18,7 +18,8 @@
 //! # }
 //! ```
 //!
-//! A process that serves no sockets emits with a [`RedisEmitter`].
+//! A process that serves no sockets emits with a [`RedisEmitter`]. Options, promises, faults and
+//! metrics are in `docs/manual/redis.md` of the repository.
 //!
 //! The modules follow a message: from the adapter to the wire, to Redis, and back.
 
@@ -45,6 +46,10 @@ mod connection;
 // What all of them use.
 mod identity;
 mod tasks;
+
+// What a user reads first.
+#[cfg(any(doc, doctest))]
+pub mod manual;
 
 pub use emitter::{RedisEmitError, RedisEmitter, RedisOperator};
 pub use options::{AtStart, Mode, Redis};

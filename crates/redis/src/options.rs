@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::adapter::Running;
+use redis::{ClientTlsConfig, TlsCertificates};
+
 use crate::address::Address;
 use crate::connection::queue::QueueLimits;
 use crate::wire::parser::{Msgpack, Parser};
@@ -58,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) keep_alive: Duration,
     pub(crate) parser: Arc<dyn Parser>,
     pub(crate) has_own_parser: bool,
+    /// Its own `Debug` shows nothing of them.
+    pub(crate) certificates: Option<TlsCertificates>,
 }
 
 impl Options {
@@ -138,6 +142,7 @@ impl Redis {
             keep_alive: Duration::from_secs(5),
             parser: Arc::new(Msgpack),
             has_own_parser: false,
+            certificates: None,
         };
         Self {
             options,
@@ -152,6 +157,31 @@ impl Redis {
             address.set_credentials(user, password.as_ref());
         }
         self
+    }
+
+    /// Trusts the authority of this certificate (PEM) and no other. Concerns `rediss` addresses.
+    /// Default: the authorities of the system.
+    #[must_use]
+    pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates().root_cert = Some(pem.into());
+        self
+    }
+
+    /// Shows this certificate to servers that ask for one; both PEM. Concerns `rediss` addresses.
+    #[must_use]
+    pub fn client_certificate(mut self, pem: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.certificates().client_tls = Some(ClientTlsConfig {
+            client_cert: pem.into(),
+            client_key: key.into(),
+        });
+        self
+    }
+
+    fn certificates(&mut self) -> &mut TlsCertificates {
+        self.options.certificates.get_or_insert(TlsCertificates {
+            client_tls: None,
+            root_cert: None,
+        })
     }
 
     /// What all channels begin with (Node: `key`, `channelPrefix`). Clusters that share a Redis

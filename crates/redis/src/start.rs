@@ -44,6 +44,13 @@ pub(crate) fn bus(
     let address = options.address.as_ref();
     let address = address.map_err(|error| StartError::Options(error.clone()))?;
     check(options).map_err(StartError::Options)?;
+    let address = match &options.certificates {
+        None => address.clone(),
+        Some(certificates) => {
+            let dressed = address.clone().with_certificates(certificates);
+            dressed.map_err(|error| StartError::Options(error.to_string()))?
+        }
+    };
     let bus_options = BusOptions {
         limits: options.queue,
         probe: format!("{}-probe#{}#", options.prefix, identity::sharded_id()),
@@ -52,7 +59,7 @@ pub(crate) fn bus(
         publishes_only,
     };
     let refused = |error: LinkError| StartError::Options(error.to_string());
-    Bus::new(address, bus_options, receive).map_err(refused)
+    Bus::new(&address, bus_options, receive).map_err(refused)
 }
 
 /// What cannot work.

@@ -24,6 +24,8 @@
 
 mod message;
 mod presence;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -28,7 +28,7 @@ use std::time::{Duration, SystemTime};
 use portcullis::auth::jwt::{Jwt, MintError};
 use portcullis::auth::{Secret, Token};
 use portcullis::socketio::ids::NamespaceError;
-use portcullis::{BuildError, Server, shutdown_signal};
+use portcullis::{BuildError, Drain, Server, Shutdown, shutdown_signal};
 use portcullis_redis::{AtStart, Redis};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -137,6 +137,8 @@ async fn build(
     let presence = Arc::new(presence);
     let server = builder
         .authenticate(Jwt::<Claims>::hs256(secret.clone()).validate(Claims::check))
+        // Nobody waits for a balancer at his own desk.
+        .drain(Drain::at_once())
         .gateway(Chat::new(Arc::clone(&presence)))
         .gateway(OtherNodes(Arc::clone(&presence)))
         .gateway(Staff)
@@ -146,7 +148,7 @@ async fn build(
 }
 
 /// Polls a future once. From then on it hears signals, which would kill the process before.
-async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
+async fn is_ready(mut future: Pin<&mut impl Future<Output = Shutdown>>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await
 }
 

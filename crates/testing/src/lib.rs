@@ -45,6 +45,7 @@
 //! | pings, timeouts, deadlines    | `#[tokio::test(start_paused = true)]`                      |
 //! | the other nodes of a cluster  | [`TestCluster`], or [`MemoryBus`] for a server of your own |
 //! | what handlers did             | [`Journal`]                                                |
+//! | what is logged and counted    | [`Witness`]                                                |
 //! | bytes                         | [`wire`]                                                   |
 //!
 //! # Time
@@ -82,6 +83,7 @@ mod refused;
 mod clock;
 mod journal;
 mod tokens;
+mod witness;
 
 // 4. Look at the bytes.
 pub mod wire;
@@ -96,3 +98,4 @@ pub use refused::Refused;
 pub use room::TestRoom;
 pub use server::TestServer;
 pub use tokens::TestTokens;
+pub use witness::Witness;

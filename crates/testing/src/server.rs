@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use portcullis::socketio::ids::Room;
-use portcullis::{Emitter, Server, ServerBuilder};
+use portcullis::{Emitter, Server, ServerBuilder, Shutdown};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,8 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Builds a server and serves it on `127.0.0.1`.
+    /// Builds a server and serves it on `127.0.0.1`. When it is stopped, it closes all transports
+    /// at once, whatever its drain; [`Self::serve`] can leave that out.
     ///
     /// # Panics
     ///
@@ -41,7 +42,11 @@ impl TestServer {
         let server = built.unwrap_or_else(|error| panic!("{error}"));
         let served = server.clone();
         Self::serve(server, |listener, stopped| {
-            served.serve_on(listener, stopped)
+            let stop = async {
+                stopped.await;
+                Shutdown::at_once()
+            };
+            served.serve_on(listener, stop)
         })
         .await
     }
@@ -148,5 +153,12 @@ impl TestServer {
                 Err(_) => panic!("{caller}: the server did not stop in {:?}", self.patience),
             }
         }
+    }
+}
+
+impl Drop for TestServer {
+    /// Where a [`Witness`](crate::Witness) listens, nothing that its clients keep secret was said.
+    fn drop(&mut self) {
+        crate::witness::check();
     }
 }

@@ -63,7 +63,7 @@ async fn a_node_of_the_cluster_admits_its_own_tokens_and_reaches_the_other_node(
     let node = async || {
         let (adapter, _) = bus.node();
         let builder = cluster::server(tokens.jwt(), "https://chat.example.com", adapter);
-        TestServer::start(builder).await
+        TestServer::start(builder.unwrap()).await
     };
     let [first, second] = [node().await, node().await];
     let eternal = tokens.clone().lifetime(Duration::from_secs(48 * 3600));

@@ -168,7 +168,7 @@ const COMMON = {
     assert.deepEqual(answers.sort(), ["n1", "n2"]);
   },
   "sends an event but timeout if one server does not respond": async ({ cluster, sockets }) => {
-    cluster.nodes[2].signal("SIGSTOP");
+    await cluster.nodes[2].freeze();
     const question = { event: "hello", timeout: 1_000 };
     const answer = op(sockets[0], "server-side-emit-with-ack", question);
     const { error, responses } = await answer.finally(() => cluster.nodes[2].signal("SIGCONT"));

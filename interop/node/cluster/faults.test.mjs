@@ -38,7 +38,7 @@ function faults(kinds, mode) {
   test("a node that hangs costs its own answers and the timeout, no more", async (t) => {
     const stage = await staged(t, kinds, mode);
     const { asker, hung, others } = stage;
-    hung.signal("SIGSTOP");
+    await hung.freeze();
     t.after(() => hung.signal("SIGCONT"));
     for (const [name, question] of Object.entries(QUESTIONS)) {
       const began = Date.now();
@@ -83,7 +83,7 @@ function faults(kinds, mode) {
 
   test("a node that is killed while it is asked leaves the others' answers", async (t) => {
     const stage = await staged(t, kinds, mode);
-    stage.hung.signal("SIGSTOP");
+    await stage.hung.freeze();
     for (const [name, question] of Object.entries(QUESTIONS)) {
       // The first kill ends it; what is asked after that finds it gone.
       const answer = op(stage.asker, name, question);
@@ -100,7 +100,7 @@ function faults(kinds, mode) {
     const { asker, hung, others } = stage;
     const heard = new Map(others.map((socket) => [socket, []]));
     for (const socket of others) socket.on("tick", (n) => heard.get(socket).push(n));
-    hung.signal("SIGSTOP");
+    await hung.freeze();
     t.after(() => hung.signal("SIGCONT"));
     const count = 200;
     for (let n = 0; n < count; n += 1) await done(asker, "emit", { event: "tick", args: [n] });

@@ -3,6 +3,7 @@ import jsonwebtoken from "jsonwebtoken";
 import { io } from "socket.io-client";
 import msgpack from "socket.io-msgpack-parser";
 import { next, quiet, within } from "./bounded.mjs";
+import { learn, overhear } from "./secrets.mjs";
 import { SECRET } from "./server.mjs";
 
 export const TRANSPORTS = {
@@ -17,13 +18,13 @@ export function mint(claims = {}, options = {}, secret = SECRET) {
   const all = { sub: "42", username: "alice", ...claims };
   for (const name of Object.keys(all)) if (all[name] === undefined) delete all[name];
   const lifetime = "exp" in claims ? {} : { expiresIn: "1h" };
-  return jsonwebtoken.sign(all, secret, { algorithm: "HS256", ...lifetime, ...options });
+  return learn(jsonwebtoken.sign(all, secret, { algorithm: "HS256", ...lifetime, ...options }));
 }
 
 /** A client that has not connected yet and does not share its connection with another. */
 export function client(server, options = {}) {
   const { namespace = "/", transport = "websocket", codec = "json", ...rest } = options;
-  return io(server.url + namespace, {
+  const socket = io(server.url + namespace, {
     ...TRANSPORTS[transport],
     auth: { token: mint() },
     autoConnect: false,
@@ -34,6 +35,7 @@ export function client(server, options = {}) {
     timeout: 5_000,
     ...rest,
   });
+  return overhear(socket);
 }
 
 /** Connects, and with the transport "upgrade" waits until the upgrade is complete. */

@@ -3,6 +3,7 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { WebSocket } from "ws";
 import { within } from "./bounded.mjs";
+import { learn } from "./secrets.mjs";
 
 export const PATH = "/socket.io/?EIO=4";
 export const SEPARATOR = "\x1e";
@@ -38,6 +39,7 @@ export async function openPolling(server, { query = "", headers, path = PATH } =
   if (opened.status !== 200) throw new Error(`handshake: ${opened.status} ${opened.body}`);
   const handshake = JSON.parse(opened.body.slice(1));
   const { sid } = handshake;
+  learn(sid);
   const url = `${path}&transport=polling&sid=${sid}`;
   return {
     handshake,

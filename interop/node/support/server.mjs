@@ -5,13 +5,14 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
-import { within } from "./bounded.mjs";
+import { quiet, within } from "./bounded.mjs";
+import { assertUnsaid, learn } from "./secrets.mjs";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 export const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${ROOT}target/debug/conformance`;
 const PORTCULLIS = process.env.PORTCULLIS_BIN ?? `${ROOT}target/debug/portcullis`;
 
-export const SECRET = "a secret of more than thirty-two bytes";
+export const SECRET = learn("a secret of more than thirty-two bytes");
 export const isOracle = CONFORMANCE.endsWith(".mjs");
 
 /** Registers a test of something that we do differently from Node, on purpose. */
@@ -27,6 +28,12 @@ export function startAuth(...options) {
 export function startAuthOn(port, ...options) {
   const args = ["auth", "--port", String(port), "--jwt-secret", SECRET, ...options];
   return start(CONFORMANCE, args);
+}
+
+/** As `startAuthOn`, for so much traffic that its log would be the larger part of the work. */
+export function startBusyAuth(port, ...options) {
+  const args = ["auth", "--port", String(port), "--jwt-secret", SECRET, ...options];
+  return start(CONFORMANCE, args, "warn");
 }
 
 export function startProtocol() {
@@ -50,9 +57,11 @@ export async function runAuth(...options) {
 }
 
 /** Starts a server that says where it listens; `stop()` ends it, `signal(name)` does worse. */
-export async function start(binary, args) {
-  const child = spawn(resolve(binary), args, { stdio: ["ignore", "pipe", "pipe"] });
-  const server = { log: "" };
+export async function start(binary, args, level = "trace") {
+  // Everything that the server would ever log is there, and is looked through at its end.
+  const env = { ...process.env, RUST_LOG: level };
+  const child = spawn(resolve(binary), args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const server = { log: "", pid: child.pid };
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (data) => (server.log += data));
   }
@@ -70,10 +79,16 @@ export async function start(binary, args) {
   server.url = `http://127.0.0.1:${server.port}`;
   server.signal = (name) => child.kill(name);
   server.closed = closed;
+  // A signal takes effect a moment after it was sent.
+  server.freeze = async () => {
+    child.kill("SIGSTOP");
+    await quiet(100);
+  };
   server.isRunning = () => child.exitCode === null && child.signalCode === null;
   server.stop = async () => {
     child.kill("SIGTERM");
     await within(closed, 10_000, `${binary} to stop`, kill);
+    if (!isOracle && binary === CONFORMANCE) assertUnsaid(server.log);
   };
   return server;
 }

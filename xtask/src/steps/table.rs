@@ -226,6 +226,21 @@ pub(super) const STEPS: &[Step] = &[
         }],
     },
     Step {
+        name: "pressure",
+        about: "floods, peers that dawdle, and nodes that are replaced under load",
+        needs: &[Need::Node],
+        after: &["build"],
+        minutes: 10,
+        tasks: &[Task {
+            counts: Some(Runner::Node),
+            ..run_in(
+                "interop/node/pressure",
+                // One after the other: each is about how long things take.
+                "node --test --test-concurrency=1 --test-reporter=spec *.test.mjs",
+            )
+        }],
+    },
+    Step {
         name: "cluster",
         about: "Rust and Node nodes behind one Redis, one proxy, and each other's faults",
         needs: &[

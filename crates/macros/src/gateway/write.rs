@@ -22,6 +22,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Ident, ReturnType, Type};
 
@@ -131,7 +132,7 @@ impl Taken {
 fn on_event(method: &Method, event: &SubscribeArguments) -> TokenStream {
     let (registrar, span) = (local("registrar"), at(method.ident.span()));
     let handler = handler(method, "event", Taken::Event);
-    let (name, text) = (method.ident.to_string(), &event.event);
+    let (name, text) = (method.ident.unraw().to_string(), &event.event);
     let concurrency = event.concurrency.as_ref().map(|limit| {
         quote_spanned! { limit.span() => .concurrency(#limit) }
     });

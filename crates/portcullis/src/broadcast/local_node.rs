@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
@@ -13,7 +13,7 @@ use portcullis_socketio::value::Value;
 
 use super::operations::{apply_here, describe, rooms_here};
 use crate::adapter::{Adapter, BusGap, Envelope, LocalNode, SocketDescription, Target};
-use crate::namespace::{Namespaces, Socket, Watcher, frames};
+use crate::namespace::{Namespace, Namespaces, Socket, Watcher, frames};
 use crate::session::{Delivery, turn};
 use crate::tasks::Tasks;
 
@@ -22,7 +22,8 @@ pub(crate) type GapHook = Arc<dyn Fn(BusGap) + Send + Sync>;
 
 /// What an adapter may do to this node.
 pub(crate) struct NodeState {
-    pub(crate) namespaces: Arc<Namespaces>,
+    /// The adapter owns this, and is told of what the namespaces do: they must not own each other.
+    pub(crate) namespaces: Weak<Namespaces>,
     pub(crate) tasks: Tasks,
     pub(crate) on_gap: Option<GapHook>,
 }
@@ -35,6 +36,12 @@ impl fmt::Debug for NodeState {
     }
 }
 
+impl NodeState {
+    fn namespace(&self, path: &NamespacePath) -> Option<Arc<Namespace>> {
+        self.namespaces.upgrade()?.get(path)
+    }
+}
+
 impl LocalNode for NodeState {
     fn apply(&self, path: &NamespacePath, envelope: Envelope) {
         if let Envelope::ServerSideEmit { payload } = &envelope {
@@ -42,7 +49,7 @@ impl LocalNode for NodeState {
             self.tasks.spawn(async move {
                 handled.await;
             });
-        } else if let Some(namespace) = self.namespaces.get(path) {
+        } else if let Some(namespace) = self.namespace(path) {
             apply_here(&namespace, &envelope);
         }
     }
@@ -55,7 +62,7 @@ impl LocalNode for NodeState {
         timeout: Duration,
         answer: Box<dyn FnMut(Args) + Send>,
     ) -> usize {
-        let Some(namespace) = self.namespaces.get(path) else {
+        let Some(namespace) = self.namespace(path) else {
             return 0;
         };
         let id = namespace.next_ack();
@@ -79,21 +86,19 @@ impl LocalNode for NodeState {
     }
 
     fn fetch_sockets(&self, path: &NamespacePath, target: &Target) -> Vec<SocketDescription> {
-        let namespace = self.namespaces.get(path);
+        let namespace = self.namespace(path);
         namespace.map_or_else(Vec::new, |namespace| {
             namespace.collect(target).iter().map(describe).collect()
         })
     }
 
     fn rooms(&self, path: &NamespacePath) -> Vec<Room> {
-        self.namespaces
-            .get(path)
+        self.namespace(path)
             .map_or_else(Vec::new, |namespace| rooms_here(&namespace))
     }
 
     fn has_room(&self, path: &NamespacePath, room: &Room) -> bool {
-        self.namespaces
-            .get(path)
+        self.namespace(path)
             .is_some_and(|namespace| namespace.has_room(room))
     }
 
@@ -117,7 +122,7 @@ impl LocalNode for NodeState {
         path: &NamespacePath,
         args: Args,
     ) -> BoxFuture<'static, Option<Args>> {
-        let Some(namespace) = self.namespaces.get(path) else {
+        let Some(namespace) = self.namespace(path) else {
             return Box::pin(std::future::ready(None));
         };
         let mut values = args.values().unwrap_or_default().into_iter();

@@ -1,7 +1,7 @@
 //! What can be done to many sockets besides sending an event: ask them, move them, end them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use portcullis_socketio::args::Args;
 use portcullis_socketio::ids::{Room, SocketId};
@@ -321,6 +321,11 @@ pub(super) fn describe(socket: &Socket) -> SocketDescription {
     let handshake = socket.handshake();
     let request = handshake.request();
     let text = |text: &str| Value::String(text.to_owned());
+    let cluster = socket.inner().namespace().cluster();
+    let cluster = cluster.get().and_then(Weak::upgrade);
+    // Without the server nobody knows what its authenticator reads.
+    let secrets = cluster.as_ref().map(|cluster| &cluster.secrets);
+    let is_secret = |name: &str| secrets.is_none_or(|own| is_secret(name, own));
     let headers = request
         .headers()
         .iter()
@@ -363,14 +368,14 @@ pub(super) fn describe(socket: &Socket) -> SocketDescription {
     SocketDescription::new(socket.id(), Value::Map(fields), inner.rooms(), inner.data())
 }
 
-/// What never leaves the process, by the name of its header or parameter.
-fn is_secret(name: &str) -> bool {
+/// What never leaves the process, by the name of its header or parameter: what the authenticator
+/// reads, and what sounds like a secret.
+fn is_secret(name: &str, own: &[String]) -> bool {
     let name = name.to_ascii_lowercase();
-    [
+    let words = [
         "auth", "cookie", "jwt", "referer", "token", "secret", "password", "api-key", "apikey",
-    ]
-    .iter()
-    .any(|secret| name.contains(secret))
+    ];
+    own.contains(&name) || words.iter().any(|word| name.contains(word))
 }
 
 pub(super) fn rooms_here(namespace: &Namespace) -> Vec<Room> {

@@ -26,6 +26,7 @@ use crate::auth::{self, Attempt, Authenticator, Identity, Refusal, RefusalCode};
 use crate::clock::Clock;
 use crate::handshake::RequestFacts;
 use crate::namespace::{DisconnectReason, Found, Namespaces, Opened, SocketInner, SocketParts};
+use crate::pace::Rate;
 use crate::session::Connection;
 
 /// What the gate is told at start.
@@ -36,6 +37,8 @@ pub(crate) struct GateOptions {
     pub(crate) client_limits: ClientLimits,
     pub(crate) verify_timeout: Duration,
     pub(crate) handler_timeout: Duration,
+    /// How many events a socket may send.
+    pub(crate) event_rate: Option<Rate>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -99,6 +102,10 @@ impl Gate {
 
     pub(super) const fn codec(&self) -> Codec {
         self.options.codec
+    }
+
+    pub(super) const fn event_rate(&self) -> Option<Rate> {
+        self.options.event_rate
     }
 
     pub(super) const fn codec_limits(&self) -> &Limits {

@@ -135,6 +135,11 @@ impl Lane {
         }
     }
 
+    /// Whether handlers run or wait. Streams do not count: they have no end to wait for.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.running.is_empty() || !self.queue.is_empty()
+    }
+
     fn poll_running(&mut self, socket: &Arc<SocketInner>, cx: &mut Context<'_>) {
         let streams = &mut self.streams;
         self.running

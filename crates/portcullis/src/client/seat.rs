@@ -15,6 +15,7 @@ use portcullis_socketio::ids::NamespacePath;
 
 use super::gate::{Admitted, Refused};
 use super::lane::Lane;
+use super::pace::Pace;
 use crate::namespace::{DisconnectReason, SocketInner};
 
 /// The client's place in one namespace.
@@ -27,6 +28,7 @@ pub(super) enum Seat {
         admitted: Admitted,
         /// Present while events are being handled or wait to be.
         lane: Option<Box<Lane>>,
+        pace: Pace,
     },
     /// The socket has ended; handlers in flight come first, then `on_disconnect`.
     Leaving {
@@ -57,6 +59,16 @@ impl Seat {
         matches!(self, Self::Connected { admitted, .. } if admitted.socket().is_disconnected())
     }
 
+    /// Whether events of its socket are being handled, or wait to be.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            Self::Connecting { .. } => false,
+            Self::Connected { lane, .. } | Self::Leaving { lane, .. } => {
+                lane.as_ref().is_some_and(|lane| lane.is_busy())
+            }
+        }
+    }
+
     /// Goes on with whatever the seat waits for.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Step {
         match self {
@@ -69,11 +81,12 @@ impl Seat {
                     *self = Self::Connected {
                         admitted,
                         lane: None,
+                        pace: Pace::default(),
                     };
                     Step::Admitted(namespace)
                 }
             },
-            Self::Connected { admitted, lane } => {
+            Self::Connected { admitted, lane, .. } => {
                 if !admitted.socket().is_disconnected() {
                     Lane::poll(lane, admitted.socket(), cx);
                     return Step::Stay;

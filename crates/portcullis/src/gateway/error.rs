@@ -96,6 +96,11 @@ impl EventError {
         Self::new("TIMEOUT", "The handler did not end in time")
     }
 
+    /// More events came than may.
+    pub(super) fn too_many() -> Self {
+        Self::new("RATE_LIMITED", "Too many events")
+    }
+
     /// The client may not do that.
     #[must_use]
     pub fn forbidden() -> Self {

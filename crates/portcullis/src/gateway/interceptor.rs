@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Three ways to write one: implement [`Interceptor`], hand an async function to [`from_fn`], or
-//! hand a [tower](https://docs.rs/tower) layer to [`layer`].
+//! hand a [tower](https://docs.rs/tower) layer to [`layer()`].
 //!
 //! # Invariants
 //!

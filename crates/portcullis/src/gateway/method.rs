@@ -31,7 +31,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Stands for a value whose type decides.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "made where a macro is expanded")]
+#[expect(clippy::exhaustive_structs, reason = "made by what the macros write")]
 pub struct Probe<'a, T>(pub &'a T);
 
 /// The outcome of a value that a method returned.

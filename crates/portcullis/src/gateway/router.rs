@@ -152,6 +152,13 @@ impl Dispatch for Router {
         conclusion.conclude(Outcome::failed(EventError::timeout()));
     }
 
+    fn limited(&self, socket: &Socket, incoming: Incoming) {
+        if incoming.ack.is_some() {
+            let conclusion = self.conclusion(socket, incoming);
+            conclusion.conclude(Outcome::failed(EventError::too_many()));
+        }
+    }
+
     fn disconnect(
         &self,
         socket: &Socket,

@@ -1,7 +1,7 @@
 //! Which pages of other origins may read polling responses (Fetch standard, "HTTP extensions").
 //!
 //! CORS tells browsers what to let through; it refuses nobody. A browser does not ask for it on a
-//! WebSocket at all, which is what the gate is for.
+//! WebSocket at all, which is what `origins` is for.
 //!
 //! # Invariants
 //!
@@ -125,6 +125,10 @@ impl Cors {
     /// Whether any page could act with a visitor's cookies.
     pub(crate) const fn is_any_with_credentials(&self) -> bool {
         self.credentials && matches!(self.origin, CorsOrigin::Any)
+    }
+
+    pub(crate) const fn allows_credentials(&self) -> bool {
+        self.credentials
     }
 
     /// Adds what belongs on every response.

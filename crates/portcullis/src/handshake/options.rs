@@ -11,6 +11,8 @@ use super::cookie::Cookie;
 use super::cors::Cors;
 use super::gate::{AllowRequest, GenerateId, HeadersHook};
 use super::headers::HeaderPolicy;
+use super::origins::Origins;
+use super::proxies::TrustedProxies;
 use crate::clock::{Clock, SystemClock};
 
 /// The HTTP side of an engine.
@@ -23,7 +25,8 @@ pub(crate) struct HttpOptions {
     pub(crate) allow_upgrades: bool,
     /// A message that follows the open packet of every session.
     pub(crate) initial_packet: Option<String>,
-    pub(crate) max_connections: Option<usize>,
+    pub(crate) origins: Origins,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) body_timeout: Duration,
     /// Bodies from this size on are compressed; `None` switches compression off.
     pub(crate) compression_threshold: Option<usize>,
@@ -48,7 +51,8 @@ impl Default for HttpOptions {
             },
             allow_upgrades: true,
             initial_packet: None,
-            max_connections: None,
+            origins: Origins::any(),
+            proxies: TrustedProxies::default(),
             body_timeout: Duration::from_secs(15),
             compression_threshold: Some(1024),
             cookie: None,

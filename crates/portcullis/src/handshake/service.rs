@@ -1,9 +1,10 @@
 //! One HTTP request, from its head to its response.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_KEY};
+use http::header::{CONNECTION, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY};
 use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -14,6 +15,7 @@ use portcullis_engineio::{
 };
 use tokio::sync::mpsc;
 
+use super::admission::{Admission, Full, Place};
 use super::compress::Coding;
 use super::facts::{RemoteAddress, RequestFacts};
 use super::gate::RequestHead;
@@ -21,13 +23,21 @@ use super::options::HttpOptions;
 use super::respond::{self, Body};
 use super::{Accept, Headers, bundle};
 use crate::session::{
-    self, Core, Request as SessionRequest, SessionHandle, SessionHandler, Stream,
+    self, Core, Request as SessionRequest, SessionHandle, SessionHandler, Stream, Ticket,
+};
+
+/// What a server says that is about to go: another one takes newcomers at once.
+const LEAVING: Full = Full {
+    limit: "draining",
+    message: "Server is shutting down",
+    retry_after: 1,
 };
 
 /// The way into an engine: it turns requests into sessions.
 pub(crate) struct Door {
     pub(crate) core: Arc<Core>,
     pub(crate) options: HttpOptions,
+    pub(crate) admission: Admission,
     pub(crate) accept: Box<dyn Accept>,
 }
 
@@ -35,6 +45,7 @@ pub(crate) struct Door {
 pub(super) struct Exchange {
     query: Query,
     is_upgrade: bool,
+    address: Option<SocketAddr>,
     head: Option<Arc<RequestHead>>,
     pub(super) coding: Option<Coding>,
 }
@@ -43,6 +54,8 @@ pub(super) struct Exchange {
 pub(super) enum Failure {
     Rejected(Rejection),
     Status(StatusCode),
+    /// There is no room, or the server is about to go.
+    Full(Full),
     /// The session ended in the middle of the request: its connection ends too.
     Cut,
 }
@@ -77,7 +90,13 @@ impl Door {
             }
         }
         let exchange = self.exchange(&parts);
-        let result = self.answer(&exchange, &mut parts, body).await;
+        let result = if self.options.origins.allow(&parts.headers) {
+            self.answer(&exchange, &mut parts, body).await
+        } else {
+            metrics::counter!("portcullis_origins_refused_total").increment(1);
+            let forbidden = StatusCode::FORBIDDEN.as_u16();
+            Err(Failure::Rejected(Rejection::forbidden(forbidden, None)))
+        };
         let mut response = match result {
             Ok(response) => response,
             Err(Failure::Cut) => {
@@ -87,8 +106,17 @@ impl Door {
                     .insert(CONNECTION, HeaderValue::from_static("close"));
                 response
             }
-            Err(Failure::Status(StatusCode::UPGRADE_REQUIRED)) => respond::upgrade_required(),
-            Err(Failure::Status(status)) => respond::empty(status),
+            Err(Failure::Status(status)) => {
+                let label = status.as_u16().to_string();
+                metrics::counter!("portcullis_requests_failed_total", "status" => label)
+                    .increment(1);
+                if status == StatusCode::UPGRADE_REQUIRED {
+                    respond::upgrade_required()
+                } else {
+                    respond::empty(status)
+                }
+            }
+            Err(Failure::Full(full)) => no_room(&full, exchange.is_upgrade),
             Err(Failure::Rejected(rejection)) => {
                 let code = rejection.code();
                 tracing::debug!(code = code.number(), "request rejected");
@@ -107,15 +135,17 @@ impl Door {
     }
 
     fn exchange(&self, parts: &Parts) -> Exchange {
+        let address = self.address(parts);
         Exchange {
             query: Query::parse(parts.uri.query().unwrap_or("")),
             is_upgrade: is_upgrade(&parts.headers),
+            address,
             head: self.options.wants_head().then(|| {
                 Arc::new(RequestHead {
                     method: parts.method.clone(),
                     uri: parts.uri.clone(),
                     headers: parts.headers.clone(),
-                    address: address(parts),
+                    address,
                 })
             }),
             coding: self
@@ -173,16 +203,24 @@ impl Door {
         exchange: &Exchange,
         parts: &mut Parts,
     ) -> Result<Response<Body>, Failure> {
-        self.pass_cap()?;
+        self.pass_end()?;
+        let place = self.take_place(exchange)?;
         self.pass_gate(exchange).await?;
         let id = self.generate_id(exchange).await?;
-        let facts = Arc::new(self.facts(parts));
+        let facts = Arc::new(self.facts(exchange, parts));
         let mut response = match transport {
             TransportName::WebSocket => {
                 let (on_upgrade, response) = prepare_upgrade(parts)?;
-                let (door, base64) = (Arc::clone(self), exchange.query.base64());
+                let newcomer = Newcomer {
+                    id,
+                    facts,
+                    place,
+                    base64: exchange.query.base64(),
+                    ticket: parts.extensions.remove::<Ticket>(),
+                };
+                let door = Arc::clone(self);
                 self.core.spawn(async move {
-                    door.open_websocket(on_upgrade, id, base64, facts).await;
+                    door.open_websocket(on_upgrade, newcomer).await;
                 });
                 response
             }
@@ -193,9 +231,9 @@ impl Door {
                     .cookie
                     .as_ref()
                     .and_then(|cookie| cookie.header(&id));
-                let opened = self
-                    .core
-                    .open_polling(id, |session| self.accept_session(session, facts));
+                let opened = self.core.open_polling(id, Box::new(place), |session| {
+                    self.accept_session(session, facts)
+                });
                 opened.ok_or(RejectionCode::BadRequest)?;
                 let mut response = respond::payload(open.into());
                 if let Some(cookie) = cookie {
@@ -212,28 +250,29 @@ impl Door {
         Ok(response)
     }
 
-    async fn open_websocket(
-        &self,
-        on_upgrade: OnUpgrade,
-        id: SessionId,
-        base64: bool,
-        facts: Arc<RequestFacts>,
-    ) {
+    async fn open_websocket(&self, on_upgrade: OnUpgrade, newcomer: Newcomer) {
+        let Newcomer {
+            id,
+            facts,
+            place,
+            base64,
+            ticket,
+        } = newcomer;
         let Ok(upgraded) = on_upgrade.await else {
             return;
         };
         let open = self.open_packet(&id, TransportName::WebSocket);
         let upgraded = if base64 {
             // Only the session's task can write what must be translated first.
-            Stream::from_upgraded_unshared(upgraded)
+            Stream::from_upgraded_unshared(upgraded, ticket)
         } else {
-            Stream::from_upgraded(upgraded)
+            Stream::from_upgraded(upgraded, ticket)
         };
-        let opened = self
-            .core
-            .open_websocket(id, upgraded, base64, &open, |session| {
-                self.accept_session(session, facts)
-            });
+        let opened =
+            self.core
+                .open_websocket(id, Box::new(place), upgraded, base64, &open, |session| {
+                    self.accept_session(session, facts)
+                });
         if opened.is_none() {
             // Only an application's own generator makes an id twice.
             tracing::warn!("a session id was generated that is taken already");
@@ -259,13 +298,15 @@ impl Door {
         exchange: &Exchange,
         parts: &mut Parts,
     ) -> Result<Response<Body>, Failure> {
+        self.pass_end()?;
         self.pass_gate(exchange).await?;
         let (on_upgrade, response) = prepare_upgrade(parts)?;
+        let ticket = parts.extensions.remove::<Ticket>();
         self.core.spawn(async move {
             let Ok(upgraded) = on_upgrade.await else {
                 return;
             };
-            let (stream, read_ahead) = Stream::from_upgraded(upgraded).release();
+            let (stream, read_ahead) = Stream::from_upgraded(upgraded, ticket).release();
             let refused = match mailbox {
                 Some(mailbox) => {
                     let request = SessionRequest::Upgrade(stream, read_ahead);
@@ -280,21 +321,25 @@ impl Door {
         Ok(response)
     }
 
-    /// Whether there is room for one more session; an upgrade needs none.
-    fn pass_cap(&self) -> Result<(), Failure> {
-        let max = self.options.max_connections;
-        if max.is_some_and(|max| self.core.len() >= max) {
-            let status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
-            let full = Rejection::forbidden(status, Some("Too many connections"));
-            return Err(Failure::Rejected(full));
+    /// A server that is about to go sends newcomers elsewhere.
+    fn pass_end(&self) -> Result<(), Failure> {
+        if self.core.is_stopping() {
+            return Err(Failure::Full(LEAVING));
         }
         Ok(())
     }
 
+    /// Takes the place of one more session; an upgrade needs none.
+    fn take_place(&self, exchange: &Exchange) -> Result<Place, Failure> {
+        let address = exchange.address.map(|address| address.ip());
+        let place = self.admission.admit(address);
+        place.map_err(|full| {
+            metrics::counter!("portcullis_limited_total", "limit" => full.limit).increment(1);
+            Failure::Full(full)
+        })
+    }
+
     async fn pass_gate(&self, exchange: &Exchange) -> Result<(), Failure> {
-        if self.core.is_stopping() {
-            return Err(Failure::Status(StatusCode::SERVICE_UNAVAILABLE));
-        }
         if let (Some(gate), Some(head)) = (&self.options.allow_request, &exchange.head) {
             gate(Arc::clone(head)).await.map_err(|refusal| {
                 let status = refusal.status.as_u16();
@@ -312,6 +357,12 @@ impl Door {
         let mut random = [0; 15];
         getrandom::fill(&mut random).map_err(|_| RejectionCode::BadRequest)?;
         Ok(SessionId::from_random(random))
+    }
+
+    /// Where the client is, past the proxies that are trusted.
+    fn address(&self, parts: &Parts) -> Option<SocketAddr> {
+        let peer = parts.extensions.get::<RemoteAddress>()?.0;
+        Some(self.options.proxies.client(peer, &parts.headers))
     }
 
     fn open_packet(&self, id: &SessionId, transport: TransportName) -> String {
@@ -333,7 +384,7 @@ impl Door {
         open.encode()
     }
 
-    fn facts(&self, parts: &Parts) -> RequestFacts {
+    fn facts(&self, exchange: &Exchange, parts: &Parts) -> RequestFacts {
         // A target in absolute form (RFC 9112 section 3.2.2) names a scheme and a host, which in
         // HTTP/1 are nothing but what the client says.
         let target = parts
@@ -344,11 +395,20 @@ impl Door {
         RequestFacts {
             url: target.into(),
             headers: Headers::keep(&parts.headers, &self.options.header_policy),
-            address: address(parts),
+            address: exchange.address,
             secure: is_https && parts.version >= http::Version::HTTP_2,
             issued: self.options.clock.now(),
         }
     }
+}
+
+/// A session on its way in: what waits for its WebSocket.
+struct Newcomer {
+    id: SessionId,
+    facts: Arc<RequestFacts>,
+    place: Place,
+    base64: bool,
+    ticket: Option<Ticket>,
 }
 
 impl fmt::Debug for Door {
@@ -399,11 +459,15 @@ fn origin_is_valid(headers: &HeaderMap) -> bool {
     })
 }
 
-fn address(parts: &Parts) -> Option<std::net::SocketAddr> {
-    parts
-        .extensions
-        .get::<RemoteAddress>()
-        .map(|address| address.0)
+/// 503, in the form that the transport expects, and when to try again.
+fn no_room(full: &Full, is_upgrade: bool) -> Response<Body> {
+    let status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+    let rejection = Rejection::forbidden(status, Some(full.message));
+    let mut response = respond::rejection(&rejection, is_upgrade);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(full.retry_after));
+    response
 }
 
 fn merge(response: &mut HeaderMap, extra: HeaderMap) {

@@ -10,6 +10,8 @@ use crate::adapter::Adapter;
 pub(crate) struct Cluster {
     pub(crate) namespaces: Arc<Namespaces>,
     pub(crate) adapter: Arc<dyn Adapter>,
+    /// The headers and parameters that the authenticator reads, in lower case.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// Filled when the server is built; emitters may be older. The server owns what is in it until it

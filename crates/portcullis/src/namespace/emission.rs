@@ -112,7 +112,10 @@ impl Emission<'_> {
         let payload = Payload::event(event, args).map_err(EmitError::from)?;
         let socket = self.socket.inner();
         let namespace = socket.namespace();
-        let id = socket.reserve_ack().ok_or(AckError::TooMany)?;
+        let id = socket.reserve_ack().ok_or_else(|| {
+            metrics::counter!("portcullis_limited_total", "limit" => "acks").increment(1);
+            AckError::TooMany
+        })?;
         let answer = namespace.acks().expect_one(id, socket);
         self.send(&payload, Some(id))?;
         match tokio::time::timeout(self.timeout, answer).await {

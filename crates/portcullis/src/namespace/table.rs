@@ -142,6 +142,11 @@ impl Namespaces {
             .collect()
     }
 
+    /// How many there are now.
+    pub(crate) fn len(&self) -> usize {
+        self.open.read().len()
+    }
+
     /// Finds the namespace that a client asks for. One that a pattern or a predicate stands for is
     /// not made yet: who asks is not known at this point.
     pub(crate) async fn find(

@@ -1,41 +1,41 @@
 //! What a server is told before it runs.
 
+mod build;
 mod check;
 mod declared;
 mod gateways;
+mod outside;
+mod pressure;
 
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::HeaderMap;
-use parking_lot::Mutex;
 use portcullis_engineio::{SessionId, Timing, Transports};
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
-use tokio::net::TcpListener;
 
-use self::declared::{Assembled, Declared};
-use super::{Server, Shared};
-use crate::adapter::{Adapter, AdapterError, BusGap, InMemory};
+use self::declared::Declared;
+use super::Drain;
+use crate::adapter::{Adapter, AdapterError, InMemory};
 use crate::auth::{Attempt, Authenticator, FromFn, Identity, RefusalCode};
-use crate::broadcast::{AdapterWatcher, Emitter, GapHook, NodeState};
-use crate::client::{Clients, Gate, GateOptions};
+use crate::broadcast::{Emitter, GapHook};
+use crate::client::GateOptions;
 use crate::clock::{Clock, SystemClock};
 use crate::gateway::{Everywhere, InitError};
 use crate::handshake::{
-    Cookie, Cors, Door, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
+    AdmissionOptions, Cookie, Cors, GateRefusal, HeaderPolicy, HttpOptions, IdError, RequestHead,
 };
-use crate::management::{self, Readiness};
-use crate::namespace::{Cluster, ClusterSlot, NamespaceLimits, Namespaces};
-use crate::session::{Core, CoreOptions, IfSlow, OutboxLimits};
-use crate::tasks::Tasks;
+use crate::listener::ListenerOptions;
+use crate::namespace::{ClusterSlot, NamespaceLimits};
+use crate::session::{CoreOptions, IfSlow, OutboxLimits};
 
 /// What keeps a server from being built: every problem, one line each.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,9 @@ pub struct ServerBuilder {
     namespace_limits: NamespaceLimits,
     cleanup_children: bool,
     authenticator: Option<Arc<dyn Authenticator>>,
-    cookies_are_safe: bool,
+    admission: AdmissionOptions,
+    listener: ListenerOptions,
+    drain: Drain,
     adapter: Arc<dyn Adapter>,
     management: Option<SocketAddr>,
     on_gap: Option<GapHook>,
@@ -119,6 +121,7 @@ impl ServerBuilder {
                 client_limits: ClientLimits::new(),
                 verify_timeout: Duration::from_secs(5),
                 handler_timeout: Duration::from_secs(30),
+                event_rate: None,
                 clock: Arc::new(SystemClock),
             },
             namespace_limits: NamespaceLimits {
@@ -128,7 +131,9 @@ impl ServerBuilder {
             },
             cleanup_children: true,
             authenticator: None,
-            cookies_are_safe: false,
+            admission: AdmissionOptions::default(),
+            listener: ListenerOptions::default(),
+            drain: Drain::default(),
             adapter: Arc::new(InMemory),
             management: None,
             on_gap: None,
@@ -156,39 +161,6 @@ impl ServerBuilder {
         Fut: Future<Output = Result<Identity, RefusalCode>> + Send + 'static,
     {
         self.authenticate(FromFn(authenticate))
-    }
-
-    /// Connects the server to a cluster. Default: a cluster of one.
-    #[must_use]
-    pub fn cluster(mut self, adapter: impl Adapter) -> Self {
-        self.adapter = Arc::new(adapter);
-        self
-    }
-
-    /// Answers probes on a port of loopback: `/livez` and `/readyz`. 0 lets the system choose, and
-    /// [`Server::management_address`] says what it chose. Default: no such listener.
-    ///
-    /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
-    /// reach the other nodes; its body says which.
-    #[must_use]
-    pub fn management(self, port: u16) -> Self {
-        self.management_on((Ipv4Addr::LOCALHOST, port))
-    }
-
-    /// As [`Self::management`], on any address. Whoever reaches it learns how this node is, so keep
-    /// it to those who run the server.
-    #[must_use]
-    pub fn management_on(mut self, address: impl Into<SocketAddr>) -> Self {
-        self.management = Some(address.into());
-        self
-    }
-
-    /// Hears of every interval in which messages of the cluster may have been lost, once it is
-    /// over: the time to ask a database what was missed. The hook must not block.
-    #[must_use]
-    pub fn on_bus_gap(mut self, hook: impl Fn(BusGap) + Send + Sync + 'static) -> Self {
-        self.on_gap = Some(Arc::new(hook));
-        self
     }
 
     /// The way to the sockets of a namespace, for whatever is made before the server runs.
@@ -321,14 +293,6 @@ impl ServerBuilder {
         self
     }
 
-    /// The most sessions at the same time; more are refused with 503. Default: no limit.
-    #[must_use]
-    pub fn max_connections(mut self, count: usize) -> Self {
-        self.say("max_connections", &count);
-        self.http.max_connections = Some(count);
-        self
-    }
-
     /// The transports that the server offers. Default: both.
     #[must_use]
     pub fn transports(mut self, transports: Transports) -> Self {
@@ -429,14 +393,6 @@ impl ServerBuilder {
         self
     }
 
-    /// Declares that `allow_request` checks the origin against a list, without which tokens from
-    /// cookies are refused at build: any page could make a browser send them.
-    #[must_use]
-    pub const fn origins_are_checked(mut self) -> Self {
-        self.cookies_are_safe = true;
-        self
-    }
-
     /// Makes the ids of sessions. They are secrets: draw them from the system's randomness.
     /// Default: 120 random bits.
     #[must_use]
@@ -468,114 +424,6 @@ impl ServerBuilder {
         self.http.headers = Some(Arc::new(hook));
         self
     }
-
-    /// Builds the server and joins the cluster.
-    ///
-    /// # Errors
-    ///
-    /// All problems together; or the cluster that cannot be joined.
-    pub async fn build(mut self) -> Result<Server, BuildError> {
-        self.check();
-        if !self.problems.is_empty() {
-            let problems = self.problems;
-            return Err(BuildError::Invalid { problems });
-        }
-        self.settle();
-        let Assembled {
-            declared,
-            gateways,
-            inits,
-        } = self.assemble();
-        for gateway in &gateways {
-            tracing::info!("{gateway}");
-        }
-        let namespaces = Arc::new(Namespaces::new(
-            self.gate.codec,
-            self.namespace_limits,
-            self.cleanup_children,
-            Arc::new(AdapterWatcher(Arc::clone(&self.adapter))),
-            &self.slot,
-            declared,
-        ));
-        // Before the cluster hears of this node: it must not, if this fails.
-        let management = listen_for_management(self.management).await?;
-        let tasks = Tasks::default();
-        let node = NodeState {
-            namespaces: Arc::clone(&namespaces),
-            tasks: tasks.clone(),
-            on_gap: self.on_gap,
-        };
-        let paths = namespaces.all().into_iter();
-        let paths = paths.map(|namespace| namespace.path().clone()).collect();
-        self.adapter.start(Arc::new(node), paths).await?;
-        let gate = Gate::new(self.gate, Arc::clone(&namespaces), self.authenticator);
-        let door = Arc::new(Door {
-            core: Core::start(self.core, self.shards, tasks.clone()),
-            options: self.http,
-            accept: Box::new(Clients(Arc::new(gate))),
-        });
-        let cluster = Arc::new(Cluster {
-            namespaces,
-            adapter: Arc::clone(&self.adapter),
-        });
-        // The slot is this builder's own, and a builder builds once.
-        let _ = self.slot.set(Arc::downgrade(&cluster));
-        let readiness = Arc::new(Readiness::new(Arc::clone(&self.adapter)));
-        let management = management.map(|(listener, address)| {
-            management::start(listener, Arc::clone(&readiness), &tasks);
-            address
-        });
-        let server = Server(Arc::new(Shared {
-            door,
-            slot: self.slot,
-            gateways,
-            cluster: Mutex::new(Some(cluster)),
-            adapter: self.adapter,
-            readiness,
-            management,
-            tasks,
-        }));
-        if let Err(error) = inits.run(&server, &self.everywhere.states).await {
-            server.close().await;
-            return Err(error);
-        }
-        Ok(server)
-    }
-}
-
-impl ServerBuilder {
-    /// Draws the conclusions from options that belong together.
-    fn settle(&mut self) {
-        let path = self.http.path.trim_end_matches('/').to_owned();
-        self.http.path = if self.trailing_slash {
-            path + "/"
-        } else {
-            path
-        };
-        if let Some(authenticator) = &self.authenticator {
-            if authenticator.reads_query() {
-                tracing::warn!("tokens are taken from the query, which others write to their logs");
-            }
-            let headers = authenticator.headers();
-            self.http.header_policy = std::mem::take(&mut self.http.header_policy).with(headers);
-        }
-    }
-}
-
-/// The listener at the address that was asked for, and where it really is.
-async fn listen_for_management(
-    address: Option<SocketAddr>,
-) -> Result<Option<(TcpListener, SocketAddr)>, BuildError> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    let bound = bound.await.map(Some);
-    bound.map_err(|source| BuildError::Management { address, source })
 }
 
 impl fmt::Debug for ServerBuilder {

@@ -48,6 +48,8 @@ pub(crate) enum Ending {
     Unjoined,
     /// The layer above is done with it; what is queued leaves first.
     Requested,
+    /// The server is about to stop; what runs and what is queued may end first.
+    Drain,
     /// The server stops; what is queued is dropped.
     Shutdown,
     /// Writing failed.

@@ -1,5 +1,6 @@
 //! All sessions of one engine: opening them, finding them, ending them together.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -21,7 +22,12 @@ use super::websocket_transport::WebSocketTransport;
 use super::wheel::{Visit, Wheel};
 use super::{Session, SessionHandle, SessionHandler, Transport, flusher, turn};
 use crate::clock;
+use crate::pace::Bucket;
 use crate::tasks::Tasks;
+
+/// How often a drain ends sessions, and how many of them at least: a hundred a second.
+const DRAIN_TICK: Duration = Duration::from_millis(100);
+const DRAIN_LEAST: usize = 10;
 
 /// What the sessions of one engine have in common.
 #[derive(Debug, Clone)]
@@ -53,7 +59,12 @@ pub(crate) struct Registration {
     core: Arc<Core>,
     connection: Arc<Connection>,
     visit: Visit,
+    #[expect(dead_code, reason = "held for its drop")]
+    place: Held,
 }
+
+/// What is given back when the session has ended.
+pub(crate) type Held = Box<dyn Any + Send + Sync>;
 
 impl Core {
     /// Starts the tasks of `shards` shards; they end with `tasks`.
@@ -111,10 +122,11 @@ impl Core {
     pub(crate) fn open_polling(
         self: &Arc<Self>,
         id: SessionId,
+        place: Held,
         handler: impl FnOnce(SessionHandle) -> Box<dyn SessionHandler>,
     ) -> Option<()> {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
-        let registration = self.register(id)?;
+        let registration = self.register(id, place)?;
         registration.connection.set_mailbox(Some(sender));
         let machine = portcullis_engineio::Session::polling(self.options.upgrade_timeout);
         let transport = Transport::Polling(Box::new(PollingTransport::new(mailbox)));
@@ -127,6 +139,7 @@ impl Core {
     pub(crate) fn open_websocket(
         self: &Arc<Self>,
         id: SessionId,
+        place: Held,
         upgraded: Opened,
         base64: bool,
         open: &str,
@@ -139,7 +152,7 @@ impl Core {
         } = upgraded;
         let max_payload = self.options.max_payload;
         let websocket = WebSocketTransport::new(stream, read_ahead, max_payload, base64);
-        let registration = self.register(id)?;
+        let registration = self.register(id, place)?;
         let connection = &registration.connection;
         // Queued before there is a sink, so that all of it leaves with whatever the first turn
         // adds. What was held back is no frame, but goes where frames go.
@@ -158,7 +171,7 @@ impl Core {
         Some(())
     }
 
-    fn register(self: &Arc<Self>, id: SessionId) -> Option<Registration> {
+    fn register(self: &Arc<Self>, id: SessionId, place: Held) -> Option<Registration> {
         let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
         let shard = Arc::clone(&self.shards[next % self.shards.len()]);
         let connection = Arc::new(Connection::new(
@@ -182,6 +195,7 @@ impl Core {
             core: Arc::clone(self),
             connection,
             visit,
+            place,
         })
     }
 
@@ -204,12 +218,42 @@ impl Core {
             transport,
             timer: None,
             ending: None,
+            grace: None,
+            idle: Bucket::default(),
         });
     }
 
     /// Whether the engine has been told to stop: what opens now ends at once.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Lets no new session in, and ends those that are here one after the other, in random order,
+    /// over about `window`; ready when they have ended, or have had their time.
+    pub(crate) async fn drain(&self, window: Duration) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let mut connections: Vec<_> = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.connections())
+            .collect();
+        shuffle(&mut connections);
+        let planned = window.as_millis() / DRAIN_TICK.as_millis();
+        let share = connections
+            .len()
+            .div_ceil(usize::try_from(planned).unwrap_or(0).max(1));
+        let mut ticks = tokio::time::interval(DRAIN_TICK);
+        for batch in connections.chunks(share.max(DRAIN_LEAST)) {
+            ticks.tick().await;
+            for connection in batch {
+                connection.end(Ending::Drain);
+            }
+        }
+        drop(connections);
+        let last = clock::instant() + super::DRAIN_GRACE + DRAIN_TICK;
+        while self.len() > 0 && clock::instant() < last {
+            tokio::time::sleep(DRAIN_TICK / 10).await;
+        }
     }
 
     /// Ends every session at once, and those that are still on their way in.
@@ -220,6 +264,25 @@ impl Core {
                 connection.end(Ending::Shutdown);
             }
         }
+    }
+}
+
+/// Puts items into a random order: clients that came together, such as those of one balancer or one
+/// page, do not leave together.
+fn shuffle<T>(items: &mut [T]) {
+    let mut seed = [0; 8];
+    // Without randomness the order is the one in which they came, and the pace is the same.
+    if getrandom::fill(&mut seed).is_err() {
+        return;
+    }
+    let mut state = u64::from_le_bytes(seed) | 1;
+    for last in (1..items.len()).rev() {
+        // Xorshift: it need not be hard to guess, only spread.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let other = usize::try_from(state % (last as u64 + 1)).unwrap_or(last);
+        items.swap(last, other);
     }
 }
 

@@ -18,6 +18,14 @@ use super::polling::{Body, Happened, Request, Verdict};
 use super::websocket::{Incoming, ReadError};
 use super::websocket_transport::{End, WebSocketTransport};
 use super::{Session, SessionHandler, Transport};
+use crate::pace::Rate;
+
+/// How many packets and frames a peer may send that carry nothing: pings and pongs of WebSocket,
+/// pongs of Engine.IO, empty frames. Stock clients send one in 25 seconds.
+const IDLE: Rate = Rate::per_second(100).burst(1_000);
+
+/// The status code of a WebSocket whose peer breaks a rule of the house (RFC 6455 section 7.4.1).
+const POLICY: u16 = 1008;
 
 impl Session {
     /// Takes what is there, within a turn's bounds.
@@ -34,6 +42,7 @@ impl Session {
             connection,
             machine,
             handler,
+            idle,
             transport: Transport::WebSocket(websocket),
             ..
         } = self
@@ -67,9 +76,17 @@ impl Session {
             }
             ControlFlow::Continue(())
         });
+        heard.idle = heard.idle.saturating_add(websocket.take_idle());
         heard.tell(connection, now);
         if !control.is_empty() {
             connection.send(&Frame::from_wire(control), Delivery::Protocol);
+        }
+        if idle.take_many(heard.idle, IDLE, now).is_err() {
+            if let Some(goodbye) = websocket.goodbye(Some(POLICY)) {
+                connection.send(&goodbye, Delivery::Protocol);
+            }
+            machine.handle_transport_closed(Some(TransportFault::Flood));
+            return;
         }
         match end {
             Poll::Pending => {}
@@ -81,6 +98,7 @@ impl Session {
                 }
                 machine.handle_transport_closed(Some(match error {
                     ReadError::TooBig => TransportFault::TooBig,
+                    ReadError::TooManyFragments => TransportFault::TooManyFragments,
                     ReadError::InvalidUtf8 => TransportFault::InvalidUtf8,
                     ReadError::Protocol => TransportFault::WebSocket,
                 }));
@@ -167,6 +185,10 @@ impl Session {
             Err(_) => self.machine.handle_invalid_packet(),
         }
         heard.tell(&self.connection, now);
+        if self.idle.take_many(heard.idle, IDLE, now).is_err() {
+            self.machine
+                .handle_transport_closed(Some(TransportFault::Flood));
+        }
         self.machine.handle_post_end();
         if let Transport::Polling(polling) = &mut self.transport {
             polling.end_post(Verdict::Ok);
@@ -226,6 +248,8 @@ impl Session {
 struct Heard {
     pong: bool,
     other: bool,
+    /// Packets and frames that carried nothing.
+    idle: u32,
 }
 
 impl Heard {
@@ -247,8 +271,14 @@ fn deliver(
     cx: &mut Context<'_>,
 ) -> ControlFlow<()> {
     match machine.handle_packet(packet) {
-        Received::Pong => heard.pong = true,
-        Received::Nothing => heard.other = true,
+        Received::Pong => {
+            heard.pong = true;
+            heard.idle += 1;
+        }
+        Received::Nothing => {
+            heard.other = true;
+            heard.idle += 1;
+        }
         Received::Message(message) => {
             heard.other = true;
             return match message {

@@ -10,6 +10,7 @@
 //! - A read that fills only part of the buffer says that nothing more is there, which saves the
 //!   system call that would find out.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::io::{self, Read as _};
 use std::pin::Pin;
@@ -44,9 +45,24 @@ pub(crate) trait Io: AsyncRead + AsyncWrite + Send + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + 'static> Io for T {}
 
+/// What whoever accepted a connection wants back when it has gone.
+#[derive(Clone)]
+pub(crate) struct Ticket(
+    #[expect(dead_code, reason = "held for its drop")] Arc<dyn Any + Send + Sync>,
+);
+
+impl Ticket {
+    pub(crate) fn new(held: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(held))
+    }
+}
+
 /// One side of a connection that has left HTTP behind.
 pub(crate) enum Stream {
-    Tcp(Arc<TcpStream>),
+    Tcp(
+        Arc<TcpStream>,
+        #[expect(dead_code, reason = "held for its drop")] Option<Ticket>,
+    ),
     Other(Box<Other>),
 }
 
@@ -55,6 +71,8 @@ pub(crate) struct Other {
     io: Pin<Box<dyn Io>>,
     out: Vec<u8>,
     written: usize,
+    #[expect(dead_code, reason = "held for its drop")]
+    ticket: Option<Ticket>,
 }
 
 /// A connection that has just left HTTP behind.
@@ -68,11 +86,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    fn tcp(stream: TcpStream, read_ahead: &Bytes) -> Self {
+    fn tcp(stream: TcpStream, read_ahead: &Bytes, ticket: Option<Ticket>) -> Self {
         // Frames are coalesced here; the kernel must not wait for more.
         let _ = stream.set_nodelay(true);
         Self {
-            stream: Stream::Tcp(Arc::new(stream)),
+            stream: Stream::Tcp(Arc::new(stream), ticket),
             read_ahead: detach(read_ahead),
             held: Vec::new(),
         }
@@ -90,12 +108,12 @@ impl Opened {
 
 impl Stream {
     /// Takes the raw stream out of an upgraded connection if there is one in it.
-    pub(crate) fn from_upgraded(upgraded: Upgraded) -> Opened {
+    pub(crate) fn from_upgraded(upgraded: Upgraded, ticket: Option<Ticket>) -> Opened {
         let upgraded = match upgraded.downcast::<TokioIo<HeldBack>>() {
             Ok(parts) => {
                 let (stream, held) = parts.io.into_inner().into_parts();
                 return Opened {
-                    stream: Self::Tcp(Arc::new(stream)),
+                    stream: Self::Tcp(Arc::new(stream), ticket),
                     read_ahead: detach(&parts.read_buf),
                     held,
                 };
@@ -103,30 +121,31 @@ impl Stream {
             Err(upgraded) => upgraded,
         };
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return Opened::tcp(parts.io.into_inner(), &parts.read_buf),
+            Ok(parts) => return Opened::tcp(parts.io.into_inner(), &parts.read_buf, ticket),
             Err(upgraded) => upgraded,
         };
         // hyper-util's auto server, which axum uses too, wraps the stream in a type of its own.
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => Opened::tcp(parts.io.into_inner(), &parts.read_buf),
-            Err(upgraded) => Self::from_upgraded_unshared(upgraded),
+            Ok(parts) => Opened::tcp(parts.io.into_inner(), &parts.read_buf, ticket),
+            Err(upgraded) => Self::from_upgraded_unshared(upgraded, ticket),
         }
     }
 
     /// The stream as it is, for a task that writes it itself.
-    pub(crate) fn from_upgraded_unshared(upgraded: Upgraded) -> Opened {
+    pub(crate) fn from_upgraded_unshared(upgraded: Upgraded, ticket: Option<Ticket>) -> Opened {
         Opened {
-            stream: Self::other(TokioIo::new(upgraded)),
+            stream: Self::other(TokioIo::new(upgraded), ticket),
             read_ahead: Bytes::new(),
             held: Vec::new(),
         }
     }
 
-    pub(crate) fn other(io: impl Io) -> Self {
+    pub(crate) fn other(io: impl Io, ticket: Option<Ticket>) -> Self {
         Self::Other(Box::new(Other {
             io: Box::pin(io),
             out: Vec::new(),
             written: 0,
+            ticket,
         }))
     }
 
@@ -137,7 +156,7 @@ impl Stream {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => poll_read_tcp(stream, cx, buffer),
+            Self::Tcp(stream, _) => poll_read_tcp(stream, cx, buffer),
             Self::Other(other) => {
                 let mut buffer = ReadBuf::new(buffer);
                 ready!(other.io.as_mut().poll_read(cx, &mut buffer))?;
@@ -153,7 +172,7 @@ impl Stream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if let Self::Tcp(stream) = self
+        if let Self::Tcp(stream, _) = self
             && let Ok(count) = (&*socket2::SockRef::from(&**stream)).read(buffer)
         {
             return Poll::Ready(Ok(count));
@@ -165,7 +184,7 @@ impl Stream {
     pub(crate) fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             // Only a probe writes this way, into an empty socket buffer.
-            Self::Tcp(stream) => match stream.try_write(bytes)? {
+            Self::Tcp(stream, _) => match stream.try_write(bytes)? {
                 written if written == bytes.len() => Ok(()),
                 _ => Err(io::ErrorKind::WriteZero.into()),
             },
@@ -181,7 +200,9 @@ impl Stream {
         let Self::Other(other) = self else {
             return Poll::Ready(Ok(()));
         };
-        let Other { io, out, written } = &mut **other;
+        let Other {
+            io, out, written, ..
+        } = &mut **other;
         while let Some(rest) = out.get(*written..).filter(|rest| !rest.is_empty()) {
             match ready!(io.as_mut().poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -199,7 +220,7 @@ impl Stream {
     /// Says that nothing more will be written.
     pub(crate) fn shutdown(&mut self, cx: &mut Context<'_>) {
         match self {
-            Self::Tcp(stream) => {
+            Self::Tcp(stream, _) => {
                 let _ = socket2::SockRef::from(&**stream).shutdown(std::net::Shutdown::Write);
             }
             Self::Other(other) => {
@@ -212,7 +233,7 @@ impl Stream {
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Tcp(_) => "Stream::Tcp",
+            Self::Tcp(..) => "Stream::Tcp",
             Self::Other(_) => "Stream::Other",
         })
     }

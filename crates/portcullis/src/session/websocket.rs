@@ -40,6 +40,10 @@ const CONTEXT_BUFFER: usize = 1024;
 /// So many messages of one connection are handled before others get their turn.
 const MAX_MESSAGES_PER_TURN: usize = 64;
 
+/// How many fragments a message may have, and the size that larger messages may have instead.
+const MIN_FRAGMENTS: usize = 16_384;
+const FRAGMENT_BYTES: usize = 64;
+
 /// What a frame brought.
 #[derive(Debug)]
 pub(crate) enum Incoming<'a> {
@@ -53,6 +57,7 @@ pub(crate) enum Incoming<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadError {
     TooBig,
+    TooManyFragments,
     InvalidUtf8,
     Protocol,
 }
@@ -62,6 +67,7 @@ impl ReadError {
     pub(crate) const fn close_code(self) -> u16 {
         match self {
             Self::TooBig => 1009,
+            Self::TooManyFragments => 1008,
             Self::InvalidUtf8 => 1007,
             Self::Protocol => 1002,
         }
@@ -72,6 +78,8 @@ impl ReadError {
 #[derive(Debug)]
 pub(crate) struct Reader {
     max_message_bytes: usize,
+    /// Frames that carried nothing, since somebody asked.
+    idle: u32,
     private: Option<Box<Private>>,
 }
 
@@ -91,6 +99,7 @@ impl Reader {
     pub(crate) const fn new(max_message_bytes: usize) -> Self {
         Self {
             max_message_bytes,
+            idle: 0,
             private: None,
         }
     }
@@ -100,6 +109,17 @@ impl Reader {
         self.private
             .as_ref()
             .is_some_and(|private| private.unfinished)
+    }
+
+    /// How many pings, pongs and empty frames arrived since this was asked.
+    pub(crate) const fn take_idle(&mut self) -> u32 {
+        std::mem::replace(&mut self.idle, 0)
+    }
+
+    /// So many fragments may make a message: far more than any client needs, and so few that
+    /// they cost no more than a message of the largest size.
+    fn max_fragments(&self) -> usize {
+        MIN_FRAGMENTS.max(self.max_message_bytes / FRAGMENT_BYTES)
     }
 
     /// Hands each message in `input`, which is unmasked meanwhile, to `each`, and appends answers
@@ -122,6 +142,9 @@ impl Reader {
         }
         let mut handled = 0;
         while let Some(message) = plain::take(&mut input, self.max_message_bytes) {
+            if message.is_empty() {
+                self.idle = self.idle.saturating_add(1);
+            }
             let flow = match message {
                 Plain::Text(text) => {
                     let text = std::str::from_utf8(text).map_err(|_| ReadError::InvalidUtf8)?;
@@ -144,7 +167,9 @@ impl Reader {
     /// Keeps what the caller does not want to hear of yet.
     fn keep(&mut self, rest: &[u8]) {
         let mut private = self.private();
-        let whole_bytes = private.boundary.scan(rest);
+        let scanned = private.boundary.scan(rest);
+        self.idle = self.idle.saturating_add(scanned.idle());
+        let whole_bytes = scanned.whole_bytes();
         let (whole, partial) = rest.split_at_checked(whole_bytes).unwrap_or((rest, &[]));
         private.leftover = whole.to_vec();
         private.partial = partial.to_vec();
@@ -169,7 +194,12 @@ impl Reader {
         control: &mut Vec<u8>,
         each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let whole_bytes = private.boundary.scan(input);
+        let scanned = private.boundary.scan(input);
+        self.idle = self.idle.saturating_add(scanned.idle());
+        if scanned.most_fragments() > self.max_fragments() {
+            return Err(ReadError::TooManyFragments);
+        }
+        let whole_bytes = scanned.whole_bytes();
         let (whole, partial) = input.split_at_checked(whole_bytes).unwrap_or((input, &[]));
         let mut joined = std::mem::take(&mut private.leftover);
         let mut rest = whole;
@@ -362,6 +392,59 @@ mod tests {
         let header = [0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(feed(&mut reader, &header).unwrap_err(), ReadError::TooBig);
         assert_eq!(ReadError::TooBig.close_code(), 1009);
+    }
+
+    #[test]
+    fn a_message_of_as_many_fragments_as_allowed_is_whole_and_one_more_is_refused() {
+        for (count, whole) in [(MIN_FRAGMENTS, true), (MIN_FRAGMENTS + 1, false)] {
+            let mut input = frame(0x01, b"a");
+            input.extend(frame(0x00, b"").repeat(count - 2));
+            input.extend(frame(0x80, b"z"));
+            let mut reader = Reader::new(1000);
+            let mut result = Ok(Vec::new());
+            for piece in input.chunks(64 * 1024) {
+                result = feed(&mut reader, piece).map(|(seen, _)| seen);
+                if result.is_err() {
+                    break;
+                }
+            }
+            assert_eq!(
+                result,
+                if whole {
+                    Ok(vec!["az".to_owned()])
+                } else {
+                    Err(ReadError::TooManyFragments)
+                }
+            );
+        }
+        assert_eq!(ReadError::TooManyFragments.close_code(), 1008);
+        assert_eq!(Reader::new(64 << 20).max_fragments(), 1 << 20);
+    }
+
+    #[test]
+    fn fragments_without_an_end_are_refused_before_they_are_many() {
+        let mut reader = Reader::new(1_000_000);
+        let flood = frame(0x00, b"").repeat(1000);
+        feed(&mut reader, &frame(0x01, b"a")).unwrap();
+        let rounds = (1..).find(|_| feed(&mut reader, &flood).is_err()).unwrap();
+        assert_eq!(rounds, 17);
+    }
+
+    #[test]
+    fn frames_that_carry_nothing_are_counted() {
+        let mut reader = Reader::new(1000);
+        let pieces = [
+            frame(0x89, b"ping"),
+            frame(0x8a, b""),
+            frame(0x81, b"data"),
+            frame(0x82, b""),
+            frame(0x01, b""),
+            frame(0x80, b"x"),
+        ];
+        feed(&mut reader, &pieces.concat()).unwrap();
+        assert_eq!((reader.take_idle(), reader.take_idle()), (4, 0));
+        feed(&mut reader, &frame(0x82, b"")).unwrap();
+        assert_eq!(reader.take_idle(), 1);
     }
 
     #[test]

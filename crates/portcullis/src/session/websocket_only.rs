@@ -66,7 +66,8 @@ impl WebSocketService {
         let (handler, max_message) = (Arc::clone(&self.handler), self.max_message);
         self.tasks.spawn(async move {
             if let Ok(upgraded) = on_upgrade.await {
-                let (stream, read_ahead) = Stream::from_upgraded_unshared(upgraded).release();
+                let opened = Stream::from_upgraded_unshared(upgraded, None);
+                let (stream, read_ahead) = opened.release();
                 let websocket = WebSocketTransport::new(stream, read_ahead, max_message, false);
                 converse(websocket, &*handler).await;
             }

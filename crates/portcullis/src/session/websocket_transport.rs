@@ -82,7 +82,7 @@ impl WebSocketTransport {
     /// The sink that goes with the stream.
     pub(crate) fn sink(&self) -> Sink {
         match &self.stream {
-            Stream::Tcp(stream) => Sink::Raw(Arc::clone(stream)),
+            Stream::Tcp(stream, _) => Sink::Raw(Arc::clone(stream)),
             Stream::Other(_) => Sink::Task { writable: true },
         }
     }
@@ -158,13 +158,18 @@ impl WebSocketTransport {
         })
     }
 
+    /// How many pings, pongs and empty frames arrived since this was asked.
+    pub(crate) const fn take_idle(&mut self) -> u32 {
+        self.reader.take_idle()
+    }
+
     /// Writes frames that wait in the outbox, where only the task may; also what was queued here.
     pub(crate) fn poll_write(
         &mut self,
         connection: &Connection,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Stream::Tcp(stream) = &self.stream {
+        if let Stream::Tcp(stream, _) = &self.stream {
             if connection.with_outbox(|outbox| outbox.is_blocked()) {
                 ready!(stream.poll_write_ready(cx))?;
                 connection.with_outbox(super::outbox::Outbox::unblock);

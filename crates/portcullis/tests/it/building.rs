@@ -6,10 +6,12 @@ use portcullis::auth::jwt::Jwt;
 use portcullis::auth::source::TokenSource;
 use portcullis::engineio::Transports;
 use portcullis::gateway::Registrar;
-use portcullis::handshake::Cors;
-use portcullis::{BuildError, Server, ServerBuilder};
+use portcullis::handshake::{Cors, Origins, TrustedProxies};
+use portcullis::{BuildError, Drain, ServerBuilder};
 use portcullis_testing::MemoryBus;
 use serde_json::Value;
+
+use crate::support::builder;
 
 const SECOND: Duration = Duration::from_secs(1);
 const SECRET: &str = "a secret for tests, long enough for HS256";
@@ -28,15 +30,15 @@ fn open(r: &mut Registrar) {
 #[tokio::test]
 async fn a_guarded_namespace_needs_an_authenticator() {
     for builder in [
-        Server::builder().namespace("/a", |_| {}),
-        Server::builder().namespace_pattern("/a-{id}", |_| {}),
-        Server::builder().namespace_if(async |_, _| true, |_| {}),
+        builder().namespace("/a", |_| {}),
+        builder().namespace_pattern("/a-{id}", |_| {}),
+        builder().namespace_if(async |_, _| true, |_| {}),
     ] {
         let problems = problems(builder).await;
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].contains("is guarded, and there is no authenticator"));
     }
-    let guarded = Server::builder()
+    let guarded = builder()
         .namespace("/a", |_| {})
         .authenticate(Jwt::<Value>::hs256(SECRET));
     assert!(guarded.build().await.is_ok());
@@ -44,11 +46,11 @@ async fn a_guarded_namespace_needs_an_authenticator() {
 
 #[tokio::test]
 async fn what_does_not_make_a_server_is_named() {
-    let public = || Server::builder().namespace("/", open);
+    let public = || builder().namespace("/", open);
     let jwt = || Jwt::<Value>::hs256(SECRET);
     let cookie = || jwt().sources([TokenSource::Cookie("token".into())]);
     for (builder, expected) in [
-        (Server::builder(), "no namespace is declared"),
+        (builder(), "no namespace is declared"),
         (
             public().authenticate(Jwt::<Value>::hs256("short")),
             "the HS256 key is not usable: the secret has 5 bytes and must have at least 32",
@@ -74,7 +76,7 @@ async fn what_does_not_make_a_server_is_named() {
         ),
         (
             public().authenticate(cookie()),
-            "tokens from cookies need an allow-list of origins",
+            "tokens from cookies need an allow-list of pages: `origins`",
         ),
         (
             public().ping_interval(Duration::ZERO),
@@ -97,13 +99,64 @@ async fn what_does_not_make_a_server_is_named() {
         assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
         assert!(problems[0].contains(expected), "{expected}: {problems:?}");
     }
-    let checked = public().authenticate(cookie()).origins_are_checked();
+    let checked = public()
+        .authenticate(cookie())
+        .origins(Origins::list(["https://app.example.com"]));
     assert!(checked.build().await.is_ok());
 }
 
 #[tokio::test]
+async fn what_would_let_strangers_in_is_named() {
+    let public = || builder().namespace("/", open);
+    let jwt = || Jwt::<Value>::hs256(SECRET);
+    let cookie = || jwt().sources([TokenSource::Cookie("token".into())]);
+    for (builder, expected) in [
+        (
+            public().authenticate(cookie()).origins(Origins::any()),
+            "tokens from cookies need an allow-list of pages: `origins`",
+        ),
+        (
+            public().cors(Cors::origins(["https://a.example"]).credentials(true)),
+            "CORS with credentials needs an allow-list of pages",
+        ),
+        (
+            public().cors(Cors::predicate(|_| true).credentials(true)),
+            "CORS with credentials needs an allow-list of pages",
+        ),
+        (
+            public().origins(Origins::list(["https://*.com"])),
+            "the origin `https://*.com` has a wildcard for a whole top-level domain",
+        ),
+        (
+            public()
+                .origins(Origins::any())
+                .origins(Origins::list(["null"])),
+            "`origins` is set twice",
+        ),
+        (
+            public().trusted_proxies(TrustedProxies::new(["10.0.0.0/33"])),
+            "the trusted proxy `10.0.0.0/33` is not a network",
+        ),
+        (
+            public()
+                .trusted_proxies(TrustedProxies::new(["10.0.0.0/8"]))
+                .proxy_protocol(true),
+            "two answers to one question",
+        ),
+        (
+            public().drain(Drain::default().window(60 * SECOND)),
+            "the deadline of the drain is shorter than its parts",
+        ),
+    ] {
+        let problems = problems(builder).await;
+        assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
+        assert!(problems[0].contains(expected), "{expected}: {problems:?}");
+    }
+}
+
+#[tokio::test]
 async fn all_problems_are_reported_together() {
-    let builder = Server::builder()
+    let builder = builder()
         .namespace_pattern("/{}", open)
         .namespace("/a", |r| {
             r.public().on("x", async || {}).on("x", async || {});
@@ -117,7 +170,11 @@ async fn all_problems_are_reported_together() {
     let problems = problems(builder).await;
     assert_eq!(problems.len(), 7, "{problems:?}");
 
-    let error = Server::builder().path("x").build().await.unwrap_err();
+    let error = crate::support::builder()
+        .path("x")
+        .build()
+        .await
+        .unwrap_err();
     let text = error.to_string();
     assert!(
         text.contains("no namespace is declared; the path must"),
@@ -127,7 +184,7 @@ async fn all_problems_are_reported_together() {
 
 #[tokio::test]
 async fn the_secret_is_not_in_the_message() {
-    let builder = Server::builder()
+    let builder = builder()
         .namespace("/", open)
         .authenticate(Jwt::<Value>::hs256("short but secret"));
     let error = builder.build().await.unwrap_err();
@@ -138,7 +195,7 @@ async fn the_secret_is_not_in_the_message() {
 async fn a_cluster_that_cannot_be_joined_is_an_error_with_its_cause() {
     let (adapter, station) = MemoryBus::default().node();
     station.fail_to_start();
-    let builder = Server::builder().namespace("/", open).cluster(adapter);
+    let builder = builder().namespace("/", open).cluster(adapter);
     let error = builder.build().await.unwrap_err();
     assert!(matches!(error, BuildError::Adapter(_)), "{error:?}");
     let mut text = String::new();

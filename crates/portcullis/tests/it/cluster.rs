@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::HeaderName;
 use parking_lot::Mutex;
 use portcullis::adapter::{Envelope, Flags, Target};
+use portcullis::auth::{Attempt, Authenticator, Identity, RefusalCode};
 use portcullis::gateway::{Data, Registrar, Reply};
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
@@ -529,4 +533,46 @@ async fn an_adapter_hears_as_many_openings_of_a_busy_room_as_closings() {
     assert_eq!(opened, count(r#"room closed / "x""#));
     let root = NamespacePath::root();
     assert!(!node.station.local().has_room(&root, &Room::from("x")));
+}
+
+/// Takes whatever `x-pass` and `pass` say for an identity.
+#[derive(Debug)]
+struct OwnNames;
+
+impl Authenticator for OwnNames {
+    fn authenticate<'a>(
+        &'a self,
+        _attempt: &'a Attempt,
+    ) -> BoxFuture<'a, Result<Identity, RefusalCode>> {
+        std::future::ready(Ok(Identity::new(()))).boxed()
+    }
+
+    fn headers(&self) -> Vec<HeaderName> {
+        vec![HeaderName::from_static("x-pass")]
+    }
+
+    fn secret_parameters(&self) -> Vec<String> {
+        vec!["Pass".to_owned()]
+    }
+}
+
+#[tokio::test]
+async fn what_the_authenticator_reads_stays_on_its_node_whatever_it_is_called() {
+    let bus = MemoryBus::default();
+    let near = Node::join(&bus, |_| {}).await;
+    let (adapter, _station) = bus.node();
+    let builder = public(|_| {}).authenticate(OwnNames).cluster(adapter);
+    let far = TestServer::start(builder).await;
+    let headers = [("X-Pass", "hidden-1"), ("User-Agent", "tests")];
+    let target = format!("{WEBSOCKET}&pass=hidden-2&color=red");
+    let stream = tcp(far.address()).await;
+    let mut client = Client::open_over(Box::new(stream), &target, &headers).await;
+    client.join("/").await;
+    let fetched = near.emitter.all().fetch_sockets().await.unwrap();
+    let handshake = format!("{:?}", fetched.items[0].handshake());
+    assert!(!handshake.contains("hidden"), "{handshake}");
+    assert!(
+        handshake.contains("tests") && handshake.contains("red"),
+        "{handshake}"
+    );
 }

@@ -2,7 +2,6 @@
 
 use std::future::ready;
 
-use portcullis::Server;
 use portcullis::ServerBuilder;
 use portcullis::auth::Refusal;
 use portcullis::gateway::Reply;
@@ -12,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use portcullis_testing::wire::Client;
 use portcullis_testing::{BusNode, Journal, MemoryBus, TestServer};
 
-use crate::support::Wire;
+use crate::support::{Wire, builder};
 
 /// A builder with the pattern `/shop-{shop}/{desk}`, and what its adapter hears.
 fn shops() -> (ServerBuilder, BusNode) {
     let (adapter, station) = MemoryBus::default().node();
-    let builder = Server::builder().cluster(adapter);
+    let builder = builder().cluster(adapter);
     let builder = builder.namespace_pattern("/shop-{shop}/{desk}", |r| {
         r.public().on("sync", async || {});
         r.on("where", async |params: Params| {
@@ -107,7 +106,7 @@ async fn an_empty_child_stays_if_it_was_told_to() {
 
 #[tokio::test]
 async fn a_predicate_decides_by_name_and_handshake() {
-    let builder = Server::builder().namespace_if(
+    let builder = builder().namespace_if(
         async |path, handshake| {
             let auth = handshake.auth_value();
             auth.get("key")
@@ -132,7 +131,7 @@ async fn declared_namespaces_come_before_patterns_and_these_in_their_order() {
             r.public().on("who", move || ready(Reply(name)));
         }
     };
-    let builder = Server::builder()
+    let builder = builder()
         .namespace_if(async |path, _| path.as_str() == "/a-2", says("predicate"))
         .namespace_pattern("/a-{id}", says("first"))
         .namespace_pattern("/{any}", says("second"))
@@ -154,7 +153,7 @@ async fn clients_that_ask_for_a_new_namespace_at_the_same_time_get_the_same_one(
     let (adapter, station) = MemoryBus::default().node();
     let (journal, gate) = (Journal::default(), CancellationToken::new());
     let (notes, opened) = (journal.clone(), gate.clone());
-    let builder = Server::builder().cluster(adapter).namespace_if(
+    let builder = builder().cluster(adapter).namespace_if(
         move |_, _| {
             let opened = opened.clone();
             notes.note("asked");

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use portcullis::gateway::{Data, Gateway, Registrar, Reply};
 use portcullis::socketio::ids::Room;
-use portcullis::{EmitError, Emitter, Server, Socket};
+use portcullis::{EmitError, Emitter, Socket};
 use portcullis_testing::wire::Client;
 use portcullis_testing::{Journal, TestServer};
 
-use crate::support::{Wire, public};
+use crate::support::{Wire, builder, public};
 
 #[tokio::test]
 async fn an_emitter_older_than_its_server_says_so_until_the_server_is_built() {
@@ -39,7 +39,7 @@ async fn an_emitter_older_than_its_server_says_so_until_the_server_is_built() {
 }
 
 fn builder_refuses_the_name(name: &str) -> bool {
-    Server::builder().emitter(name).is_err()
+    builder().emitter(name).is_err()
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ impl Gateway for News {
 
 #[tokio::test]
 async fn a_gateway_may_keep_an_emitter_as_a_field() {
-    let builder = Server::builder();
+    let builder = builder();
     let emitter = builder.emitter("/news").unwrap();
     let server = TestServer::start(builder.gateway(News(emitter))).await;
     let mut client = Client::connect(server.address(), "/news").await;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use portcullis::auth::{Identity, Refusal, RefusalCode};
 use portcullis::gateway::{Data, Registrar};
 use portcullis::socketio::value::Value;
-use portcullis::{DisconnectReason, Server, ServerBuilder, Socket};
+use portcullis::{DisconnectReason, ServerBuilder, Socket};
 use portcullis_testing::wire::{Client, Http};
 use portcullis_testing::{Journal, TestServer};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Wire, patiently, public};
+use crate::support::{Wire, builder, patiently, public};
 
 /// Notes every farewell, with its reason.
 fn farewells(r: &mut Registrar, journal: &Journal) {
@@ -191,7 +191,7 @@ async fn every_accepted_socket_leaves_once_with_the_reason_of_its_end() {
 #[tokio::test]
 async fn one_connection_ends_in_all_of_its_namespaces() {
     let journal = Journal::default();
-    let mut builder = Server::builder();
+    let mut builder = builder();
     for name in ["/", "/a", "/b"] {
         let notes = journal.clone();
         builder = builder.namespace(name, |r| {
@@ -228,7 +228,7 @@ async fn who_was_refused_or_went_away_while_connecting_has_no_farewell() {
     let journal = Journal::default();
     let gate = CancellationToken::new();
     let (notes, closed) = (journal.clone(), gate.clone());
-    let builder = Server::builder()
+    let builder = builder()
         .authenticate_with(async |attempt| match attempt.auth().get("token") {
             Some(_) => Ok(Identity::new(())),
             None => Err(RefusalCode::TokenMissing),

@@ -6,7 +6,7 @@ use portcullis::Server;
 use portcullis_testing::TestServer;
 use portcullis_testing::wire::{POLLING, request};
 
-use crate::support::{Wire, public};
+use crate::support::{Wire, patiently, public, witness};
 
 #[tokio::test]
 async fn a_head_that_is_too_large_or_no_head_at_all_is_refused() {
@@ -97,4 +97,80 @@ async fn an_address_in_use_is_an_error_that_names_it() {
     let error = Server::bind(address).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
     assert!(std::error::Error::source(&error).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_takes_nine_seconds_is_answered() {
+    let server = TestServer::start(public(|_| {})).await;
+    let mut http = server.http().await;
+    http.send(b"GET /elsewhere HTTP/1.1\r\nHost: loc").await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    http.send(b"alhost\r\n\r\n").await;
+    assert_eq!(http.recv().await.map(|response| response.status), Some(404));
+}
+
+#[tokio::test]
+async fn a_head_of_almost_sixteen_kilobytes_is_read() {
+    let server = TestServer::start(public(|_| {})).await;
+    let large = "x".repeat(15_900);
+    let response = server
+        .http()
+        .await
+        .get_with(POLLING, &[("X-Large", &large)])
+        .await;
+    assert_eq!(response.status, 200);
+}
+
+/// A request with so many headers; `Host` is one of them.
+fn with_headers(count: usize) -> Vec<u8> {
+    let names: Vec<_> = (1..count).map(|number| format!("x-{number}")).collect();
+    let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    request("GET", POLLING, &headers, b"")
+}
+
+#[tokio::test]
+async fn sixty_four_headers_are_read() {
+    let server = TestServer::start(public(|_| {})).await;
+    assert_eq!(
+        server.http().await.exchange(&with_headers(64)).await.status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn the_sixty_fifth_header_is_too_many() {
+    let server = TestServer::start(public(|_| {})).await;
+    let before = witness().count("portcullis_http_errors_total", "kind=head_too_large");
+    assert_eq!(
+        server.http().await.exchange(&with_headers(65)).await.status,
+        431
+    );
+    patiently(async {
+        while witness().count("portcullis_http_errors_total", "kind=head_too_large") == before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_takes_fourteen_seconds_is_read() {
+    let server = TestServer::start(public(|_| {})).await;
+    let mut http = server.http_in_memory();
+    let session = http.join().await;
+    let head = format!("POST {session} HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n42");
+    http.send(head.as_bytes()).await;
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    http.send(b"[\"x\"]").await;
+    assert_eq!(http.recv().await.unwrap().text(), "ok");
+}
+
+#[tokio::test]
+async fn a_body_of_the_largest_size_is_read() {
+    let server = TestServer::start(public(|_| {}).max_payload(1000)).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    let event = format!(r#"42["{}"]"#, "x".repeat(994));
+    assert_eq!(event.len(), 1000);
+    assert_eq!(http.post(&session, &event).await.text(), "ok");
 }

@@ -6,8 +6,12 @@
 )]
 
 mod acks;
+mod admission;
+mod advisories;
+mod boundaries;
 mod building;
 mod cluster;
+mod drain;
 mod dynamic;
 mod emitters;
 mod events;
@@ -19,9 +23,11 @@ mod macros;
 mod management;
 mod misuse;
 mod mounting;
+mod origins;
 mod panics;
 mod promises;
 mod secrets;
 mod shutdown;
 mod slow;
 mod support;
+mod tables;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use portcullis::DisconnectReason;
 use portcullis::gateway::Registrar;
-use portcullis::{DisconnectReason, Server};
 use portcullis_testing::wire::Client;
 use portcullis_testing::{Journal, TestServer};
 
-use crate::support::{Wire, patiently, public};
+use crate::support::{Wire, builder, patiently, public};
 
 /// Notes who comes and goes, and what is said.
 fn noted(journal: &Journal) -> impl FnOnce(&mut Registrar) + use<> {
@@ -69,7 +69,7 @@ async fn a_bad_packet_and_a_poll_at_once_leave_no_poll_hanging() {
 
 #[tokio::test]
 async fn connects_that_are_given_up_count_as_refusals() {
-    let builder = Server::builder()
+    let builder = builder()
         .authenticate_with(async |_| std::future::pending().await)
         .namespace("/", |_| {});
     let server = TestServer::start(builder).await;

@@ -6,12 +6,12 @@ use futures_util::FutureExt as _;
 use portcullis::auth::Identity;
 use portcullis::gateway::{Data, Registrar};
 use portcullis::socketio::ids::NamespacePath;
-use portcullis::{DisconnectReason, Server, ServerBuilder, Socket};
+use portcullis::{DisconnectReason, ServerBuilder, Socket};
 use portcullis_testing::wire::Client;
 use portcullis_testing::{Journal, TestServer};
 use serde::{Deserialize, Deserializer};
 
-use crate::support::Wire;
+use crate::support::{Wire, builder};
 
 const INTERNAL: &str = r#"{"status":"error","code":"INTERNAL","message":"Internal server error"}"#;
 
@@ -44,7 +44,7 @@ type Register = fn(&mut Registrar);
 /// Whom the authenticator and the predicate panic for, at the call or later.
 fn doors() -> ServerBuilder {
     let is = |path: &NamespacePath, name: &str| path.as_str() == name;
-    Server::builder()
+    builder()
         .authenticate_with(move |attempt| {
             explode_if(is(attempt.namespace(), "/call"));
             async move {

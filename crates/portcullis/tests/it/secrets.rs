@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use portcullis::Socket;
 use portcullis::auth::jwt::{Jwt, mint_hs256};
 use portcullis::auth::source::TokenSource;
 use portcullis::gateway::{Data, User};
-use portcullis::{Server, Socket};
 use portcullis_testing::TestServer;
 use portcullis_testing::wire::{Client, POLLING, WEBSOCKET};
 use serde::{Deserialize, Serialize};
@@ -17,13 +17,20 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::support::Wire;
+use crate::support::{Wire, builder};
 
 const SECRET: &str = "a secret for tests, long enough for HS256";
 
 /// Keeps every log line, at every level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
+pub(crate) struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    /// Everything so far.
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().clone()
+    }
+}
 
 impl Visit for Log {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -74,7 +81,7 @@ fn token(sub: &str, seconds: i64) -> String {
 }
 
 async fn guarded() -> TestServer {
-    let builder = Server::builder()
+    let builder = builder()
         .authenticate(Jwt::<Claims>::hs256(SECRET))
         .ping_interval(Duration::from_millis(50))
         .ping_timeout(Duration::from_millis(50))
@@ -137,7 +144,7 @@ async fn no_log_line_holds_a_secret() {
     assert_eq!(http.get(&session).await.status, 400);
     server.server().close().await;
 
-    let log = log.0.lock().clone();
+    let log = log.text();
     assert!(
         log.contains("token refused") && log.contains("session closed"),
         "{log}"
@@ -156,7 +163,7 @@ async fn a_token_in_the_query_is_warned_of_at_start_and_only_then() {
         let log = Log::default();
         let _guard = tracing::subscriber::set_default(log.clone());
         let jwt = Jwt::<serde_json::Value>::hs256(SECRET).sources([source]);
-        let builder = Server::builder().authenticate(jwt).namespace("/", |_| {});
+        let builder = builder().authenticate(jwt).namespace("/", |_| {});
         builder.build().await.unwrap();
         assert_eq!(log.0.lock().contains("taken from the query"), warned);
     }

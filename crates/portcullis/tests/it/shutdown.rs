@@ -4,14 +4,14 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::DisconnectReason;
 use portcullis::gateway::Registrar;
-use portcullis::{DisconnectReason, Server};
 use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, tcp};
 use portcullis_testing::{Journal, TestServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Wire, patiently, public, upgrade_head};
+use crate::support::{Wire, builder, patiently, public, upgrade_head};
 
 fn farewells(r: &mut Registrar, journal: &Journal) {
     let journal = journal.clone();
@@ -137,7 +137,7 @@ async fn a_client_that_is_connecting_is_let_go_without_a_farewell() {
 async fn a_closed_server_frees_what_its_handlers_hold() {
     for keeps_an_emitter in [false, true] {
         let held = Arc::new(());
-        let builder = Server::builder();
+        let builder = builder();
         let emitter = keeps_an_emitter.then(|| builder.emitter("/").unwrap());
         let holds = Arc::clone(&held);
         let server = TestServer::start(builder.namespace("/", move |r| {

@@ -6,14 +6,26 @@ use std::future::Future;
 use futures_util::future::join_all;
 use portcullis::gateway::Registrar;
 use portcullis::{Server, ServerBuilder};
-use portcullis_testing::TestServer;
 use portcullis_testing::wire::{Client, Http, Response, WEBSOCKET, upgrade_request};
+use portcullis_testing::{TestServer, Witness};
 
 pub(crate) use portcullis_testing::wire::{BoxIo, patiently};
 
+/// Hears everything that this process logs and counts; a server that ends says whether a session's
+/// id, a token or a payload was among it.
+pub(crate) fn witness() -> &'static Witness {
+    Witness::of_process()
+}
+
+/// Describes a server, before a witness.
+pub(crate) fn builder() -> ServerBuilder {
+    witness();
+    Server::builder()
+}
+
 /// A server with the public namespace `/`, and `sync` for [`Client::sync`] in it.
 pub(crate) fn public(register: impl FnOnce(&mut Registrar)) -> ServerBuilder {
-    Server::builder().namespace("/", |r| {
+    builder().namespace("/", |r| {
         r.public().on("sync", async || {});
         register(r);
     })

@@ -66,6 +66,9 @@ struct State {
     runs_alone: bool,
 }
 
+/// How often it is looked whether everything works, while somebody waits for that.
+const GLANCE: Duration = Duration::from_millis(10);
+
 /// Stands between a link and whoever receives.
 #[derive(Debug)]
 struct Ear {
@@ -113,7 +116,7 @@ impl Cluster {
             suspected: Notify::new(),
             is_mapped: watch::Sender::new(false),
             closing: CancellationToken::new(),
-            tasks: Tasks::default(),
+            tasks: Tasks::current(),
         })
     }
 
@@ -199,7 +202,8 @@ impl Cluster {
             receive: Arc::clone(&self.receive),
             cluster: self.own.clone(),
         };
-        let link = Link::open(Endpoint::Fixed(Box::new(server)), options, Arc::new(ear));
+        let endpoint = Endpoint::Fixed(Box::new(server));
+        let link = Link::open(endpoint, options, Arc::new(ear), self.tasks.others());
         if state.runs_alone {
             link.runs_alone();
         }
@@ -303,19 +307,11 @@ impl Cluster {
         }
     }
 
+    /// Ready when every link works and everything is subscribed to. Links come and go meanwhile,
+    /// so that there is nothing to wait for but the whole.
     pub(crate) async fn reached(&self) {
-        // The sender lives in `self`.
-        let _ = self.is_mapped.subscribe().wait_for(|is| *is).await;
-        loop {
-            let links: Vec<_> = self.state.lock().links.values().cloned().collect();
-            for link in &links {
-                link.status.reached().await;
-                link.subscriptions.settled().await;
-            }
-            if self.health().is_up() {
-                return;
-            }
-            tokio::time::sleep(ALARMED).await;
+        while !self.health().is_up() {
+            tokio::time::sleep(GLANCE).await;
         }
     }
 

@@ -87,6 +87,7 @@ impl Link {
         endpoint: Endpoint,
         options: BusOptions,
         receive: Arc<dyn Receive>,
+        tasks: Tasks,
     ) -> Arc<Self> {
         let link = Arc::new(Self {
             status: Status::new(endpoint.name()),
@@ -104,7 +105,7 @@ impl Link {
             moved: Mutex::default(),
             lost: Mutex::new(None),
             closing: CancellationToken::new(),
-            tasks: Tasks::default(),
+            tasks,
         });
         if !link.publishes_only {
             let probe = link.subscription(&link.probe.channel());

@@ -5,10 +5,13 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod dynamic;
 mod emitter;
 mod faults;
 mod operations;
+mod parser;
 mod poison;
 mod sharded;
 mod support;
+mod tls;
 mod topologies;

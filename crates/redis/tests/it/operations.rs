@@ -52,6 +52,7 @@ in_every_mode! {
     a_broadcast_collects_the_acks_of_every_node,
     what_is_local_is_never_published,
     a_process_has_two_connections_and_leaves_none_behind,
+    a_node_that_is_dropped_takes_its_connections_with_it,
     prefixes_separate_clusters_and_databases_do_not,
 }
 
@@ -247,14 +248,6 @@ async fn sockets_and_rooms_are_found_wherever_they_are_and_secrets_are_not_told(
     assert_eq!(there.event().await, r#"["hello"]"#);
 
     let rooms = near.emitter.all_rooms().await.unwrap();
-    if redis.is_sharded() {
-        // The wire of Node's sharded adapter has no such question, so only this node answers.
-        assert_eq!(
-            (named(&rooms.items), rooms.missing_nodes),
-            (vec![Room::from("den")], 1)
-        );
-        return;
-    }
     let expected = [Room::from("den"), Room::from("lobby"), Room::from(3)];
     assert_eq!(named(&rooms.items), expected);
     assert_eq!(rooms.items.len(), 5, "a socket's id is a room: {rooms:?}");
@@ -375,6 +368,14 @@ async fn a_process_has_two_connections_and_leaves_none_behind(redis: RedisServer
     }
     node.emitter.emit("last", &()).unwrap();
     node.stop().await;
+    until(async || redis.connections().await == 0).await;
+}
+
+async fn a_node_that_is_dropped_takes_its_connections_with_it(redis: RedisServer) {
+    let node = Node::join(redis.redis()).await;
+    drop(node.client().await);
+    assert_eq!(redis.connections().await, 2);
+    drop(node);
     until(async || redis.connections().await == 0).await;
 }
 

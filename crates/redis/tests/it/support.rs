@@ -8,7 +8,6 @@ pub(crate) mod proxy;
 pub(crate) mod redis_cluster;
 pub(crate) mod redis_server;
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

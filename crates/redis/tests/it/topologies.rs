@@ -27,7 +27,7 @@ async fn delivery_is_back(node: &Node, room: &str, client: &mut Client) -> Durat
     }
 }
 
-async fn is_up(node: &Node) -> bool {
+fn is_up(node: &Node) -> bool {
     node.server.cluster_health().is_up()
 }
 
@@ -106,7 +106,7 @@ async fn the_sharded_wire_follows_its_channels_over_a_cluster() {
     assert!(moved < Duration::from_secs(2), "{moved:?}");
     let gap = gaps.wait_for(GapCause::Moved).await;
     assert!(gap.duration() < Duration::from_secs(2), "{gap:?}");
-    until(async || is_up(&near).await && is_up(&far).await).await;
+    until(async || is_up(&near) && is_up(&far)).await;
 
     near.stop().await;
     far.stop().await;
@@ -124,10 +124,10 @@ async fn a_master_of_a_cluster_that_dies_is_replaced() {
     far.emitter.flush().await.unwrap();
     let (_, master) = cluster.place_of("socket.io#/#room#").await;
     cluster.servers[master].kill().await;
-    until(async || !is_up(&far).await).await;
+    until(async || !is_up(&far)).await;
     let back = delivery_is_back(&near, "room", &mut client).await;
     assert!(back < Duration::from_secs(10), "{back:?}");
-    until(async || is_up(&near).await && is_up(&far).await).await;
+    until(async || is_up(&near) && is_up(&far)).await;
     assert!(!gaps.all().is_empty());
 }
 
@@ -140,22 +140,11 @@ async fn sentinels_lead_to_the_new_master() {
     let (far, gaps) = joined(by_list).await;
     let mut client = far.client().await;
     enter(&mut client, &[r#""room""#]).await;
-    assert_eq!(
-        sentinels.master.connections().await,
-        2 * 2 + connections_of_sentinel()
-    );
-    let _ = sentinels.replica.port;
-
     sentinels.master.kill().await;
     let killed = Instant::now();
     let back = delivery_is_back(&near, "room", &mut client).await;
     assert!(back < Duration::from_secs(1 + 4), "{:?}", killed.elapsed());
     let gap = gaps.wait_for(GapCause::Disconnected).await;
     assert!(gap.duration() > Duration::from_millis(500), "{gap:?}");
-    until(async || is_up(&near).await && is_up(&far).await).await;
-}
-
-/// A sentinel and a replica keep three connections of their own.
-const fn connections_of_sentinel() -> usize {
-    3
+    until(async || is_up(&near) && is_up(&far)).await;
 }

@@ -2,4 +2,5 @@
 
 mod arguments;
 mod dev;
+mod pressure;
 mod program;

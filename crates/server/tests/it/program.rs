@@ -64,13 +64,23 @@ impl Running {
         }
     }
 
-    /// Sends a signal, waits for the end; gives the exit code and the rest of stdout.
-    pub(crate) fn stop(mut self, signal: &str) -> (Option<i32>, String) {
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, and goes on.
+    pub(crate) fn signal(&self, signal: &str) {
         let killed = Command::new("kill")
             .args([&format!("-{signal}"), &self.child.id().to_string()])
             .status()
             .expect("there is a kill command");
         assert!(killed.success());
+    }
+
+    /// Sends a signal, waits for the end; gives the exit code and the rest of stdout.
+    pub(crate) fn stop(mut self, signal: &str) -> (Option<i32>, String) {
+        self.signal(signal);
         let mut rest = String::new();
         self.stdout
             .read_to_string(&mut rest)

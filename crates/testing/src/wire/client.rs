@@ -143,6 +143,22 @@ impl Client {
         }
     }
 
+    /// Takes everything until the server says goodbye: the status code that it gives, if it does.
+    pub async fn goodbye(&mut self) -> Option<u16> {
+        loop {
+            match patiently(self.websocket.read()).await? {
+                (WebSocket::CLOSE, payload) => {
+                    return payload.first_chunk().copied().map(u16::from_be_bytes);
+                }
+                (WebSocket::TEXT, payload) if &payload[..] == b"2" => {
+                    // Whether it is answered does not matter any more.
+                    let _ = self.try_send("3").await;
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Takes everything until the server ends the connection.
     pub async fn rest(&mut self) -> Vec<String> {
         let mut packets = Vec::new();

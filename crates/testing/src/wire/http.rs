@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{BoxIo, POLLING, patiently, tcp};
+use crate::witness;
 
 /// An HTTP connection.
 pub struct Http {
@@ -121,6 +122,7 @@ impl Http {
     }
 
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        witness::requested(bytes);
         self.io.write_all(bytes).await
     }
 
@@ -201,6 +203,7 @@ impl Response {
         }
         drop(buffer.split_to(end));
         response.body = buffer.split_to(len).freeze();
+        witness::received(&response.body);
         Some(response)
     }
 

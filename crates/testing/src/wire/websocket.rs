@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::http::{Http, Response, upgrade_request};
 use super::{BoxIo, patiently};
+use crate::witness;
 
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
@@ -22,6 +23,10 @@ impl WebSocket {
     pub const BINARY: u8 = 2;
     /// The opcode of a close.
     pub const CLOSE: u8 = 8;
+    /// The opcode of a ping.
+    pub const PING: u8 = 9;
+    /// The opcode of a pong.
+    pub const PONG: u8 = 10;
 
     /// Switches a connection to WebSocket.
     ///
@@ -53,6 +58,7 @@ impl WebSocket {
     ///
     /// If the server does not take it.
     pub async fn write(&mut self, opcode: u8, payload: &[u8]) -> std::io::Result<()> {
+        witness::sent(payload);
         let mut frame = vec![FIN | opcode];
         match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
             (Ok(len), _) if len < 126 => frame.push(MASKED | len),
@@ -69,6 +75,15 @@ impl WebSocket {
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(payload);
         self.io.write_all(&frame).await
+    }
+
+    /// Writes bytes as they are: several frames, or what is none.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not take them.
+    pub async fn write_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.io.write_all(bytes).await
     }
 
     /// The next frame, its opcode and its payload; nothing once the server has ended the
@@ -103,7 +118,9 @@ impl WebSocket {
             return None;
         }
         self.buffer.advance(header);
-        Some((first & 0xf, self.buffer.split_to(len).freeze()))
+        let payload = self.buffer.split_to(len).freeze();
+        witness::received(&payload);
+        Some((first & 0xf, payload))
     }
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use super::ServerBuilder;
-use crate::handshake::Cors;
 
 impl ServerBuilder {
     /// Notes that an option was set. Two parts of an application that set it to different values
@@ -23,28 +22,15 @@ impl ServerBuilder {
     /// Collects what is wrong.
     pub(super) fn check(&mut self) {
         let of_gateways = self.gateway_problems();
+        let of_pressure = self.pressure_problems();
         let problems = &mut self.problems;
         problems.extend(of_gateways);
+        problems.extend(of_pressure);
         if self.declared.is_empty() {
             problems.push("no namespace is declared".to_owned());
         }
         if let Some(authenticator) = &self.authenticator {
             problems.extend(authenticator.problems());
-            if authenticator.reads_cookies() && !self.cookies_are_safe {
-                problems.push(
-                    "tokens from cookies need an allow-list of origins: check it in \
-                     `allow_request` and say so with `origins_are_checked`"
-                        .to_owned(),
-                );
-            }
-        }
-        if self
-            .http
-            .cors
-            .as_ref()
-            .is_some_and(Cors::is_any_with_credentials)
-        {
-            problems.push("CORS cannot allow any origin together with credentials".to_owned());
         }
         for (name, duration) in [
             ("ping_interval", self.core.timing.ping_interval),

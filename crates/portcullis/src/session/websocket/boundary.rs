@@ -13,14 +13,41 @@ pub(super) struct Boundary {
     payload_len: u64,
     payload_left: u64,
     in_fragments: bool,
+    /// Of the message that is arriving.
+    fragments: usize,
+}
+
+/// What a piece of the stream held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scanned {
+    whole_bytes: usize,
+    most_fragments: usize,
+    idle: u32,
+}
+
+impl Scanned {
+    /// The most fragments that a message had by the end of the piece.
+    pub(super) const fn most_fragments(self) -> usize {
+        self.most_fragments
+    }
+
+    /// How many frames began that carry nothing: pings, pongs, and data frames without data.
+    pub(super) const fn idle(self) -> u32 {
+        self.idle
+    }
+
+    /// How much of the piece belongs to frames that end in it; behind that a frame only begins or
+    /// goes on.
+    pub(super) const fn whole_bytes(self) -> usize {
+        self.whole_bytes
+    }
 }
 
 impl Boundary {
-    /// Moves on over `input`; says how much of it belongs to frames that end in it. Behind that a
-    /// frame only begins or goes on.
-    pub(super) fn scan(&mut self, mut input: &[u8]) -> usize {
+    /// Moves on over `input`.
+    pub(super) fn scan(&mut self, mut input: &[u8]) -> Scanned {
         let len = input.len();
-        let mut whole_bytes = 0;
+        let (mut whole_bytes, mut most_fragments, mut idle) = (0, 0, 0_u32);
         loop {
             let skip = usize::try_from(self.payload_left)
                 .unwrap_or(usize::MAX)
@@ -31,7 +58,11 @@ impl Boundary {
                 whole_bytes = len - input.len();
             }
             let Some((&byte, rest)) = input.split_first() else {
-                return whole_bytes;
+                return Scanned {
+                    whole_bytes,
+                    most_fragments,
+                    idle,
+                };
             };
             input = rest;
             if let Some(slot) = self.header.get_mut(usize::from(self.header_len)) {
@@ -39,7 +70,9 @@ impl Boundary {
                 self.header_len += 1;
             }
             if usize::from(self.header_len) == self.header_needed() {
-                self.end_header();
+                let is_idle = self.end_header();
+                most_fragments = most_fragments.max(self.fragments);
+                idle = idle.saturating_add(u32::from(is_idle));
             }
         }
     }
@@ -67,8 +100,8 @@ impl Boundary {
             }
     }
 
-    /// Starts the payload.
-    fn end_header(&mut self) {
+    /// Starts the payload; says whether the frame is a ping, a pong, a close, or has none.
+    fn end_header(&mut self) -> bool {
         let [first, second, b0, b1, b2, b3, b4, b5, b6, b7, ..] = self.header;
         self.payload_len = match second & 0x7f {
             126 => u64::from(u16::from_be_bytes([b0, b1])),
@@ -79,7 +112,14 @@ impl Boundary {
         self.header_len = 0;
         let (opcode, fin) = (first & 0xf, first & FIN != 0);
         if opcode < 8 {
+            // What follows a whole message begins at one again.
+            self.fragments = if opcode == 0 {
+                self.fragments.saturating_add(1)
+            } else {
+                1
+            };
             self.in_fragments = !fin;
         }
+        opcode >= 8 || self.payload_len == 0
     }
 }

@@ -26,6 +26,15 @@ pub(super) enum Plain<'a> {
     Binary(&'a [u8]),
 }
 
+impl Plain<'_> {
+    /// Whether it carries nothing.
+    pub(super) const fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(payload) | Self::Binary(payload) => payload.is_empty(),
+        }
+    }
+}
+
 /// Takes the first frame off `input`, if it is a plain one of at most `max_len` bytes.
 pub(super) fn take<'a>(input: &mut &'a mut [u8], max_len: usize) -> Option<Plain<'a>> {
     let (is_text, header_len, len) = match **input {

@@ -4,9 +4,9 @@ use allocation_counter::measure;
 use portcullis::gateway::{Data, Reply};
 use portcullis::{Server, ServerBuilder, Socket, gateway};
 use portcullis_testing::TestServer;
+use tokio::runtime::Builder;
 
 use crate::support::Wire as _;
-use tokio::runtime::Builder;
 
 struct Echo;
 

@@ -11,6 +11,7 @@ use portcullis::{Server, gateway};
 use portcullis_testing::TestServer;
 use serde::Serialize;
 
+use crate::secrets::Log;
 use crate::support::Wire as _;
 
 /// One method for each kind of reply.
@@ -165,21 +166,30 @@ async fn what_a_method_returns_is_the_answer() {
 
 #[tokio::test]
 async fn an_error_is_told_if_it_knows_how_and_logged_if_it_does_not() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
     let server = server().await;
     let mut client = server.client_in_memory().await;
     assert_eq!(
         client.ask(r#"["saved",0]"#).await,
         r#"[{"status":"error","code":"ZERO","message":"no such thing"}]"#
     );
-    for event in [r#"["plain"]"#, r#"["text"]"#] {
+    for (event, logged) in [
+        (r#"["plain"]"#, "the disk is on fire"),
+        (r#"["text"]"#, "nobody is told this"),
+    ] {
         let answer = client.ask(event).await;
         let told = r#"[{"status":"error","code":"INTERNAL","message":"Internal server error","#;
         assert!(answer.starts_with(told), "{answer}");
-        assert!(answer.contains(r#""correlationId":""#), "{answer}");
-        assert!(
-            !answer.contains("fire") && !answer.contains("nobody"),
-            "{answer}"
-        );
+        assert!(!answer.contains(logged), "{answer}");
+        let (_, id) = answer.split_once(r#""correlationId":""#).expect("an id");
+        let (id, _) = id.split_once('"').unwrap();
+        let log = log.text();
+        let line = log
+            .lines()
+            .find(|line| line.contains(logged))
+            .expect("a line");
+        assert!(line.contains(id), "{line}");
     }
 }
 

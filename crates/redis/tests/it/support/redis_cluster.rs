@@ -105,7 +105,7 @@ impl RedisCluster {
 /// A master, a replica and a sentinel.
 pub(crate) struct Sentinels {
     pub(crate) master: RedisServer,
-    pub(crate) replica: RedisServer,
+    _replica: RedisServer,
     pub(crate) port: u16,
     _sentinel: Child,
     folder: PathBuf,
@@ -135,7 +135,7 @@ impl Sentinels {
         let sentinel = spawn("redis-sentinel", &[file.to_str().unwrap().to_owned()]);
         let sentinels = Self {
             master,
-            replica,
+            _replica: replica,
             port,
             _sentinel: sentinel,
             folder,
