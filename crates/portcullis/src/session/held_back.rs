@@ -10,8 +10,8 @@
 //!
 //! - Nothing overtakes what is held: whoever reads or writes the stream as it is, or flushes it for
 //!   good, has it written first.
-//! - Only a response that switches protocols is held, hyper writes nothing behind it, and only where
-//!   a session is to follow: others who upgrade may have nothing to say for long.
+//! - Only a response that switches protocols is held, behind which hyper writes nothing, and only
+//!   where a session is to follow: others who upgrade may have nothing to say for long.
 
 use std::io;
 use std::pin::Pin;
