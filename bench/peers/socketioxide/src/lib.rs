@@ -86,7 +86,7 @@ pub async fn run() -> Result<(), Failure> {
             serve(options.port, layer, io, broadcasts).await
         }
         Some(url) => {
-            let client = redis::Client::open(format!("{url}?protocol=RESP3"))?;
+            let client = redis::Client::open(format!("{url}?protocol=resp3"))?;
             let adapter = RedisAdapterCtr::new_with_redis(&client).await?;
             let (layer, io) = SocketIo::builder()
                 .with_adapter::<RedisAdapter<_>>(adapter)
