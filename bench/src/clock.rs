@@ -76,7 +76,14 @@ impl ThreadTimes {
 /// The anonymous memory that `pid` has in RAM, in bytes.
 pub(crate) fn rss_anon(pid: Pid) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()))?;
-    parse_rss_anon(&status).ok_or_else(|| io::Error::other("no RssAnon in /proc/PID/status"))
+    parse_kibibytes(&status, "RssAnon:")
+        .ok_or_else(|| io::Error::other("no RssAnon in /proc/PID/status"))
+}
+
+/// What the kernel keeps in slabs, for all processes, in bytes.
+pub(crate) fn slab() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    parse_kibibytes(&text, "Slab:").ok_or_else(|| io::Error::other("no Slab in /proc/meminfo"))
 }
 
 fn parse_schedstat(text: &str) -> io::Result<u64> {
@@ -86,10 +93,9 @@ fn parse_schedstat(text: &str) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other("no time in /proc/PID/task/TID/schedstat"))
 }
 
-fn parse_rss_anon(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))?;
+/// The number in the line that begins with `name`, in bytes.
+fn parse_kibibytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -126,7 +132,7 @@ mod tests {
     #[test]
     fn anonymous_memory_is_read_in_bytes() {
         let status = "VmRSS:\t    9000 kB\nRssAnon:\t    1024 kB\nRssFile:\t 3 kB\n";
-        assert_eq!(parse_rss_anon(status), Some(1024 * 1024));
-        assert_eq!(parse_rss_anon("VmRSS: 9 kB\n"), None);
+        assert_eq!(parse_kibibytes(status, "RssAnon:"), Some(1024 * 1024));
+        assert_eq!(parse_kibibytes("VmRSS: 9 kB\n", "RssAnon:"), None);
     }
 }

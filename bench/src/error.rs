@@ -12,6 +12,10 @@ pub(crate) enum BenchError {
     /// fault. A slow run is not void.
     #[error("void: {0}")]
     Void(String),
+    /// The server was asked for more than it can do. Where that is not the question, the run is
+    /// void.
+    #[error("void: {0}")]
+    Overload(String),
     /// The machine refused something that every run needs.
     #[error("cannot {what}")]
     Io {
@@ -29,6 +33,11 @@ impl BenchError {
     /// A void run, and why.
     pub(crate) fn void(reason: impl fmt::Display) -> Self {
         Self::Void(reason.to_string())
+    }
+
+    /// More than the server can do, and how that showed.
+    pub(crate) fn overload(reason: impl fmt::Display) -> Self {
+        Self::Overload(reason.to_string())
     }
 }
 

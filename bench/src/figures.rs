@@ -12,21 +12,74 @@ use serde::{Deserialize, Serialize};
 /// What one run, or the mean of several, says.
 pub(crate) type Figures = BTreeMap<Figure, f64>;
 
+/// One point of a curve: how much was asked for, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Point {
+    /// The load that was offered, or the number of connections.
+    pub(crate) load: f64,
+    /// What was measured at it: latency p99 in ms, or memory in MiB.
+    pub(crate) value: f64,
+}
+
+/// What a run says: figures, and points where it looked at more than one load.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Findings {
+    /// The numbers.
+    pub(crate) figures: Figures,
+    /// The curve, in the order of the loads.
+    pub(crate) curve: Vec<Point>,
+}
+
+impl From<Figures> for Findings {
+    fn from(figures: Figures) -> Self {
+        Self {
+            figures,
+            curve: Vec::new(),
+        }
+    }
+}
+
 /// One kind of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Figure {
     /// Server CPU per unit of work, in µs.
     CpuPerUnit,
+    /// Server CPU per unit of work on the node that published, in µs.
+    CpuAtSender,
+    /// The receiving node's CPU per unit of work, divided by the publishing node's.
+    ReceiverShare,
+    /// CPU of Redis per unit of work, in µs.
+    RedisCpu,
+    /// System calls of the server per unit of work.
+    SyscallsPerUnit,
+    /// The highest offered rate that was kept, in units per second.
+    HighestRate,
     /// Latency from the intended time of sending, median, in ms.
     LatencyP50,
     /// The same, 99th percentile.
     LatencyP99,
-    /// System calls of the server per unit of work.
-    SyscallsPerUnit,
+    /// The same, 99.9th percentile.
+    LatencyP999,
+    /// The same, of the last who heard an event: the median over events.
+    LatencyLast,
+    /// How much later the other node's clients hear, median, in ms.
+    AddedP50,
+    /// The same, 99th percentile.
+    AddedP99,
+    /// From the first attempt until everybody is back, in ms.
+    TimeToAll,
     /// Slope of RssAnon over the number of connections, in KiB.
     MemoryPerConnection,
+    /// Slope of the kernel's slabs over the number of connections, both ends, in KiB.
+    SlabPerConnection,
     /// RssAnon divided by the number of connections, at the largest number, in KiB.
     MemoryAtFull,
+    /// RssAnon at its highest, in MiB.
+    MemoryPeak,
+    /// RssAnon after everybody has left, in MiB.
+    MemoryAfter,
+    /// RssAnon after everybody came back, divided by what it was the first time.
+    MemoryAgain,
     /// Server CPU while nothing but heartbeats happens, in µs per second and connection.
     IdleCpu,
     /// The share of its processor that the load generator used, from 0 to 1.
@@ -51,9 +104,19 @@ impl Latencies {
 
     /// Adds the percentiles to `figures`.
     pub(crate) fn summarize(&self, figures: &mut Figures) {
-        let milliseconds = |quantile| self.0.value_at_quantile(quantile) as f64 / 1e3;
-        figures.insert(Figure::LatencyP50, milliseconds(0.50));
-        figures.insert(Figure::LatencyP99, milliseconds(0.99));
+        figures.insert(Figure::LatencyP50, self.quantile(0.50));
+        figures.insert(Figure::LatencyP99, self.quantile(0.99));
+        figures.insert(Figure::LatencyP999, self.quantile(0.999));
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The latency, in ms, that this share of all does not exceed.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        self.0.value_at_quantile(share) as f64 / 1e3
     }
 }
 

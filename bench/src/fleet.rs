@@ -14,12 +14,14 @@
 //! - Nothing unexpected is tolerated: a packet out of place, a close, a frame that the kernel does
 //!   not take whole void the run.
 //! - At most [`MAX_CONNECTIONS`] connections at a time, to 127.0.0.1 only.
+//! - A deaf client is never read from, and what its server does about that is not judged.
 //! - A packet is stamped after the read that brought it, and not later.
 //!
 //! # Not here
 //!
 //! What is sent and what the answers mean (`scenario`).
 
+use std::borrow::Cow;
 use std::mem;
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
@@ -41,6 +43,9 @@ pub(crate) const MAX_CONNECTIONS: usize = 19_000;
 const READ_BUFFER_LEN: usize = 256 * 1024;
 const EVENTS_PER_WAIT: usize = 1_024;
 
+/// What the kernel may keep for a deaf client, in bytes: little, so that its server notices.
+const DEAF_BUFFER_LEN: usize = 4_096;
+
 /// How many connections are between SYN and CONNECT at a time while a fleet is opened.
 const OPENING_AT_ONCE: usize = 64;
 
@@ -54,6 +59,8 @@ pub(crate) enum Received<'a> {
     Connect,
     /// An event: the JSON array.
     Event(&'a [u8]),
+    /// The attachment of an event.
+    Attachment(&'a [u8]),
     /// An ack: its id, then the JSON array.
     Ack(&'a [u8]),
 }
@@ -73,8 +80,11 @@ pub(crate) struct Fleet {
 
 #[derive(Debug)]
 struct Connection {
-    socket: OwnedFd,
+    /// `None` once it is closed.
+    socket: Option<OwnedFd>,
     stage: Stage,
+    /// The next frame is the attachment of an event.
+    awaits_attachment: bool,
     /// The beginning of a frame whose end has not arrived. Empty almost always.
     partial: Vec<u8>,
 }
@@ -95,6 +105,24 @@ struct Greeting {
     upgrade: Vec<u8>,
     connect: Vec<u8>,
     pong: Vec<u8>,
+    token: Option<String>,
+    /// How many clients with adjacent numbers are in one group, if they are in any.
+    group_len: Option<usize>,
+}
+
+impl Greeting {
+    /// The CONNECT of the client with this number.
+    fn connect(&self, index: usize) -> Cow<'_, [u8]> {
+        let Some(len) = self.group_len else {
+            return Cow::Borrowed(&self.connect);
+        };
+        let group = index / len;
+        let packet = self.token.as_ref().map_or_else(
+            || format!(r#"40{{"group":{group}}}"#),
+            |token| format!(r#"40{{"group":{group},"token":"{token}"}}"#),
+        );
+        Cow::Owned(wire::client_frame(packet.as_bytes()))
+    }
 }
 
 impl Fleet {
@@ -120,9 +148,27 @@ impl Fleet {
                 upgrade: wire::upgrade_request(address),
                 connect: wire::client_frame(connect.as_bytes()),
                 pong: wire::client_frame(wire::PONG),
+                token: token.map(str::to_owned),
+                group_len: None,
             },
             clock,
         })
+    }
+
+    /// The server of the connections that are opened from now on.
+    pub(crate) fn aim_at(&mut self, address: SocketAddrV4) {
+        self.address = address;
+        self.greeting.upgrade = wire::upgrade_request(address);
+    }
+
+    /// Puts clients that connect from now on into groups of `len`: client `n` into `n / len`.
+    pub(crate) fn group_by(&mut self, len: usize) {
+        self.greeting.group_len = Some(len);
+    }
+
+    /// How many connections are in the namespace.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready
     }
 
     /// How many connections are open or being opened.
@@ -138,7 +184,7 @@ impl Fleet {
                 self.open()?;
             }
             if self.clock.now() > deadline {
-                return Err(BenchError::void(format_args!(
+                return Err(BenchError::overload(format_args!(
                     "{} of {target} clients connected within {OPENING_TIMEOUT:?}",
                     self.ready
                 )));
@@ -148,7 +194,7 @@ impl Fleet {
                 Duration::from_secs(1),
                 &mut |index, received, _| match received {
                     Received::Connect => Ok(()),
-                    Received::Event(_) | Received::Ack(_) => Err(BenchError::void(format_args!(
+                    _ => Err(BenchError::void(format_args!(
                         "client {index} got an event before anything was emitted"
                     ))),
                 },
@@ -159,6 +205,26 @@ impl Fleet {
 
     /// Begins to open one connection, and says which number it has.
     pub(crate) fn open(&mut self) -> Result<usize, BenchError> {
+        self.open_with(None)
+    }
+
+    /// Opens connections for which the kernel keeps little, until there are `count` more.
+    pub(crate) fn grow_by_deaf(&mut self, count: usize) -> Result<(), BenchError> {
+        let target = self.len() + count;
+        let first = self.len();
+        for _ in 0..count {
+            self.open_with(Some(DEAF_BUFFER_LEN))?;
+            self.grow_to(self.len())?;
+        }
+        for index in first..target {
+            if let Some(socket) = &self.connections[index].socket {
+                epoll::delete(&self.epoll, socket).attempt("stop watching a socket")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open_with(&mut self, receive_buffer: Option<usize>) -> Result<usize, BenchError> {
         if self.len() >= MAX_CONNECTIONS {
             return Err(BenchError::void(format_args!(
                 "more than {MAX_CONNECTIONS} connections at a time"
@@ -173,6 +239,9 @@ impl Fleet {
         )
         .attempt("make a socket")?;
         sockopt::set_tcp_nodelay(&socket, true).attempt("set TCP_NODELAY")?;
+        if let Some(len) = receive_buffer {
+            sockopt::set_socket_recv_buffer_size(&socket, len).attempt("set SO_RCVBUF")?;
+        }
         match net::connect(&socket, &self.address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(BenchError::void(format_args!("connect: {errno}"))),
@@ -181,8 +250,9 @@ impl Fleet {
         let data = epoll::EventData::new_u64(index as u64);
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::OUT).attempt("watch a socket")?;
         let connection = Connection {
-            socket,
+            socket: Some(socket),
             stage: Stage::Connecting,
+            awaits_attachment: false,
             partial: Vec::new(),
         };
         match self.connections.get_mut(index) {
@@ -194,19 +264,38 @@ impl Fleet {
 
     /// Ends one connection without a word, as a browser that is closed does.
     pub(crate) fn close(&mut self, index: usize) -> Result<(), BenchError> {
+        let Some(socket) = self.forget(index) else {
+            return Ok(());
+        };
+        match net::shutdown(&socket, net::Shutdown::Both) {
+            // The server may have been first.
+            Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+            Err(errno) => Err(errno).attempt("close a connection"),
+        }
+    }
+
+    /// Ends all connections with a reset, as a balancer that dies does.
+    pub(crate) fn reset_all(&mut self) -> Result<(), BenchError> {
+        for index in 0..self.connections.len() {
+            if let Some(socket) = self.forget(index) {
+                sockopt::set_socket_linger(&socket, Some(Duration::ZERO))
+                    .attempt("set SO_LINGER")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closing the socket, which the caller does, takes it out of the epoll instance.
+    fn forget(&mut self, index: usize) -> Option<OwnedFd> {
         let connection = &mut self.connections[index];
         if connection.stage == Stage::Ready {
             self.ready -= 1;
         }
         connection.stage = Stage::Closed;
         connection.partial = Vec::new();
-        epoll::delete(&self.epoll, &connection.socket).attempt("stop watching a socket")?;
+        let socket = connection.socket.take()?;
         self.free.push(index);
-        match net::shutdown(&connection.socket, net::Shutdown::Both) {
-            // The server may have been first.
-            Ok(()) | Err(Errno::NOTCONN) => Ok(()),
-            Err(errno) => Err(errno).attempt("close a connection"),
-        }
+        Some(socket)
     }
 
     /// Sends finished frames on one connection.
@@ -243,17 +332,19 @@ impl Fleet {
         sink: &mut impl FnMut(usize, Received<'_>, u64) -> Result<(), BenchError>,
     ) -> Result<(), BenchError> {
         let connection = &mut self.connections[index];
-        match connection.stage {
-            Stage::Closed => return Ok(()),
-            Stage::Connecting => {
-                connection.start_upgrade(&self.greeting)?;
-                let data = epoll::EventData::new_u64(index as u64);
-                return epoll::modify(&self.epoll, &connection.socket, data, epoll::EventFlags::IN)
-                    .attempt("watch a socket");
-            }
-            Stage::Upgrading | Stage::Opening | Stage::Joining | Stage::Ready => {}
+        let is_first = connection.stage == Stage::Connecting;
+        if is_first {
+            connection.start_upgrade(&self.greeting)?;
         }
-        let len = match rustix::io::read(&connection.socket, &mut self.read_buffer) {
+        let Some(socket) = &connection.socket else {
+            return Ok(());
+        };
+        if is_first {
+            let data = epoll::EventData::new_u64(index as u64);
+            return epoll::modify(&self.epoll, socket, data, epoll::EventFlags::IN)
+                .attempt("watch a socket");
+        }
+        let len = match rustix::io::read(socket, &mut self.read_buffer) {
             Ok(0) => return Err(closed(index, "closed its connection")),
             Ok(len) => len,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
@@ -270,7 +361,7 @@ impl Fleet {
             &joined
         };
         let was_ready = connection.stage == Stage::Ready;
-        let rest = connection.handle_bytes(bytes, &self.greeting, &mut |received| {
+        let rest = connection.handle_bytes(index, bytes, &self.greeting, &mut |received| {
             sink(index, received, now)
         })?;
         if !rest.is_empty() {
@@ -285,9 +376,11 @@ impl Fleet {
 
 impl Connection {
     fn start_upgrade(&mut self, greeting: &Greeting) -> Result<(), BenchError> {
-        sockopt::socket_error(&self.socket)
-            .attempt("ask for the state of a socket")?
-            .map_err(|errno| BenchError::void(format_args!("connect: {errno}")))?;
+        if let Some(socket) = &self.socket {
+            sockopt::socket_error(socket)
+                .attempt("ask for the state of a socket")?
+                .map_err(|errno| BenchError::void(format_args!("connect: {errno}")))?;
+        }
         self.send(&greeting.upgrade)?;
         self.stage = Stage::Upgrading;
         Ok(())
@@ -296,6 +389,7 @@ impl Connection {
     /// Handles all that is complete in `bytes`, and returns the rest.
     fn handle_bytes<'a>(
         &mut self,
+        index: usize,
         mut bytes: &'a [u8],
         greeting: &Greeting,
         sink: &mut impl FnMut(Received<'_>) -> Result<(), BenchError>,
@@ -307,8 +401,8 @@ impl Connection {
             self.stage = Stage::Opening;
             bytes = &bytes[len..];
         }
-        while let Some((text, len)) = wire::parse_server_frame(bytes)? {
-            self.handle_packet(&Packet::parse(text)?, greeting, sink)?;
+        while let Some((packet, len)) = wire::parse_server_packet(bytes)? {
+            self.handle_packet(index, &packet, greeting, sink)?;
             bytes = &bytes[len..];
         }
         Ok(bytes)
@@ -316,17 +410,26 @@ impl Connection {
 
     fn handle_packet(
         &mut self,
+        index: usize,
         packet: &Packet<'_>,
         greeting: &Greeting,
         sink: &mut impl FnMut(Received<'_>) -> Result<(), BenchError>,
     ) -> Result<(), BenchError> {
+        let awaits_attachment = mem::take(&mut self.awaits_attachment);
         match (self.stage, packet) {
+            (Stage::Ready, Packet::Attachment(data)) if awaits_attachment => {
+                sink(Received::Attachment(data))
+            }
+            (Stage::Ready, Packet::BinaryEvent) => {
+                self.awaits_attachment = true;
+                Ok(())
+            }
             (_, Packet::Ping) => self.send(&greeting.pong),
             (Stage::Ready, Packet::Event(array)) => sink(Received::Event(array)),
             (Stage::Ready, Packet::Ack(rest)) => sink(Received::Ack(rest)),
             (Stage::Opening, Packet::Open) => {
                 self.stage = Stage::Joining;
-                self.send(&greeting.connect)
+                self.send(&greeting.connect(index))
             }
             (Stage::Joining, Packet::Connect) => {
                 self.stage = Stage::Ready;
@@ -339,14 +442,17 @@ impl Connection {
     }
 
     fn send(&self, frames: &[u8]) -> Result<(), BenchError> {
-        match net::send(&self.socket, frames, SendFlags::NOSIGNAL) {
+        let Some(socket) = &self.socket else {
+            return Err(BenchError::void("a closed client was to send"));
+        };
+        match net::send(socket, frames, SendFlags::NOSIGNAL) {
             Ok(sent) if sent == frames.len() => Ok(()),
-            Ok(_) | Err(Errno::AGAIN) => Err(BenchError::void("the server reads too slowly")),
+            Ok(_) | Err(Errno::AGAIN) => Err(BenchError::overload("the server reads too slowly")),
             Err(errno) => Err(BenchError::void(format_args!("send: {errno}"))),
         }
     }
 }
 
 fn closed(index: usize, why: impl std::fmt::Display) -> BenchError {
-    BenchError::void(format_args!("client {index}: the server: {why}"))
+    BenchError::overload(format_args!("client {index}: the server: {why}"))
 }

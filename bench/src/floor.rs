@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `raw-bcast` | `bcast`: one frame is built, then one `send` per client |
 //! | `raw-bcast-coalesce` | the same, but one `send` per client for all that came at once |
-//! | `raw-echo` | `ack`: one `send` |
+//! | `raw-echo` | `ack`: one `send` for each, all that came at once in one |
 //! | `raw-accept` | none; connections come and go |
 //!
 //! ```text
@@ -45,6 +45,9 @@ const OPEN: &str = concat!(
     r#"0{"sid":"AAAAAAAAAAAAAAAAAAAA","upgrades":[],"#,
     r#""pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#
 );
+/// An event with one attachment, which is the next frame.
+const ATTACHED: &[u8] = br#"451-["m",{"_placeholder":true,"num":0}]"#;
+
 const CONNECT: &str = r#"40{"sid":"BBBBBBBBBBBBBBBBBBBB"}"#;
 
 /// What kind of floor.
@@ -56,7 +59,7 @@ pub(crate) enum Mode {
     /// One `send` per client for all broadcasts that came at once.
     #[value(name = "raw-bcast-coalesce")]
     CoalescedBroadcast,
-    /// One `send` per event.
+    /// One `send` for all events that came at once.
     #[value(name = "raw-echo")]
     Echo,
     /// Connections only.
@@ -126,6 +129,8 @@ struct Floor {
 struct Client {
     socket: OwnedFd,
     stage: Stage,
+    /// The next frame is the attachment of a broadcast.
+    awaits_attachment: bool,
     /// The beginning of a frame or of a request. Empty almost always.
     partial: Vec<u8>,
 }
@@ -192,6 +197,7 @@ impl Floor {
             self.clients[index] = Some(Client {
                 socket,
                 stage: Stage::Request,
+                awaits_attachment: false,
                 partial: Vec::new(),
             });
         }
@@ -254,6 +260,7 @@ impl Client {
         broadcasts: &mut Vec<Vec<u8>>,
     ) -> io::Result<usize> {
         let mut used = 0;
+        let mut answers = Vec::new();
         if self.stage == Stage::Request {
             let Some(len) = wire::head_len(bytes) else {
                 return Ok(0);
@@ -265,17 +272,30 @@ impl Client {
         while let Some((start, end)) =
             wire::unmask_client_frame(&mut bytes[used..]).map_err(io::Error::other)?
         {
-            let text = &bytes[used + start..used + end];
-            if let Some(broadcast) = self.handle_text(mode, text)? {
+            let payload = &bytes[used + start..used + end];
+            if mem::take(&mut self.awaits_attachment) {
+                let head = wire::server_frame(ATTACHED);
+                broadcasts.push([head, wire::server_binary_frame(payload)].concat());
+            } else if payload.starts_with(br#"451-["bcast","#) {
+                self.awaits_attachment = true;
+            } else if let Some(broadcast) = self.handle_text(mode, payload, &mut answers)? {
                 broadcasts.push(broadcast);
             }
             used += end;
+        }
+        if !answers.is_empty() {
+            self.send(&answers)?;
         }
         Ok(used)
     }
 
     /// Answers one packet; returns a frame that is to go to everyone.
-    fn handle_text(&mut self, mode: Mode, text: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    fn handle_text(
+        &mut self,
+        mode: Mode,
+        text: &[u8],
+        answers: &mut Vec<u8>,
+    ) -> io::Result<Option<Vec<u8>>> {
         if self.stage == Stage::Open && text.starts_with(b"40") {
             self.stage = Stage::Joined;
             self.send(&wire::server_frame(CONNECT.as_bytes()))?;
@@ -287,7 +307,7 @@ impl Client {
                 .map(|rest| wire::server_frame(&[br#"42["m","#, rest].concat()))),
             Mode::Echo => {
                 if let Some(answer) = ack(text) {
-                    self.send(&wire::server_frame(&answer))?;
+                    answers.extend_from_slice(&wire::server_frame(&answer));
                 }
                 Ok(None)
             }
@@ -359,7 +379,7 @@ mod tests {
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
         let response = upgrade_response(&wire::upgrade_request(address)).unwrap();
         let len = wire::upgrade_response_len(&response).unwrap().unwrap();
-        let (text, _) = wire::parse_server_frame(&response[len..]).unwrap().unwrap();
-        assert_eq!(wire::Packet::parse(text), Ok(wire::Packet::Open));
+        let packet = wire::parse_server_packet(&response[len..]).unwrap();
+        assert!(matches!(packet, Some((wire::Packet::Open, _))));
     }
 }

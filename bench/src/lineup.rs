@@ -3,14 +3,15 @@
 //! | contestant | process | authentication |
 //! |---|---|---|
 //! | floor | `bench floor MODE` | none |
-//! | ours | `conformance bench` | HS256 |
+//! | ours | `conformance bench` | HS256, or RS256 |
 //! | socketioxide | `bench/peers/socketioxide`, two allocators | none, to its advantage |
-//! | socket.io | `node bench/peers/socketio/server.mjs` | HS256 |
+//! | socket.io | `node bench/peers/socketio/server.mjs` | HS256, or RS256 |
+//! | NestJS | `node bench/peers/nestjs/server.mjs` | HS256, or RS256 |
 //!
 //! # Invariants
 //!
 //! - A peer runs as it runs best: socketioxide is cheaper with mimalloc and smaller without, so
-//!   idle connections are measured without.
+//!   memory is measured without.
 //! - Nothing is built or installed here. Who is not there is named, with the command that helps,
 //!   and left out.
 
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, BenchError};
 use crate::floor::Mode;
-use crate::scenario::{Scenario, Target};
+use crate::redis::{self, Redis};
+use crate::scenario::{Node, Scenario, Target};
 use crate::server::{Placement, Server};
 use crate::token;
 
@@ -43,6 +45,9 @@ pub(crate) enum Contestant {
     /// The reference.
     #[value(name = "socketio")]
     SocketIo,
+    /// What many build on the reference.
+    #[value(name = "nestjs")]
+    NestJs,
 }
 
 impl Contestant {
@@ -54,11 +59,12 @@ impl Contestant {
             Self::Ours => "ours",
             Self::Socketioxide => "socketioxide",
             Self::SocketIo => "socket.io",
+            Self::NestJs => "NestJS",
         }
     }
 
     fn asks_for_token(self) -> bool {
-        matches!(self, Self::Ours | Self::SocketIo)
+        matches!(self, Self::Ours | Self::SocketIo | Self::NestJs)
     }
 }
 
@@ -68,9 +74,23 @@ pub(crate) struct Lineup {
     this_program: PathBuf,
     conformance: PathBuf,
     socketioxide: PathBuf,
-    socketio: PathBuf,
+    peers: PathBuf,
+    keys: PathBuf,
     token: String,
+    rsa_token: String,
     placement: Placement,
+}
+
+/// The processes of one run; dropping them ends them.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    #[expect(
+        dead_code,
+        reason = "held for their drop, which comes before that of their Redis"
+    )]
+    servers: Vec<Server>,
+    #[expect(dead_code, reason = "held for its drop")]
+    redis: Option<Redis>,
 }
 
 impl Lineup {
@@ -81,12 +101,16 @@ impl Lineup {
         placement: Placement,
     ) -> Result<Self, BenchError> {
         let peers = root.join("bench/peers");
+        let keys = root.join("crates/portcullis/tests/keys");
+        let private = std::fs::read(keys.join("rsa_private.pem")).attempt("read the RSA key")?;
         Ok(Self {
             this_program: std::env::current_exe().attempt("find this program")?,
             conformance: root.join(conformance),
             socketioxide: peers.join("socketioxide/target/release"),
-            socketio: peers.join("socketio"),
+            peers,
+            keys,
             token: token::mint(SECRET)?,
+            rsa_token: token::mint_rsa(&private)?,
             placement,
         })
     }
@@ -104,8 +128,12 @@ impl Lineup {
                 "cargo build --release, in bench/peers/socketioxide",
             ),
             Contestant::SocketIo => (
-                self.socketio.join("node_modules/socket.io"),
-                "npm ci, in bench/peers/socketio",
+                self.peers.join("socketio/node_modules/socket.io"),
+                "npm ci --ignore-scripts, in bench/peers/socketio",
+            ),
+            Contestant::NestJs => (
+                self.peers.join("nestjs/node_modules/@nestjs/core"),
+                "npm ci --ignore-scripts, in bench/peers/nestjs",
             ),
         };
         let title = contestant.title();
@@ -117,26 +145,59 @@ impl Lineup {
         })
     }
 
+    /// What `scenario` needs beside the contestants; `None` if it is there.
+    pub(crate) fn lacks_for(scenario: Scenario) -> Option<String> {
+        let is_missing = scenario.is_clustered() && !redis::is_installed();
+        is_missing.then(|| "redis-server is not installed".to_owned())
+    }
+
     /// Starts `contestant` as `scenario` needs it.
     pub(crate) fn start(
         &self,
         contestant: Contestant,
         scenario: Scenario,
-    ) -> Result<(Server, Target), BenchError> {
-        let server = Server::start(self.command(contestant, scenario)?, self.placement)?;
-        let target = Target {
+    ) -> Result<(Processes, Target), BenchError> {
+        let redis = scenario
+            .is_clustered()
+            .then(|| Redis::start(self.placement))
+            .transpose()?;
+        let mut servers = Vec::new();
+        for _ in 0..if redis.is_some() { 2 } else { 1 } {
+            let mut command = self.command(contestant, scenario)?;
+            if let Some(redis) = &redis {
+                command.args(["--redis", &redis.url()]);
+            }
+            servers.push(Server::start(command, self.placement)?);
+        }
+        let node = |server: &Server| Node {
             address: server.address(),
             pid: server.pid(),
-            token: contestant.asks_for_token().then(|| self.token.clone()),
         };
-        Ok((server, target))
+        let token = if scenario == Scenario::C1Rsa {
+            &self.rsa_token
+        } else {
+            &self.token
+        };
+        let target = Target {
+            node: node(&servers[0]),
+            cluster: servers.get(1).map(node).zip(redis.as_ref().map(Redis::pid)),
+            token: contestant.asks_for_token().then(|| token.clone()),
+        };
+        Ok((Processes { servers, redis }, target))
     }
 
     fn command(&self, contestant: Contestant, scenario: Scenario) -> Result<Command, BenchError> {
+        let node = |folder: &str| {
+            let mut command = Command::new("node");
+            command.arg(self.peers.join(folder).join("server.mjs"));
+            command
+        };
+        let counts_memory = matches!(scenario, Scenario::M1 | Scenario::M2);
         let mut command = match contestant {
             Contestant::Floor => {
                 let mode = scenario.floor().ok_or_else(|| {
-                    BenchError::Setup(format!("there is no floor under {}", scenario.name()))
+                    let name = scenario.spec().name;
+                    BenchError::Setup(format!("there is no floor under {name}"))
                 })?;
                 self.floor(mode)
             }
@@ -146,20 +207,26 @@ impl Lineup {
                 command.arg("bench");
                 command
             }
-            Contestant::Socketioxide if scenario == Scenario::M1 => Command::new(
+            Contestant::Socketioxide if counts_memory => Command::new(
                 self.socketioxide
                     .join("bench-peer-socketioxide-default-allocator"),
             ),
             Contestant::Socketioxide => {
                 Command::new(self.socketioxide.join("bench-peer-socketioxide"))
             }
-            Contestant::SocketIo => {
-                let mut command = Command::new("node");
-                command.arg(self.socketio.join("server.mjs"));
-                command
-            }
+            Contestant::SocketIo => node("socketio"),
+            Contestant::NestJs => node("nestjs"),
         };
-        if contestant.asks_for_token() {
+        if contestant == Contestant::Socketioxide && scenario == Scenario::B4 {
+            command.arg("--binary");
+        }
+        if !contestant.asks_for_token() {
+            return Ok(command);
+        }
+        if scenario == Scenario::C1Rsa {
+            command.arg("--jwt-public-key");
+            command.arg(self.keys.join("rsa_public.pem"));
+        } else {
             command.args(["--jwt-secret", SECRET]);
         }
         Ok(command)

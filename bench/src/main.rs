@@ -33,16 +33,18 @@ use clap::{Parser, Subcommand};
 use rustix::process::Pid;
 
 use crate::error::BenchError;
-use crate::scenario::{Plan, Scenario, Target};
+use crate::scenario::{Node, Plan, Scenario, Target};
 
 // 1. Decide who is measured, how often, in which order.
 mod run;
 
 // 2. Start the servers, on processors of their own.
 mod lineup;
+mod redis;
 mod server;
 
 // 3. Load them.
+mod crowd;
 mod fleet;
 mod payload;
 mod scenario;
@@ -85,14 +87,20 @@ enum Command {
 /// What a person may choose about a measurement.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArguments {
-    /// Which scenarios; all, if none is named.
+    /// Which scenarios; all, if none is named, or those of the first goals with `--quick`.
     scenarios: Vec<Scenario>,
-    /// How many blocks are to be kept of each scenario. Seven, but three of `m1`.
+    /// How many blocks are to be kept of each scenario, instead of three or seven.
     #[arg(long)]
     blocks: Option<usize>,
-    /// Short runs, three blocks; prints, but leaves docs/benchmarks.md alone.
+    /// Short runs, one block; prints, but leaves docs/benchmarks.md alone.
     #[arg(long)]
     quick: bool,
+    /// Leaves out the scenarios whose results are in target/bench already.
+    #[arg(long)]
+    resume: bool,
+    /// Draws the page anew from the results that are there, without measuring anything.
+    #[arg(long)]
+    only_report: bool,
     /// Only these; prints, but leaves docs/benchmarks.md alone.
     #[arg(long, value_delimiter = ',')]
     only: Vec<lineup::Contestant>,
@@ -144,8 +152,11 @@ fn drive(arguments: &DriveArguments) -> Result<(), BenchError> {
         .ok_or_else(|| BenchError::Setup("0 is not a process id".to_owned()))?;
     let token = arguments.jwt_secret.as_deref().map(token::mint);
     let target = Target {
-        address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, arguments.port),
-        pid,
+        node: Node {
+            address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, arguments.port),
+            pid,
+        },
+        cluster: None,
         token: token.transpose()?,
     };
     let plan = Plan {
@@ -153,9 +164,12 @@ fn drive(arguments: &DriveArguments) -> Result<(), BenchError> {
         settle: Duration::from_secs(arguments.seconds),
         ..Plan::FULL
     };
-    let figures = arguments.scenario.run(&target, &plan)?;
-    for (figure, value) in figures {
+    let findings = arguments.scenario.run(&target, &plan)?;
+    for (figure, value) in findings.figures {
         println!("{}: {value:.3}", figure.title(arguments.scenario));
+    }
+    for point in findings.curve {
+        println!("at {:.0}: {:.3}", point.load, point.value);
     }
     Ok(())
 }

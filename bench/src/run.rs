@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::RunArguments;
 use crate::error::{Attempt, BenchError};
-use crate::figures::{Figure, Figures, mean};
+use crate::figures::{Figure, Figures, Findings, Point, mean};
 use crate::lineup::{Contestant, Lineup};
 use crate::meter::{Instrument, can_trace};
 use crate::report;
@@ -32,6 +32,9 @@ use crate::server::Placement;
 
 /// How far the two floors of a block may be apart.
 const FLOORS_APART: f64 = 1.10;
+
+/// What `--quick` looks at unless told otherwise: the first goals.
+const QUICK: [Scenario; 3] = [Scenario::B1, Scenario::B2, Scenario::E1];
 
 /// Above this share of its processor, the generator is what is measured.
 const BUSY_GENERATOR: f64 = 0.80;
@@ -43,6 +46,9 @@ pub(crate) struct Outcome {
     pub(crate) scenario: Scenario,
     /// The blocks that count: a mean over the runs of each contestant.
     pub(crate) blocks: Vec<BTreeMap<Contestant, Figures>>,
+    /// All points of the curves that were drawn in blocks that count.
+    #[serde(default)]
+    pub(crate) curves: BTreeMap<Contestant, Vec<Point>>,
     /// How many blocks were begun.
     pub(crate) attempts: usize,
     /// System calls per unit, from the traced runs.
@@ -84,13 +90,28 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
         })
         .collect();
     let scenarios = match &arguments.scenarios[..] {
+        [] if arguments.quick => &QUICK[..],
         [] => Scenario::value_variants(),
         named => named,
     };
 
+    if arguments.only_report {
+        let outcomes = load(&root)?;
+        println!("{}", report::table(&outcomes));
+        println!("{}", report::goals(&outcomes));
+        return report::write(&root, &outcomes);
+    }
     let is_sketch = arguments.quick || !arguments.only.is_empty();
     let mut outcomes = Vec::new();
     for scenario in scenarios {
+        if let Some(lack) = Lineup::lacks_for(*scenario) {
+            eprintln!("{}: left out: {lack}", scenario.spec().name);
+            continue;
+        }
+        if arguments.resume && results(&root, *scenario).exists() {
+            eprintln!("{}: measured before", scenario.spec().name);
+            continue;
+        }
         let mut series = Series::new(*scenario, arguments, &lineup, &contestants);
         series.measure()?;
         let outcome = series.finish(&root, placement)?;
@@ -103,6 +124,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
         outcomes = load(&root)?;
     }
     println!("{}", report::table(&outcomes));
+    println!("{}", report::goals(&outcomes));
     println!("{}", report::remarks(&outcomes));
     if !is_sketch {
         report::write(&root, &outcomes)?;
@@ -110,7 +132,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
     match outcomes.iter().find(|outcome| outcome.blocks.is_empty()) {
         Some(outcome) => Err(BenchError::Setup(format!(
             "{} has no block that counts",
-            outcome.scenario.name()
+            outcome.scenario.spec().name
         ))),
         None => Ok(()),
     }
@@ -125,6 +147,7 @@ struct Series<'a> {
     /// Who runs in a block, as often as named.
     block: Vec<Contestant>,
     blocks: Vec<BTreeMap<Contestant, Figures>>,
+    curves: BTreeMap<Contestant, Vec<Point>>,
     attempts: usize,
     syscalls: BTreeMap<Contestant, f64>,
     notes: Vec<String>,
@@ -137,9 +160,10 @@ impl<'a> Series<'a> {
         lineup: &'a Lineup,
         contestants: &[Contestant],
     ) -> Self {
-        let usual = match (scenario, arguments.quick) {
-            (_, true) | (Scenario::M1, false) => 3,
-            _ => 7,
+        let usual = if arguments.quick {
+            1
+        } else {
+            scenario.spec().blocks
         };
         let mut block = members(scenario);
         block.retain(|contestant| contestants.contains(contestant));
@@ -154,6 +178,7 @@ impl<'a> Series<'a> {
             lineup,
             block,
             blocks: Vec::new(),
+            curves: BTreeMap::new(),
             attempts: 0,
             syscalls: BTreeMap::new(),
             notes: Vec::new(),
@@ -169,7 +194,9 @@ impl<'a> Series<'a> {
                 Err(error) => return Err(error),
             }
         }
-        if can_trace() {
+        if !self.scenario.spec().is_traced {
+            Ok(())
+        } else if can_trace() {
             self.trace()
         } else {
             self.note("system calls were not counted: strace is not installed");
@@ -181,12 +208,28 @@ impl<'a> Series<'a> {
         let mut order = self.block.clone();
         shuffle(&mut order);
         let mut runs: BTreeMap<Contestant, Vec<Figures>> = BTreeMap::new();
+        let mut curves = Vec::new();
         for contestant in order {
-            let figures = self.run_one(contestant, &self.plan)?;
-            runs.entry(contestant).or_default().push(figures);
+            match self.run_one(contestant, &self.plan) {
+                Ok(Findings { figures, curve }) => {
+                    runs.entry(contestant).or_default().push(figures);
+                    curves.push((contestant, curve));
+                }
+                // A peer that cannot do it at all has no figure; the others keep theirs.
+                Err(BenchError::Overload(reason) | BenchError::Setup(reason))
+                    if is_peer(contestant) =>
+                {
+                    self.note(&format!("{} fails: {reason}", contestant.title()));
+                }
+                Err(BenchError::Overload(reason)) => return Err(BenchError::Void(reason)),
+                Err(error) => return Err(error),
+            }
         }
         if let Some([first, second]) = runs.get(&Contestant::Floor).map(Vec::as_slice) {
             compare_floors(first, second)?;
+        }
+        for (contestant, curve) in curves {
+            self.curves.entry(contestant).or_default().extend(curve);
         }
         let means = runs.into_iter();
         Ok(means
@@ -194,21 +237,24 @@ impl<'a> Series<'a> {
             .collect())
     }
 
-    fn run_one(&self, contestant: Contestant, plan: &Plan) -> Result<Figures, BenchError> {
-        let name = format!("{} {}", self.scenario.name(), contestant.title());
-        let (server, target) = self.lineup.start(contestant, self.scenario)?;
+    fn run_one(&self, contestant: Contestant, plan: &Plan) -> Result<Findings, BenchError> {
+        let name = format!("{} {}", self.scenario.spec().name, contestant.title());
+        let (processes, target) = self.lineup.start(contestant, self.scenario)?;
         let outcome = self.scenario.run(&target, plan);
-        drop(server);
+        drop(processes);
         match outcome {
-            Ok(figures) => {
+            Ok(findings) => {
                 let step = match plan.instrument {
                     Instrument::Cpu => format!("block {}", self.attempts),
                     Instrument::Syscalls => "traced".to_owned(),
                 };
-                eprintln!("{step}: {name}: {}", self.summary(&figures));
-                Ok(figures)
+                eprintln!("{step}: {name}: {}", self.summary(&findings.figures));
+                Ok(findings)
             }
             Err(BenchError::Void(reason)) => Err(BenchError::Void(format!("{name}: {reason}"))),
+            Err(BenchError::Overload(reason)) => {
+                Err(BenchError::Overload(format!("{name}: {reason}")))
+            }
             Err(error) => Err(error),
         }
     }
@@ -223,20 +269,19 @@ impl<'a> Series<'a> {
 
     /// One run each under strace, where there is a unit of work.
     fn trace(&mut self) -> Result<(), BenchError> {
-        if self.scenario == Scenario::M1 {
-            return Ok(());
-        }
         let mut contestants = self.block.clone();
         contestants.sort_unstable();
         contestants.dedup();
         for contestant in contestants {
             match self.run_one(contestant, &Plan::TRACED) {
-                Ok(figures) => {
-                    if let Some(calls) = figures.get(&Figure::SyscallsPerUnit) {
+                Ok(findings) => {
+                    if let Some(calls) = findings.figures.get(&Figure::SyscallsPerUnit) {
                         self.syscalls.insert(contestant, *calls);
                     }
                 }
-                Err(BenchError::Void(reason)) => self.note(&format!("not traced: {reason}")),
+                Err(BenchError::Void(reason) | BenchError::Overload(reason)) => {
+                    self.note(&format!("not traced: {reason}"));
+                }
                 Err(BenchError::Setup(reason)) => {
                     self.note(&format!("system calls were not counted: {reason}"));
                     return Ok(());
@@ -248,7 +293,7 @@ impl<'a> Series<'a> {
     }
 
     fn note(&mut self, note: &str) {
-        eprintln!("{}: {note}", self.scenario.name());
+        eprintln!("{}: {note}", self.scenario.spec().name);
         self.notes.push(note.to_owned());
     }
 
@@ -272,6 +317,7 @@ impl<'a> Series<'a> {
         Ok(Outcome {
             scenario: self.scenario,
             blocks: self.blocks,
+            curves: self.curves,
             attempts: self.attempts,
             syscalls: self.syscalls,
             notes: self.notes,
@@ -280,18 +326,27 @@ impl<'a> Series<'a> {
     }
 }
 
+/// Whether it is somebody else's server.
+fn is_peer(contestant: Contestant) -> bool {
+    matches!(
+        contestant,
+        Contestant::Socketioxide | Contestant::SocketIo | Contestant::NestJs
+    )
+}
+
 /// Who runs in one block of `scenario`.
 fn members(scenario: Scenario) -> Vec<Contestant> {
     let peers = [
         Contestant::Ours,
         Contestant::Socketioxide,
         Contestant::SocketIo,
+        Contestant::NestJs,
     ];
     let mut members = peers.to_vec();
     if scenario.floor().is_some() {
         members.extend([Contestant::Ours, Contestant::Floor, Contestant::Floor]);
     }
-    if scenario == Scenario::B1Burst {
+    if scenario == Scenario::B2 {
         members.push(Contestant::CoalescingFloor);
     }
     members
@@ -356,7 +411,7 @@ fn find_root() -> Result<PathBuf, BenchError> {
 
 fn results(root: &Path, scenario: Scenario) -> PathBuf {
     root.join("target/bench")
-        .join(format!("{}.json", scenario.name()))
+        .join(format!("{}.json", scenario.spec().name))
 }
 
 fn save(root: &Path, outcome: &Outcome) -> Result<(), BenchError> {
@@ -403,10 +458,9 @@ mod tests {
         for scenario in Scenario::value_variants() {
             let members = members(*scenario);
             let count = |who| members.iter().filter(|member| **member == who).count();
-            let expected = if *scenario == Scenario::M1 {
-                (0, 1)
-            } else {
-                (2, 2)
+            let expected = match scenario.floor() {
+                None => (0, 1),
+                Some(_) => (2, 2),
             };
             assert_eq!(
                 (count(Contestant::Floor), count(Contestant::Ours)),

@@ -1,12 +1,6 @@
 //! What is done to a server, and counted.
 //!
-//! | name | clients | load | unit of work |
-//! |---|---|---|---|
-//! | `b1` | 1,000 in one room | 50 broadcasts/s, triggered by one extra client | delivery |
-//! | `b1burst` | the same | 10 times a second 8 broadcasts back to back | delivery |
-//! | `e1` | 64 | event with ack, closed loop | round trip |
-//! | `c1` | 32 at a time | connect up to `40{"sid":…}`, then close; 12,000 times | connection |
-//! | `m1` | 2,000 to 8,000 | none but heartbeats | connection |
+//! The table of all scenarios is [`Scenario::spec`]; each kind of load has a module.
 //!
 //! ```text
 //!  open clients ─▶ warm up ─▶ Meter::start ─▶ steady ─▶ last answer is there ─▶ Meter::finish
@@ -30,15 +24,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::BenchError;
-use crate::figures::{Figure, Figures};
+use crate::figures::{Figure, Findings};
 use crate::fleet::Fleet;
 use crate::floor::Mode;
 use crate::meter::{Instrument, Meter};
 
 mod broadcast;
+mod cluster;
 mod connect;
 mod echo;
 mod idle;
+mod mix;
+mod rates;
+mod rooms;
+mod storm;
+mod table;
+mod upgrade;
 
 /// One kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -47,23 +48,70 @@ mod idle;
 pub(crate) enum Scenario {
     /// Broadcasts to 1,000 clients, one at a time.
     B1,
+    /// The same with 1 KiB.
+    B1Large,
+    /// Broadcasts to 10,000 clients.
+    B1Many,
+    /// Broadcasts to 1,000 clients, 400 a second.
+    B1Fast,
+    /// Broadcasts to 1,000 clients, faster and faster.
+    B1Max,
     /// Broadcasts to 1,000 clients, eight at a time.
-    B1Burst,
-    /// Events with an ack.
+    B2,
+    /// Many small rooms.
+    B3,
+    /// Broadcasts with an attachment.
+    B4,
+    /// Broadcasts, and 1 % of the clients never read.
+    B5,
+    /// Broadcasts, and 20 % of the clients never read.
+    B5Many,
+    /// Events with an ack, 64 clients in a closed loop.
     E1,
-    /// New connections.
+    /// Events with an ack, 1,000 clients in a closed loop.
+    E1Many,
+    /// Events with an ack, faster and faster.
+    E1Open,
+    /// Sixteen events at a time.
+    E2,
+    /// New connections, as fast as they are let in.
     C1,
+    /// New connections, 500 a second.
+    C1Paced,
+    /// New connections whose tokens are signed with RS256.
+    C1Rsa,
+    /// Everybody is cut off, and comes back within a second.
+    C2,
+    /// Sessions that begin with polling.
+    C3,
     /// Idle connections.
     M1,
+    /// 18,000 connections come, go, and come again.
+    M2,
+    /// Everything at once.
+    L1,
+    /// Broadcasts to clients of two nodes.
+    R1,
+    /// Small broadcasts over Redis, faster and faster.
+    R2,
+}
+
+/// One server process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node {
+    /// Where it listens.
+    pub(crate) address: SocketAddrV4,
+    /// Its process.
+    pub(crate) pid: Pid,
 }
 
 /// The server that a scenario is run against.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Where it listens.
-    pub(crate) address: SocketAddrV4,
-    /// Its process.
-    pub(crate) pid: Pid,
+    /// The server, or the first of two.
+    pub(crate) node: Node,
+    /// The other node of its cluster, and their Redis.
+    pub(crate) cluster: Option<(Node, Pid)>,
     /// What its clients show, if it asks.
     pub(crate) token: Option<String>,
 }
@@ -75,8 +123,10 @@ pub(crate) struct Plan {
     pub(crate) warm_up: Duration,
     /// Load inside the window.
     pub(crate) steady: Duration,
-    /// How long idle connections are watched at each step.
+    /// How long idle connections are watched at the last step; at the others, a fifth of it.
     pub(crate) settle: Duration,
+    /// How long the mixed load takes.
+    pub(crate) mixed: Duration,
     /// What the window measures.
     pub(crate) instrument: Instrument,
 }
@@ -86,8 +136,9 @@ impl Plan {
     pub(crate) const FULL: Self = Self {
         warm_up: Duration::from_secs(2),
         steady: Duration::from_secs(8),
-        // More than one ping interval, so that each connection has seen a heartbeat.
-        settle: Duration::from_secs(30),
+        // Two ping intervals, so that each connection has seen two heartbeats.
+        settle: Duration::from_secs(50),
+        mixed: Duration::from_secs(60),
         instrument: Instrument::Cpu,
     };
 
@@ -96,6 +147,7 @@ impl Plan {
         warm_up: Duration::from_secs(1),
         steady: Duration::from_secs(3),
         settle: Duration::from_secs(3),
+        mixed: Duration::from_secs(10),
         ..Self::FULL
     };
 
@@ -104,75 +156,67 @@ impl Plan {
         warm_up: Duration::from_secs(1),
         steady: Duration::from_secs(2),
         settle: Duration::from_secs(1),
+        mixed: Duration::from_secs(2),
         instrument: Instrument::Syscalls,
     };
 }
 
 impl Scenario {
     /// Runs the load, and says what it cost.
-    pub(crate) fn run(self, target: &Target, plan: &Plan) -> Result<Figures, BenchError> {
+    pub(crate) fn run(self, target: &Target, plan: &Plan) -> Result<Findings, BenchError> {
         let clock = Clock::start();
-        let fleet = Fleet::new(target.address, target.token.as_deref(), clock)?;
-        let mut figures = match self {
-            Self::B1 => broadcast::run(fleet, clock, target, plan, broadcast::SINGLE),
-            Self::B1Burst => broadcast::run(fleet, clock, target, plan, broadcast::BURSTS),
-            Self::E1 => echo::run(fleet, clock, target, plan),
-            Self::C1 => connect::run(fleet, clock, target, plan),
-            Self::M1 => idle::run(fleet, clock, target, plan),
-        }?;
+        let fleet = Fleet::new(target.node.address, target.token.as_deref(), clock)?;
+        let stage = Stage {
+            fleet,
+            clock,
+            target,
+            plan,
+        };
+        let mut findings = self.spec().load.run(stage)?;
         if plan.instrument == Instrument::Syscalls {
             // Under strace a latency is strace's.
-            figures.retain(|figure, _| *figure == Figure::SyscallsPerUnit);
+            let is_count = |figure: &Figure| *figure == Figure::SyscallsPerUnit;
+            findings.figures.retain(|figure, _| is_count(figure));
+            findings.curve.clear();
         }
-        Ok(figures)
+        Ok(findings)
+    }
+
+    /// Whether it needs two nodes and a Redis.
+    pub(crate) fn is_clustered(self) -> bool {
+        matches!(self, Self::R1 | Self::R2)
     }
 
     /// The floor under this scenario, if there is one.
     pub(crate) fn floor(self) -> Option<Mode> {
-        match self {
-            Self::B1 | Self::B1Burst => Some(Mode::Broadcast),
-            Self::E1 => Some(Mode::Echo),
-            Self::C1 => Some(Mode::Accept),
-            Self::M1 => None,
-        }
+        self.spec().floor
     }
+}
 
-    /// The name a person types.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::B1 => "b1",
-            Self::B1Burst => "b1burst",
-            Self::E1 => "e1",
-            Self::C1 => "c1",
-            Self::M1 => "m1",
-        }
-    }
-
-    /// What it is, in the table.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::B1 => "broadcast to 1,000, 50/s",
-            Self::B1Burst => "broadcast to 1,000, bursts of 8, 10/s",
-            Self::E1 => "event + ack, 64 clients, closed loop",
-            Self::C1 => "connect, 32 at a time",
-            Self::M1 => "idle, 2,000 to 8,000 connections",
-        }
-    }
-
-    /// What a figure "per unit" is per.
-    pub(crate) fn unit(self) -> &'static str {
-        match self {
-            Self::B1 | Self::B1Burst => "delivery",
-            Self::E1 => "round trip",
-            Self::C1 | Self::M1 => "connection",
-        }
-    }
+/// What every load begins with.
+struct Stage<'a> {
+    /// No client is connected yet.
+    fleet: Fleet,
+    clock: Clock,
+    target: &'a Target,
+    plan: &'a Plan,
 }
 
 impl Target {
     fn meter(&self, plan: &Plan) -> Result<Meter, BenchError> {
-        Meter::start(self.pid, plan.instrument)
+        Meter::start(self.node.pid, plan.instrument)
     }
+}
+
+impl Plan {
+    fn is_traced(&self) -> bool {
+        self.instrument == Instrument::Syscalls
+    }
+}
+
+/// What cannot be traced, because there is no unit of work to count system calls by.
+fn untraceable() -> BenchError {
+    BenchError::Setup("there is no unit of work to count system calls by".to_owned())
 }
 
 #[cfg(test)]
@@ -184,16 +228,20 @@ mod tests {
     use crate::server::raise_descriptor_limit;
 
     /// Runs a moment of `scenario` against a floor in this process.
-    fn run_against(scenario: Scenario, mode: Mode) -> Result<Figures, BenchError> {
+    fn run_against(scenario: Scenario, mode: Mode) -> Result<Findings, BenchError> {
         raise_descriptor_limit().unwrap();
         let plan = Plan {
             warm_up: Duration::from_millis(40),
             steady: Duration::from_millis(200),
             ..Plan::FULL
         };
-        let target = Target {
+        let node = Node {
             address: floor::serve_in_thread(mode),
             pid: getpid(),
+        };
+        let target = Target {
+            node,
+            cluster: None,
             token: Some("a.b.c".to_owned()),
         };
         scenario.run(&target, &plan)
@@ -203,15 +251,34 @@ mod tests {
     fn every_floor_carries_its_scenario_exactly() {
         let floors = [
             (Scenario::B1, Mode::Broadcast),
-            (Scenario::B1Burst, Mode::Broadcast),
-            (Scenario::B1Burst, Mode::CoalescedBroadcast),
+            (Scenario::B1Large, Mode::Broadcast),
+            (Scenario::B2, Mode::Broadcast),
+            (Scenario::B2, Mode::CoalescedBroadcast),
+            (Scenario::B4, Mode::Broadcast),
             (Scenario::E1, Mode::Echo),
+            (Scenario::E2, Mode::Echo),
             (Scenario::C1, Mode::Accept),
+            (Scenario::C1Paced, Mode::Accept),
         ];
         for (scenario, mode) in floors {
-            let figures = run_against(scenario, mode).unwrap();
+            let figures = run_against(scenario, mode).unwrap().figures;
             assert!(figures[&Figure::CpuPerUnit] > 0.0, "{scenario:?}");
             assert!(figures[&Figure::LatencyP50] > 0.0, "{scenario:?}");
+        }
+    }
+
+    #[test]
+    fn an_open_loop_over_the_floor_is_a_curve() {
+        let findings = run_against(Scenario::E1Open, Mode::Echo).unwrap();
+        assert!(findings.curve.len() > 1);
+        assert!(findings.figures[&Figure::HighestRate] > 0.0);
+    }
+
+    #[test]
+    fn a_name_that_is_typed_is_the_name_of_its_results() {
+        for scenario in Scenario::value_variants() {
+            let typed = scenario.to_possible_value().unwrap();
+            assert_eq!(typed.get_name(), scenario.spec().name);
         }
     }
 }

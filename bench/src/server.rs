@@ -67,6 +67,15 @@ impl Placement {
         }
     }
 
+    /// Starts `command` on the generator's processor.
+    pub(crate) fn spawn_beside_generator(self, command: &mut Command) -> Result<Child, BenchError> {
+        if let Self::Apart { generator, .. } = self {
+            pin(generator)?;
+        }
+        let what = format!("start {}", command.get_program().to_string_lossy());
+        command.spawn().attempt(&what)
+    }
+
     /// Starts `command` on the server's processor; this thread ends up on the generator's.
     fn spawn(self, command: &mut Command) -> Result<Child, BenchError> {
         let what = format!("start {}", command.get_program().to_string_lossy());
@@ -169,7 +178,8 @@ impl Drop for Server {
     }
 }
 
-fn stop(child: &mut Child) {
+/// Asks a child to end, and ends it if it does not.
+pub(crate) fn stop(child: &mut Child) {
     // It may have ended by itself: then there is nobody to tell.
     let _ = kill_process(Pid::from_child(child), Signal::TERM);
     let deadline = Instant::now() + STOP_TIMEOUT;
@@ -184,7 +194,7 @@ fn stop(child: &mut Child) {
 }
 
 /// An address that was free a moment ago.
-fn free_address() -> std::io::Result<SocketAddrV4> {
+pub(crate) fn free_address() -> std::io::Result<SocketAddrV4> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))

@@ -18,6 +18,20 @@ struct Claims {
 
 /// An HS256 token for `secret` that is valid for a day.
 pub(crate) fn mint(secret: &str) -> Result<String, BenchError> {
+    sign(
+        Algorithm::HS256,
+        &EncodingKey::from_secret(secret.as_bytes()),
+    )
+}
+
+/// An RS256 token of the key in `pem` that is valid for a day.
+pub(crate) fn mint_rsa(pem: &[u8]) -> Result<String, BenchError> {
+    let key = EncodingKey::from_rsa_pem(pem)
+        .map_err(|error| BenchError::Setup(format!("the RSA key is unreadable: {error}")))?;
+    sign(Algorithm::RS256, &key)
+}
+
+fn sign(algorithm: Algorithm, key: &EncodingKey) -> Result<String, BenchError> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
@@ -26,8 +40,7 @@ pub(crate) fn mint(secret: &str) -> Result<String, BenchError> {
         iat: now.as_secs(),
         exp: (now + LIFETIME).as_secs(),
     };
-    let key = EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+    jsonwebtoken::encode(&Header::new(algorithm), &claims, key)
         .map_err(|error| BenchError::Setup(format!("cannot sign a token: {error}")))
 }
 

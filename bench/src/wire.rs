@@ -17,7 +17,8 @@
 //!
 //! # Not here
 //!
-//! Reading and writing (`fleet`, `floor`), and what the events carry (`payload`).
+//! HTTP polling (`scenario`), reading and writing (`fleet`, `floor`), and what the events carry
+//! (`payload`).
 
 use std::net::SocketAddrV4;
 
@@ -33,6 +34,12 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// The opcode of a text frame with FIN set, in the first byte.
 const FINAL_TEXT: u8 = 0x81;
 
+/// The same of a binary frame.
+const FINAL_BINARY: u8 = 0x82;
+
+/// What stands before an event with one attachment, behind its type.
+const ONE_ATTACHMENT: &[u8] = b"1-";
+
 /// Set in the second byte of a frame that is masked.
 const MASKED: u8 = 0x80;
 
@@ -42,7 +49,7 @@ pub(crate) enum WireFault {
     /// The server answered the upgrade with something else.
     #[error("the upgrade was answered with {0:?}")]
     NotUpgraded(String),
-    /// A frame that is fragmented, binary, of a control type, or masked on the wrong side.
+    /// A frame that is fragmented, of a control type, or masked on the wrong side.
     #[error("unexpected frame with first bytes {0:#04x} {1:#04x}")]
     Frame(u8, u8),
     /// A frame that is longer than anything the benchmark exchanges.
@@ -64,6 +71,10 @@ pub(crate) enum Packet<'a> {
     Connect,
     /// Socket.IO `42…`: what follows the type.
     Event(&'a [u8]),
+    /// Socket.IO `451-…`: an event whose one attachment is the next frame.
+    BinaryEvent,
+    /// A binary frame.
+    Attachment(&'a [u8]),
     /// Socket.IO `43…`: what follows the type, ack id first.
     Ack(&'a [u8]),
 }
@@ -74,6 +85,7 @@ impl<'a> Packet<'a> {
         match text {
             [b'4', b'2', rest @ ..] => Ok(Self::Event(rest)),
             [b'4', b'3', rest @ ..] => Ok(Self::Ack(rest)),
+            [b'4', b'5', rest @ ..] if rest.starts_with(ONE_ATTACHMENT) => Ok(Self::BinaryEvent),
             b"2" => Ok(Self::Ping),
             [b'0', b'{', ..] => Ok(Self::Open),
             [b'4', b'0', b'{', ..] => Ok(Self::Connect),
@@ -84,9 +96,18 @@ impl<'a> Packet<'a> {
 
 /// The request with which every connection begins.
 pub(crate) fn upgrade_request(address: SocketAddrV4) -> Vec<u8> {
+    request(&address.to_string(), "")
+}
+
+/// The request with which the session `sid`, which polls, asks for a WebSocket.
+pub(crate) fn upgrade_request_for(host: &str, sid: &str) -> Vec<u8> {
+    request(host, &format!("&sid={sid}"))
+}
+
+fn request(host: &str, more: &str) -> Vec<u8> {
     format!(
-        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n\
-         Host: {address}\r\n\
+        "GET /socket.io/?EIO=4&transport=websocket{more} HTTP/1.1\r\n\
+         Host: {host}\r\n\
          Connection: Upgrade\r\n\
          Upgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\n\
@@ -95,7 +116,7 @@ pub(crate) fn upgrade_request(address: SocketAddrV4) -> Vec<u8> {
     .into_bytes()
 }
 
-/// How long the response to [`upgrade_request`] is, or `None` while it is incomplete.
+/// How long the response to such a request is, or `None` while it is incomplete.
 pub(crate) fn upgrade_response_len(bytes: &[u8]) -> Result<Option<usize>, WireFault> {
     let Some(len) = head_len(bytes) else {
         return Ok(None);
@@ -123,6 +144,20 @@ pub(crate) fn client_frame(text: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A masked binary frame.
+pub(crate) fn client_binary_frame(data: &[u8]) -> Vec<u8> {
+    let mut frame = client_frame(data);
+    frame[0] = FINAL_BINARY;
+    frame
+}
+
+/// An unmasked binary frame.
+pub(crate) fn server_binary_frame(data: &[u8]) -> Vec<u8> {
+    let mut frame = server_frame(data);
+    frame[0] = FINAL_BINARY;
+    frame
+}
+
 /// An unmasked text frame, as servers send them.
 pub(crate) fn server_frame(text: &[u8]) -> Vec<u8> {
     let mut frame = header(text.len(), 0);
@@ -130,29 +165,42 @@ pub(crate) fn server_frame(text: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The text of the first server frame in `bytes` and the length of the frame.
-pub(crate) fn parse_server_frame(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, WireFault> {
+/// The packet in the first server frame of `bytes`, and the length of the frame.
+pub(crate) fn parse_server_packet(bytes: &[u8]) -> Result<Option<(Packet<'_>, usize)>, WireFault> {
     let &[first, second, ..] = bytes else {
         return Ok(None);
     };
-    if first != FINAL_TEXT || second & MASKED != 0 {
+    if !matches!(first, FINAL_TEXT | FINAL_BINARY) || second & MASKED != 0 {
         return Err(WireFault::Frame(first, second));
     }
-    let Some((start, end)) = text_bounds(bytes, 0)? else {
+    let Some((start, end)) = payload_bounds(bytes, 0)? else {
         return Ok(None);
     };
-    Ok(bytes.get(start..end).map(|text| (text, end)))
+    let Some(payload) = bytes.get(start..end) else {
+        return Ok(None);
+    };
+    let packet = match first {
+        FINAL_BINARY => Packet::Attachment(payload),
+        _ => Packet::parse(payload)?,
+    };
+    Ok(Some((packet, end)))
 }
 
-/// The first client frame in `bytes`, unmasked in place: where its text starts and ends.
+/// Where the text of the first server frame in `bytes` is, if all of it is there.
+pub(crate) fn server_text_bounds(bytes: &[u8]) -> Result<Option<(usize, usize)>, WireFault> {
+    let bounds = payload_bounds(bytes, 0)?;
+    Ok(bounds.filter(|(_, end)| *end <= bytes.len()))
+}
+
+/// The first client frame in `bytes`, unmasked in place: where its payload starts and ends.
 pub(crate) fn unmask_client_frame(bytes: &mut [u8]) -> Result<Option<(usize, usize)>, WireFault> {
     let &mut [first, second, ..] = bytes else {
         return Ok(None);
     };
-    if first != FINAL_TEXT || second & MASKED == 0 {
+    if !matches!(first, FINAL_TEXT | FINAL_BINARY) || second & MASKED == 0 {
         return Err(WireFault::Frame(first, second));
     }
-    let Some((start, end)) = text_bounds(bytes, 4)? else {
+    let Some((start, end)) = payload_bounds(bytes, 4)? else {
         return Ok(None);
     };
     if bytes.len() < end {
@@ -166,9 +214,9 @@ pub(crate) fn unmask_client_frame(bytes: &mut [u8]) -> Result<Option<(usize, usi
     Ok(Some((start, end)))
 }
 
-/// Where the text of a frame begins and ends, if its header is there.
-fn text_bounds(bytes: &[u8], key_len: usize) -> Result<Option<(usize, usize)>, WireFault> {
-    let (header_len, text_len) = match bytes {
+/// Where the payload of a frame begins and ends, if its header is there.
+fn payload_bounds(bytes: &[u8], key_len: usize) -> Result<Option<(usize, usize)>, WireFault> {
+    let (header_len, len) = match bytes {
         [_, second, rest @ ..] => match (second & !MASKED, rest) {
             (126, [high, low, ..]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),
             (126, _) => return Ok(None),
@@ -178,7 +226,7 @@ fn text_bounds(bytes: &[u8], key_len: usize) -> Result<Option<(usize, usize)>, W
         _ => return Ok(None),
     };
     let start = header_len + key_len;
-    Ok(Some((start, start + text_len)))
+    Ok(Some((start, start + len)))
 }
 
 /// The header of a text frame, without its masking key.
@@ -224,21 +272,22 @@ mod tests {
     fn a_server_frame_is_read_only_when_it_is_whole() {
         for len in [0, 125, 126, 1_000] {
             let text = vec![b'x'; len];
-            let frame = server_frame(&text);
+            let frame = server_binary_frame(&text);
             for cut in 0..frame.len() {
-                assert_eq!(parse_server_frame(&frame[..cut]), Ok(None));
+                assert_eq!(parse_server_packet(&frame[..cut]), Ok(None));
             }
             let two = [frame.clone(), frame.clone()].concat();
-            assert_eq!(parse_server_frame(&two), Ok(Some((&text[..], frame.len()))));
+            let whole = (Packet::Attachment(&text), frame.len());
+            assert_eq!(parse_server_packet(&two), Ok(Some(whole)));
         }
     }
 
     #[test]
     fn a_frame_that_nobody_expects_is_a_fault() {
-        for first in [0x01, 0x82, 0x88, 0x89, 0x8a, 0xc1] {
+        for first in [0x01, 0x02, 0x88, 0x89, 0x8a, 0xc1] {
             let frame = [first, 0];
             assert_eq!(
-                parse_server_frame(&frame),
+                parse_server_packet(&frame),
                 Err(WireFault::Frame(first, 0)),
                 "{first:#x}"
             );
@@ -252,6 +301,7 @@ mod tests {
         assert_eq!(Packet::parse(b"40{\"sid\":\"x\"}"), Ok(Packet::Connect));
         assert_eq!(Packet::parse(b"42[\"m\"]"), Ok(Packet::Event(b"[\"m\"]")));
         assert_eq!(Packet::parse(b"437[]"), Ok(Packet::Ack(b"7[]")));
+        assert_eq!(Packet::parse(b"451-[\"m\"]"), Ok(Packet::BinaryEvent));
     }
 
     #[test]

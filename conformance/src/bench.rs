@@ -1,5 +1,7 @@
 //! Echo, ack and broadcast, with or without tokens.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use portcullis::auth::jwt::Jwt;
 use portcullis::gateway::{Ack, Data, Registrar};
@@ -22,6 +24,9 @@ pub(crate) struct Options {
     /// Connecting needs a token signed with this secret (HS256).
     #[arg(long)]
     jwt_secret: Option<String>,
+    /// Connecting needs a token signed with the private half of this key, in PEM (RS256).
+    #[arg(long, value_name = "FILE", conflicts_with = "jwt_secret")]
+    jwt_public_key: Option<PathBuf>,
 }
 
 /// What a token must say.
@@ -36,7 +41,7 @@ struct Claims {
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let is_public = options.jwt_secret.is_none();
+    let is_public = options.jwt_secret.is_none() && options.jwt_public_key.is_none();
     let mut builder = Server::builder()
         .drain(Drain::at_once())
         .namespace("/", |r| {
@@ -47,6 +52,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         });
     if let Some(secret) = options.jwt_secret {
         builder = builder.authenticate(Jwt::<Claims>::hs256(secret));
+    }
+    if let Some(file) = options.jwt_public_key {
+        builder = builder.authenticate(Jwt::<Claims>::rs256_pem(std::fs::read(file)?));
     }
     if let Some(redis) = options.bus.redis() {
         builder = builder.cluster(redis);

@@ -37,6 +37,7 @@ mod tally;
 
 // 5. Checks of our own.
 mod deny;
+mod micro;
 mod purity;
 mod tidy;
 
@@ -56,6 +57,7 @@ The tools of this project.
       --only STEP[,STEP]          these steps (and what they build on) alone
       --long                      the longer proofs too
   cargo xtask tidy                the house rules that a program can check
+  cargo xtask micro [--write]     instructions and allocations of the hot paths, and their budgets
   cargo xtask bench [ARGUMENTS]   build the servers and the peers, then run the benchmark
 
 Steps of the test command, in order:
@@ -79,6 +81,8 @@ fn main() -> ExitCode {
             steps::Selection::parse(&rest).and_then(|chosen| steps::run(&workspace, &chosen))
         }
         Some("tidy") if rest.is_empty() => tidy::run(&workspace),
+        Some("micro") if rest.is_empty() => micro::check(&workspace),
+        Some("micro") if rest == ["--write"] => micro::run(&workspace, true),
         Some("bench") => bench::run(&workspace, &rest),
         Some(name @ ("setup" | "tidy")) => Err(format!("`{name}` takes no arguments")),
         Some(other) => Err(format!(

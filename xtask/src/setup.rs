@@ -52,6 +52,8 @@ pub(crate) enum Need {
     Haproxy,
     /// The NestJS nodes of `interop/nest-cluster`.
     NestCluster,
+    /// valgrind, which counts instructions and allocations.
+    Valgrind,
     /// The headers of OpenSSL, which `rust_socketio` insists on.
     OpenSsl,
 }
@@ -64,6 +66,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::NestCluster,
     Need::Python,
     Need::OpenSsl,
+    Need::Valgrind,
     Need::Redis,
     Need::Nginx,
     Need::Haproxy,
@@ -123,6 +126,11 @@ const PROGRAMS: &[Program] = &[
     ),
     program(Need::Nginx, "nginx", package("nginx-light", RECIPES)),
     program(Need::Haproxy, "haproxy", package("haproxy", RECIPES)),
+    program(
+        Need::Valgrind,
+        "valgrind",
+        package("valgrind", "it counts what the hot paths cost"),
+    ),
 ];
 
 /// Where distributions put the programs of administrators, whoever's search path lacks it.

@@ -1,37 +1,60 @@
 // The peer socket.io, behind the contract of `conformance bench`.
 //
-//   node server.mjs --port N [--jwt-secret S]
+//   node server.mjs --port N [--jwt-secret S | --jwt-public-key FILE] [--redis URL]
 //
 // Every socket joins `room`, and `g<k>` when its connect payload carries `"group": k`.
-// With --jwt-secret, connecting needs a valid HS256 token in `auth.token`.
+// With --jwt-secret, connecting needs a valid HS256 token in `auth.token`; with --jwt-public-key,
+// an RS256 token.
 
-import { createSecretKey } from "node:crypto";
+import { createPublicKey, createSecretKey } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
+import { createAdapter } from "@socket.io/redis-adapter";
 import jwt from "jsonwebtoken";
+import { createClient } from "redis";
 import { Server } from "socket.io";
 
 const { values: options } = parseArgs({
-  options: { port: { type: "string" }, "jwt-secret": { type: "string" } },
+  options: {
+    port: { type: "string" },
+    "jwt-secret": { type: "string" },
+    "jwt-public-key": { type: "string" },
+    redis: { type: "string" },
+  },
 });
 
 const httpServer = createServer();
 const io = new Server(httpServer, { serveClient: false });
+
+if (options.redis !== undefined) {
+  const publisher = createClient({ url: options.redis });
+  const subscriber = publisher.duplicate();
+  await Promise.all([publisher.connect(), subscriber.connect()]);
+  io.adapter(createAdapter(publisher, subscriber));
+}
 
 // What socket.io's page on memory usage advises: do not keep the first HTTP request.
 io.engine.on("connection", (session) => {
   session.request = null;
 });
 
-const secret = options["jwt-secret"];
-if (secret !== undefined) {
-  // A key made once: jsonwebtoken would otherwise make one for each token.
-  const key = createSecretKey(Buffer.from(secret));
+// A key made once: jsonwebtoken would otherwise make one for each token.
+function verification() {
+  const { "jwt-secret": secret, "jwt-public-key": file } = options;
+  if (secret !== undefined) {
+    return { key: createSecretKey(Buffer.from(secret)), algorithms: ["HS256"] };
+  }
+  if (file === undefined) return undefined;
+  return { key: createPublicKey(readFileSync(file)), algorithms: ["RS256"] };
+}
+
+const verified = verification();
+if (verified !== undefined) {
+  const { key, algorithms } = verified;
   io.use((socket, next) => {
     try {
-      socket.data.claims = jwt.verify(socket.handshake.auth.token, key, {
-        algorithms: ["HS256"],
-      });
+      socket.data.claims = jwt.verify(socket.handshake.auth.token, key, { algorithms });
       next();
     } catch {
       next(new Error("Unauthorized"));

@@ -12,14 +12,22 @@
 
 use std::time::Duration;
 
-use super::{Plan, Target};
+use super::Stage;
 use crate::clock::{Clock, nanoseconds};
 use crate::error::BenchError;
-use crate::figures::{Figures, Latencies};
+use crate::figures::{Findings, Latencies};
 use crate::fleet::{Fleet, Received};
-use crate::meter::Instrument;
 
 const AT_ONCE: usize = 32;
+
+/// How fast clients come.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// As fast as they are let in.
+    AtOnce,
+    /// So many a second, as long as there are not too many under way.
+    PerSecond(u32),
+}
 
 /// How many connections a second of the plan stands for. It takes as long as it takes.
 const PER_SECOND: u64 = 1_500;
@@ -33,40 +41,52 @@ const PHASE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a server gets to bury the last connections, which is part of the price.
 const CLOSING: Duration = Duration::from_millis(100);
 
-pub(super) fn run(
-    fleet: Fleet,
-    clock: Clock,
-    target: &Target,
-    plan: &Plan,
-) -> Result<Figures, BenchError> {
+pub(super) fn run(stage: Stage<'_>, pace: Pace) -> Result<Findings, BenchError> {
+    let Stage {
+        fleet,
+        clock,
+        target,
+        plan,
+    } = stage;
+    let per_second = match pace {
+        Pace::AtOnce => PER_SECOND,
+        Pace::PerSecond(rate) => rate.into(),
+    };
     let mut visitors = Visitors {
         fleet,
         clock,
+        interval: match pace {
+            Pace::AtOnce => 0,
+            Pace::PerSecond(rate) => nanoseconds(Duration::from_secs(1) / rate),
+        },
         came: Vec::new(),
         connected: Vec::new(),
         latencies: Latencies::new(),
     };
-    visitors.come(connections_in(plan.warm_up))?;
+    visitors.come(connections_in(plan.warm_up, per_second))?;
     visitors.latencies = Latencies::new();
 
-    let count = match plan.instrument {
-        Instrument::Cpu => connections_in(plan.steady),
-        Instrument::Syscalls => TRACED,
+    let count = if plan.is_traced() {
+        TRACED
+    } else {
+        connections_in(plan.steady, per_second)
     };
     let meter = target.meter(plan)?;
     visitors.come(count)?;
     let mut figures = meter.finish(count)?;
     visitors.latencies.summarize(&mut figures);
-    Ok(figures)
+    Ok(figures.into())
 }
 
-fn connections_in(duration: Duration) -> u64 {
-    nanoseconds(duration) / 1_000 * PER_SECOND / 1_000_000
+fn connections_in(duration: Duration, per_second: u64) -> u64 {
+    nanoseconds(duration) / 1_000 * per_second / 1_000_000
 }
 
 struct Visitors {
     fleet: Fleet,
     clock: Clock,
+    /// How long to wait from one to the next, in ns.
+    interval: u64,
     /// When each connection began.
     came: Vec<u64>,
     /// Connections that are in, and may go.
@@ -77,15 +97,18 @@ struct Visitors {
 impl Visitors {
     /// Lets `count` clients come and go.
     fn come(&mut self, count: u64) -> Result<(), BenchError> {
-        let deadline = self.clock.now() + nanoseconds(PHASE_TIMEOUT);
+        let start = self.clock.now();
+        let deadline = start + nanoseconds(PHASE_TIMEOUT);
         let mut left = count;
         while left > 0 || self.fleet.len() > 0 {
-            while left > 0 && self.fleet.len() < AT_ONCE {
+            let interval = self.interval;
+            let is_due = |left: u64, now: u64| now >= start + (count - left) * interval;
+            while left > 0 && self.fleet.len() < AT_ONCE && is_due(left, self.clock.now()) {
                 self.open()?;
                 left -= 1;
             }
             if self.clock.now() > deadline {
-                return Err(BenchError::void(format_args!(
+                return Err(BenchError::overload(format_args!(
                     "{} of {count} clients were let in within {PHASE_TIMEOUT:?}",
                     count - left - self.fleet.len() as u64
                 )));
@@ -109,19 +132,20 @@ impl Visitors {
     fn serve(&mut self) -> Result<(), BenchError> {
         let Self {
             fleet,
+            interval,
             came,
             connected,
             latencies,
             ..
         } = self;
-        let timeout = Duration::from_millis(100);
+        let timeout = Duration::from_millis(if *interval == 0 { 100 } else { 1 });
         fleet.wait(timeout, &mut |index, received, now| match received {
             Received::Connect => {
                 latencies.record(now.saturating_sub(came[index]));
                 connected.push(index);
                 Ok(())
             }
-            Received::Event(_) | Received::Ack(_) => Err(BenchError::void(format_args!(
+            _ => Err(BenchError::void(format_args!(
                 "client {index} got {received:?}"
             ))),
         })?;

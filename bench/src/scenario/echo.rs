@@ -1,4 +1,4 @@
-//! Each client says `ack`, waits for its answer, and says it again.
+//! Each client says `ack`, waits for its answer, and says it again; or says it at a given pace.
 //!
 //! ```text
 //!  client:  42<id>["ack",{…seq n…}]
@@ -7,19 +7,18 @@
 //!
 //! # Invariants
 //!
-//! - One event per client is under way; its ack comes once, with its id and its payload.
+//! - The ack of each event comes once, with its id and its payload.
+//! - Acks of different events may overtake each other, as the protocol allows.
 
 use std::time::Duration;
 
-use super::{Plan, Target};
+use super::{Stage, rates};
 use crate::clock::{Clock, nanoseconds};
 use crate::error::BenchError;
-use crate::figures::{Figures, Latencies};
+use crate::figures::{Findings, Latencies};
 use crate::fleet::{Fleet, Received};
-use crate::payload::{PAYLOAD_LEN, Payload, write_digits};
+use crate::payload::{Payload, SMALL, write_digits};
 use crate::wire;
-
-const CLIENTS: usize = 64;
 
 /// Ack ids have a fixed width: they run through the numbers of six digits.
 const ACK_ID_LEN: usize = 6;
@@ -29,86 +28,220 @@ const ACK_IDS: u32 = 900_000;
 /// How long a single answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn run(
-    mut fleet: Fleet,
-    clock: Clock,
-    target: &Target,
-    plan: &Plan,
-) -> Result<Figures, BenchError> {
-    fleet.grow_to(CLIENTS)?;
-    let mut ledger = Ledger {
-        sequences: vec![0; CLIENTS],
-        answered: (0..CLIENTS).collect(),
-        count: 0,
-        latencies: Latencies::new(),
-    };
-    talk_for(plan.warm_up, &mut fleet, clock, &mut ledger)?;
-    ledger.latencies = Latencies::new();
+/// Clients of the open loop.
+const OPEN_CLIENTS: usize = 100;
 
-    let count_before = ledger.count;
+/// Events per second of all clients together.
+const RATES: [u32; 8] = [
+    2_000, 5_000, 10_000, 20_000, 40_000, 60_000, 80_000, 120_000,
+];
+
+/// How often clients of the open loop speak up.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Keeps `at_once` events of each client under way.
+pub(super) fn run(stage: Stage<'_>, clients: usize, at_once: u32) -> Result<Findings, BenchError> {
+    let Stage {
+        mut fleet,
+        clock,
+        target,
+        plan,
+    } = stage;
+    fleet.grow_to(clients)?;
+    let mut talk = Talk::new(fleet, clock, 0, clients);
+    talk.closed_loop(plan.warm_up, at_once)?;
+    talk.ledger.latencies = Latencies::new();
+
+    let count_before = talk.ledger.count;
     let meter = target.meter(plan)?;
-    talk_for(plan.steady, &mut fleet, clock, &mut ledger)?;
-    let mut figures = meter.finish(ledger.count - count_before)?;
-    ledger.latencies.summarize(&mut figures);
-    Ok(figures)
+    talk.closed_loop(plan.steady, at_once)?;
+    let mut figures = meter.finish(talk.ledger.count - count_before)?;
+    talk.ledger.latencies.summarize(&mut figures);
+    Ok(figures.into())
 }
 
-/// Keeps every client talking for `duration`. Up to one event per client is left under way.
-fn talk_for(
-    duration: Duration,
-    fleet: &mut Fleet,
+/// Says more and more, whether it is answered or not.
+pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
+    let Stage {
+        mut fleet,
+        clock,
+        plan,
+        ..
+    } = stage;
+    if plan.is_traced() {
+        return Err(super::untraceable());
+    }
+    fleet.grow_to(OPEN_CLIENTS)?;
+    let mut talk = Talk::new(fleet, clock, 0, OPEN_CLIENTS);
+    rates::climb(&RATES, |rate| {
+        talk.open_loop(plan.warm_up / 2, rate)?;
+        talk.ledger.latencies = Latencies::new();
+        talk.open_loop(plan.steady / 2, rate)?;
+        Ok(talk.ledger.latencies.quantile(0.99))
+    })
+}
+
+struct Talk {
+    fleet: Fleet,
     clock: Clock,
-    ledger: &mut Ledger,
-) -> Result<(), BenchError> {
-    let end = clock.now() + nanoseconds(duration);
-    let mut last_answer = clock.now();
-    loop {
-        for index in ledger.answered.drain(..) {
-            let sequence = ledger.sequences[index];
-            let at = clock.now();
-            fleet.send(index, &frame(Payload { at, sequence }))?;
+    ledger: Ledger,
+}
+
+impl Talk {
+    fn new(fleet: Fleet, clock: Clock, first: usize, clients: usize) -> Self {
+        Self {
+            fleet,
+            clock,
+            ledger: Ledger::new(first, clients),
         }
-        fleet.wait(Duration::from_millis(100), &mut |index, received, now| {
+    }
+
+    /// Keeps every client talking for `duration`, then waits for what is under way.
+    fn closed_loop(&mut self, duration: Duration, at_once: u32) -> Result<(), BenchError> {
+        let end = self.clock.now() + nanoseconds(duration);
+        let mut last_answer = self.clock.now();
+        loop {
+            let now = self.clock.now();
+            if now < end {
+                for index in self.ledger.idle() {
+                    let frames = self.ledger.say(index, self.clock.now(), at_once);
+                    self.fleet.send(index, &frames)?;
+                }
+            } else if self.ledger.under_way == 0 {
+                return Ok(());
+            }
+            let count_before = self.ledger.count;
+            self.listen(Duration::from_millis(100))?;
+            if self.ledger.count > count_before {
+                last_answer = now;
+            } else if now > last_answer + nanoseconds(ANSWER_TIMEOUT) {
+                return Err(BenchError::overload(format_args!(
+                    "no client got an ack for {ANSWER_TIMEOUT:?}"
+                )));
+            }
+        }
+    }
+
+    /// Lets clients talk in turn, `rate` times a second, then waits for the answers.
+    fn open_loop(&mut self, duration: Duration, rate: u32) -> Result<(), BenchError> {
+        let tick = nanoseconds(TICK);
+        let start = self.clock.now() + tick;
+        let mut said = 0;
+        for time in 0..(nanoseconds(duration) / tick).max(1) {
+            let intended = start + time * tick;
+            while self.clock.now() < intended {
+                let left = intended.saturating_sub(self.clock.now());
+                self.listen(Duration::from_nanos(left))?;
+            }
+            let due = (time + 1) * tick * u64::from(rate) / 1_000_000_000;
+            while said < due {
+                let (index, frames) = self.ledger.say_next(intended);
+                self.fleet.send(index, &frames)?;
+                said += 1;
+            }
+        }
+        let deadline = self.clock.now() + nanoseconds(ANSWER_TIMEOUT);
+        while self.ledger.under_way > 0 {
+            if self.clock.now() > deadline {
+                let missing = self.ledger.under_way;
+                return Err(BenchError::overload(format_args!("{missing} acks missing")));
+            }
+            self.listen(Duration::from_millis(100))?;
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, timeout: Duration) -> Result<(), BenchError> {
+        let ledger = &mut self.ledger;
+        self.fleet.wait(timeout, &mut |index, received, now| {
             ledger.hear(index, &received, now)
-        })?;
-        let now = clock.now();
-        if now >= end {
-            return Ok(());
-        }
-        if !ledger.answered.is_empty() {
-            last_answer = now;
-        } else if now > last_answer + nanoseconds(ANSWER_TIMEOUT) {
-            return Err(BenchError::void(format_args!(
-                "no client got an ack for {ANSWER_TIMEOUT:?}"
-            )));
-        }
+        })
     }
 }
 
 /// Who was answered what so far.
-struct Ledger {
-    /// The sequence number that each client says next, or has under way.
-    sequences: Vec<u32>,
+pub(super) struct Ledger {
+    /// The number of the first client of this ledger.
+    first: usize,
+    /// The sequence number that each client says next.
+    next: Vec<u32>,
+    /// The sequence numbers that each client has under way.
+    open: Vec<Vec<u32>>,
     /// Clients with nothing under way.
     answered: Vec<usize>,
-    count: u64,
-    latencies: Latencies,
+    /// Whose turn it is in an open loop.
+    speaker: usize,
+    pub(super) under_way: u64,
+    pub(super) count: u64,
+    pub(super) latencies: Latencies,
 }
 
 impl Ledger {
-    fn hear(&mut self, index: usize, received: &Received<'_>, now: u64) -> Result<(), BenchError> {
-        let sequence = self.sequences[index];
+    pub(super) fn new(first: usize, clients: usize) -> Self {
+        Self {
+            first,
+            next: vec![0; clients],
+            open: vec![Vec::new(); clients],
+            answered: (first..first + clients).collect(),
+            speaker: 0,
+            under_way: 0,
+            count: 0,
+            latencies: Latencies::new(),
+        }
+    }
+
+    /// Who has nothing under way; they are not named again before they have been answered.
+    fn idle(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.answered)
+    }
+
+    /// Frames with `count` events of the client `index`.
+    fn say(&mut self, index: usize, at: u64, count: u32) -> Vec<u8> {
+        let place = index - self.first;
+        let mut frames = Vec::new();
+        for _ in 0..count {
+            let sequence = self.next[place];
+            frames.extend_from_slice(&frame(Payload { at, sequence }));
+            self.next[place] += 1;
+            self.open[place].push(sequence);
+            self.under_way += 1;
+        }
+        frames
+    }
+
+    /// The event of the client whose turn it is.
+    pub(super) fn say_next(&mut self, at: u64) -> (usize, Vec<u8>) {
+        let index = self.first + self.speaker;
+        self.speaker = (self.speaker + 1) % self.next.len();
+        (index, self.say(index, at, 1))
+    }
+
+    pub(super) fn hear(
+        &mut self,
+        index: usize,
+        received: &Received<'_>,
+        now: u64,
+    ) -> Result<(), BenchError> {
         let payload = match received {
-            Received::Ack(rest) => decode(rest, sequence),
-            Received::Connect | Received::Event(_) => None,
+            Received::Ack(rest) => decode(rest),
+            Received::Connect | Received::Event(_) | Received::Attachment(_) => None,
         };
-        let payload = payload.ok_or_else(|| {
+        let open = index.checked_sub(self.first);
+        let open = open.and_then(|place| self.open.get_mut(place));
+        let answered = payload.zip(open).and_then(|(payload, open)| {
+            let place = open.iter().position(|open| *open == payload.sequence)?;
+            open.remove(place);
+            Some((payload, open.is_empty()))
+        });
+        let (payload, is_idle) = answered.ok_or_else(|| {
             BenchError::void(format_args!(
-                "client {index} got something else where the ack of number {sequence} was due"
+                "client {index} got something else than an ack that was due"
             ))
         })?;
-        self.sequences[index] += 1;
-        self.answered.push(index);
+        if is_idle {
+            self.answered.push(index);
+        }
+        self.under_way -= 1;
         self.count += 1;
         self.latencies.record(now.saturating_sub(payload.at));
         Ok(())
@@ -117,19 +250,16 @@ impl Ledger {
 
 fn frame(payload: Payload) -> Vec<u8> {
     let id = ack_id(payload.sequence);
-    let text = [b"42", &id[..], br#"["ack","#, &payload.encode(), b"]"];
+    let text = [b"42", &id[..], br#"["ack","#, &payload.encode(SMALL), b"]"];
     wire::client_frame(&text.concat())
 }
 
-/// The payload of the ack for `sequence`, if it is that.
-fn decode(rest: &[u8], sequence: u32) -> Option<Payload> {
+/// The payload of an ack, if its id is the one that belongs to it.
+fn decode(rest: &[u8]) -> Option<Payload> {
     let (id, array) = rest.split_at_checked(ACK_ID_LEN)?;
-    let array: &[u8; PAYLOAD_LEN + 2] = array.try_into().ok()?;
-    let [b'[', text @ .., b']'] = array else {
-        return None;
-    };
+    let text = array.strip_prefix(b"[")?.strip_suffix(b"]")?;
     let payload = Payload::decode(text)?;
-    (id == ack_id(sequence) && payload.sequence == sequence).then_some(payload)
+    (id == ack_id(payload.sequence)).then_some(payload)
 }
 
 fn ack_id(sequence: u32) -> [u8; ACK_ID_LEN] {
@@ -143,17 +273,16 @@ mod tests {
     use super::*;
 
     fn answer(sequence: u32) -> Vec<u8> {
-        let payload = Payload { at: 1, sequence }.encode();
+        let payload = Payload { at: 1, sequence }.encode(SMALL);
         [&ack_id(sequence)[..], b"[", &payload, b"]"].concat()
     }
 
     #[test]
-    fn only_the_ack_that_is_due_is_read() {
-        assert!(decode(&answer(7), 7).is_some());
-        assert!(decode(&answer(6), 7).is_none());
-        assert!(decode(&answer(7)[1..], 7).is_none());
+    fn an_ack_with_the_id_of_another_is_not_read() {
+        assert!(decode(&answer(7)).is_some());
+        assert!(decode(&answer(7)[1..]).is_none());
         let other_id = [&ack_id(8)[..], &answer(7)[ACK_ID_LEN..]].concat();
-        assert!(decode(&other_id, 7).is_none());
+        assert!(decode(&other_id).is_none());
     }
 
     #[test]
@@ -164,15 +293,23 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_that_comes_twice_voids_the_run() {
-        let mut ledger = Ledger {
-            sequences: vec![0],
-            answered: Vec::new(),
-            count: 0,
-            latencies: Latencies::new(),
-        };
+    fn an_ack_that_comes_twice_or_unasked_voids_the_run() {
+        let mut ledger = Ledger::new(5, 1);
+        ledger.say(5, 1, 1);
         let answer = answer(0);
-        assert!(ledger.hear(0, &Received::Ack(&answer), 2).is_ok());
-        assert!(ledger.hear(0, &Received::Ack(&answer), 2).is_err());
+        assert!(ledger.hear(4, &Received::Ack(&answer), 2).is_err());
+        assert!(ledger.hear(5, &Received::Ack(&answer), 2).is_ok());
+        assert!(ledger.hear(5, &Received::Ack(&answer), 2).is_err());
+    }
+
+    #[test]
+    fn a_client_may_speak_again_when_all_of_its_events_were_answered() {
+        let mut ledger = Ledger::new(0, 1);
+        assert_eq!(ledger.idle(), [0]);
+        ledger.say(0, 1, 2);
+        ledger.hear(0, &Received::Ack(&answer(1)), 2).unwrap();
+        assert!(ledger.idle().is_empty());
+        ledger.hear(0, &Received::Ack(&answer(0)), 2).unwrap();
+        assert_eq!(ledger.idle(), [0]);
     }
 }

@@ -7,7 +7,7 @@
 //!    │            ╱ ●
 //!    │     ● ╱
 //!    └──────┬──────┬──────┬──────┬──▶ connections
-//!          2k     4k     6k     8k
+//!          2k     6k    10k    18k
 //! ```
 //!
 //! # Invariants
@@ -16,55 +16,79 @@
 
 use std::time::Duration;
 
-use super::{Plan, Target};
-use crate::clock::{Clock, nanoseconds, rss_anon};
+use super::Stage;
+use crate::clock::{Clock, nanoseconds, rss_anon, slab};
 use crate::error::{Attempt, BenchError};
-use crate::figures::{Figure, Figures, slope};
+use crate::figures::{Figure, Figures, Findings, Point, slope};
 use crate::fleet::Fleet;
-use crate::meter::Instrument;
 
 /// How many connections there are at each step.
-const STEPS: [usize; 4] = [2_000, 4_000, 6_000, 8_000];
+const STEPS: [usize; 5] = [2_000, 6_000, 10_000, 14_000, 18_000];
+
+/// Steps before the last are settled sooner: memory is, and heartbeats are watched at the end.
+const SOONER: u32 = 10;
 
 /// The default ping interval: a shorter window says nothing about the price of heartbeats.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 
-pub(super) fn run(
-    mut fleet: Fleet,
-    clock: Clock,
-    target: &Target,
-    plan: &Plan,
-) -> Result<Figures, BenchError> {
-    if plan.instrument == Instrument::Syscalls {
-        return Err(BenchError::Setup(
-            "idle connections have no unit of work to count system calls by".to_owned(),
-        ));
+const KIB: f64 = 1_024.0;
+
+pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
+    let Stage {
+        mut fleet,
+        clock,
+        target,
+        plan,
+    } = stage;
+    if plan.is_traced() {
+        return Err(super::untraceable());
     }
-    let mut points = Vec::new();
+    let mut anonymous = Vec::new();
+    let mut kernel = Vec::new();
     let mut figures = Figures::new();
     for connections in STEPS {
         fleet.grow_to(connections)?;
+        let is_last = STEPS.last() == Some(&connections);
+        let settle = if is_last {
+            plan.settle
+        } else {
+            plan.settle / SOONER
+        };
         let meter = target.meter(plan)?;
-        stay_idle(&mut fleet, clock, plan.settle)?;
+        stay_idle(&mut fleet, clock, settle)?;
         let spent = meter.finish(connections as u64)?;
-        let bytes = rss_anon(target.pid).attempt("read the memory of the server")?;
-        points.push((connections as f64, bytes as f64));
+        let bytes = rss_anon(target.node.pid).attempt("read the memory of the server")?;
+        anonymous.push((connections as f64, bytes as f64));
+        let slabs = slab().attempt("read the memory of the kernel")?;
+        kernel.push((connections as f64, slabs as f64));
 
         figures.insert(
             Figure::MemoryAtFull,
-            bytes as f64 / 1_024.0 / connections as f64,
+            bytes as f64 / KIB / connections as f64,
         );
-        figures.insert(Figure::GeneratorShare, spent[&Figure::GeneratorShare]);
-        if plan.settle >= PING_INTERVAL {
-            let per_second = spent[&Figure::CpuPerUnit] / plan.settle.as_secs_f64();
+        if is_last && settle >= PING_INTERVAL {
+            let per_second = spent[&Figure::CpuPerUnit] / settle.as_secs_f64();
             figures.insert(Figure::IdleCpu, per_second);
         }
     }
-    figures.insert(Figure::MemoryPerConnection, slope(&points) / 1_024.0);
-    Ok(figures)
+    figures.insert(Figure::MemoryPerConnection, slope(&anonymous) / KIB);
+    figures.insert(Figure::SlabPerConnection, slope(&kernel) / KIB);
+    let curve = anonymous.iter().map(|(load, bytes)| Point {
+        load: *load,
+        value: bytes / KIB / KIB,
+    });
+    Ok(Findings {
+        figures,
+        curve: curve.collect(),
+    })
 }
 
-fn stay_idle(fleet: &mut Fleet, clock: Clock, duration: Duration) -> Result<(), BenchError> {
+/// Waits; whatever an idle client receives but pings voids the run.
+pub(super) fn stay_idle(
+    fleet: &mut Fleet,
+    clock: Clock,
+    duration: Duration,
+) -> Result<(), BenchError> {
     let end = clock.now() + nanoseconds(duration);
     loop {
         let now = clock.now();

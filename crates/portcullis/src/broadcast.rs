@@ -38,6 +38,7 @@ pub use user::UserOperator;
 use crate::adapter::{Envelope, Flags, Target};
 use crate::auth::UserId;
 use crate::namespace::{Cluster, ClusterSlot, DEFAULT_ACK_TIMEOUT, EmitError, Namespace, Socket};
+use crate::session::{Delivery, IfSlow};
 
 /// The way to the sockets of one namespace, from anywhere: a gateway's field, an HTTP handler, a
 /// background task. Cheap to clone, and there before the server runs; until then it reaches
@@ -66,6 +67,7 @@ impl Emitter {
             namespace: self.namespace.clone(),
             target: Target::default(),
             flags: Flags::new(),
+            if_slow: None,
             local: false,
             timeout: DEFAULT_ACK_TIMEOUT,
         }
@@ -117,6 +119,7 @@ pub struct BroadcastOperator {
     namespace: NamespacePath,
     target: Target,
     flags: Flags,
+    if_slow: Option<IfSlow>,
     local: bool,
     timeout: Duration,
 }
@@ -156,6 +159,14 @@ impl BroadcastOperator {
         self
     }
 
+    /// What becomes of the event for those who read too slowly, instead of what the
+    /// [server](crate::ServerBuilder::if_slow) has said. It holds on this node: the others go by
+    /// what they were built with.
+    pub const fn if_slow(mut self, policy: IfSlow) -> Self {
+        self.if_slow = Some(policy);
+        self
+    }
+
     /// Whether a polling response that carries the event may be compressed.
     pub const fn compress(mut self, allowed: bool) -> Self {
         self.flags.compress = allowed;
@@ -185,7 +196,8 @@ impl BroadcastOperator {
         let cluster = self.cluster()?;
         let payload = Payload::event(event, args)?;
         if let Some(namespace) = cluster.namespaces.get(&self.namespace) {
-            deliver(&namespace, &payload, &self.target, self.flags);
+            let delivery = self.delivery();
+            deliver(&namespace, &payload, &self.target, self.flags, delivery);
         }
         if !self.local {
             cluster.adapter.publish(
@@ -198,6 +210,10 @@ impl BroadcastOperator {
             );
         }
         Ok(())
+    }
+
+    const fn delivery(&self) -> Delivery {
+        Delivery::of_event(self.flags.volatile, self.if_slow)
     }
 
     fn cluster(&self) -> Result<Arc<Cluster>, EmitError> {
@@ -218,7 +234,13 @@ impl fmt::Debug for BroadcastOperator {
 }
 
 /// Sends an event to sockets of this node.
-fn deliver(namespace: &Namespace, payload: &Payload, target: &Target, flags: Flags) {
+fn deliver(
+    namespace: &Namespace,
+    payload: &Payload,
+    target: &Target,
+    flags: Flags,
+    delivery: Delivery,
+) {
     let dispatch = namespace.dispatch();
     if dispatch.watches_outgoing() {
         for socket in namespace.collect(target) {
@@ -226,11 +248,7 @@ fn deliver(namespace: &Namespace, payload: &Payload, target: &Target, flags: Fla
         }
     }
     let frame = crate::namespace::frames::event(namespace, payload, None);
-    namespace.deliver(
-        &frame.compress(flags.compress).finish(),
-        target,
-        flags.volatile,
-    );
+    namespace.deliver(&frame.compress(flags.compress).finish(), target, delivery);
 }
 
 impl Socket {

@@ -56,7 +56,7 @@ use crate::clock;
 use crate::handshake::{Accept, LaterRequest, RequestFacts};
 use crate::namespace::{DisconnectReason, Incoming, frames};
 use crate::pace::{Bucket, Rate};
-use crate::session::{Connection, Ending, SessionHandle, SessionHandler};
+use crate::session::{Connection, Delivery, Ending, SessionHandle, SessionHandler};
 
 /// How long the attachments of a packet may take to arrive.
 const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -119,6 +119,12 @@ impl Accept for Clients {
         };
         self.0.check_later(&bond, &shown, || request.facts())
     }
+}
+
+/// What is kept of a client.
+#[cfg(test)]
+pub(crate) const fn size_of_client() -> usize {
+    size_of::<ClientTask>()
 }
 
 /// One client, on its session's task.
@@ -428,7 +434,7 @@ impl ClientTask {
             let (message, data) = (refusal.message(), refusal.as_data());
             codec.encode_connect_error(buffer, namespace, message, data);
         });
-        self.connection.send(&packet, false);
+        self.connection.send(&packet, Delivery::Protocol);
         metrics::counter!("portcullis_connects_refused_total").increment(1);
     }
 

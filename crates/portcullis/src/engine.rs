@@ -8,7 +8,7 @@ use portcullis_engineio::Timing;
 
 use crate::handshake::{Accept, Admission, Cors, Door, HttpOptions};
 use crate::server::SocketService;
-use crate::session::{Core, CoreOptions, OutboxLimits};
+use crate::session::{Core, CoreOptions, IfSlow, OutboxLimits};
 use crate::tasks::Tasks;
 
 pub use crate::session::websocket_only::{WebSocketHandler, WebSocketService};
@@ -82,6 +82,7 @@ impl Engine {
             outbox: OutboxLimits {
                 max_bytes: options.max_payload.saturating_mul(4).max(1024 * 1024),
                 max_frames: 4096,
+                if_slow: IfSlow::Disconnect,
             },
             upgrade_timeout: Duration::from_secs(10),
             join_timeout: None,

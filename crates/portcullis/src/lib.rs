@@ -85,6 +85,11 @@ pub mod adapter;
 // 10. Engine.IO without Socket.IO, and WebSocket without either.
 pub mod engine;
 
+/// For counting instructions; not for anybody else.
+#[cfg(any(feature = "micro", test))]
+#[doc(hidden)]
+pub mod micro;
+
 // What a user reads first.
 #[cfg(any(doc, doctest))]
 pub mod manual;
@@ -107,6 +112,7 @@ pub use listener::{ServeError, Shutdown, shutdown_signal};
 pub use namespace::{AckError, DisconnectReason, EmitError, Socket};
 pub use pace::Rate;
 pub use server::{BuildError, Drain, Server, ServerBuilder, SocketService};
+pub use session::IfSlow;
 
 pub use portcullis_engineio as engineio;
 pub use portcullis_socketio as socketio;

@@ -37,13 +37,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 pub use signal::{Shutdown, shutdown_signal};
 
-use crate::handshake::{Body, Counter, Door, Place, RemoteAddress, Ticket};
+use crate::handshake::{Body, Counter, Door, HeldBack, Place, RemoteAddress, Ticket};
 use crate::tasks::Tasks;
 
 /// The time within which the head of a request, or a PROXY header, must have arrived.
@@ -74,6 +74,10 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Length: 44\r\n\r\n\
     {\"code\":4,\"message\":\"Too many connections\"}\n";
 
+/// How many connections the kernel keeps until they are accepted: enough for everybody who comes
+/// back in the second after a restart.
+const BACKLOG: u32 = 4_096;
+
 /// Any body, of the engine or of the fallback.
 pub(crate) type AnyBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -90,6 +94,23 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Listens on the first of the addresses that can be listened on.
+pub(crate) async fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in lookup_host(address).await? {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 /// What stands behind the engine: answers requests for other paths.
@@ -180,14 +201,37 @@ impl Entrance {
             stopping: CancellationToken::new(),
             connections: Tasks::default(),
         };
-        let mut leaving = pin!(leaving);
+        // A task like those of the connections: whoever awaits this may sit on a thread of its own,
+        // and each connection would be handed from there to another.
+        let accepting = CancellationToken::new();
+        let (entrance, connections) = (self.clone(), stragglers.connections.clone());
+        let accept = entrance.accept(listener, fallback, connections, stragglers.stopping.clone());
+        let accept = accepting.clone().run_until_cancelled_owned(accept);
+        stragglers.connections.spawn(async move {
+            accept.await;
+        });
+        let _accepting = accepting.drop_guard();
+        (leaving.await, stragglers)
+    }
+
+    /// Accepts connections, and serves each in a task of its own.
+    async fn accept<S, B>(
+        self,
+        listener: TcpListener,
+        fallback: S,
+        connections: Tasks,
+        stopping: CancellationToken,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                left = &mut leaving => return (left, stragglers),
-            };
-            let connections = &stragglers.connections;
-            match accepted {
+            match listener.accept().await {
                 Ok((stream, peer)) => match self.all.take(None, self.options.max_connections, None)
                 {
                     Ok(place) => {
@@ -196,11 +240,11 @@ impl Entrance {
                             stream,
                             peer,
                             place,
-                            stopping: stragglers.stopping.clone(),
+                            stopping: stopping.clone(),
                         };
                         connections.spawn(accepted.serve(fallback.clone()));
                     }
-                    Err(_) => self.refuse("connections", stream, connections),
+                    Err(_) => self.refuse("connections", stream, &connections),
                 },
                 Err(error) => {
                     metrics::counter!("portcullis_accept_errors_total").increment(1);
@@ -322,13 +366,17 @@ async fn http<S, B>(
 {
     let has_begun = Arc::new(AtomicBool::new(false));
     let begun = Arc::clone(&has_begun);
+    let for_session = Arc::new(AtomicBool::new(false));
+    let stream = HeldBack::new(stream, Arc::clone(&for_session));
     let service = service_fn(move |mut request: Request<Incoming>| {
         begun.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(RemoteAddress(address));
         request.extensions_mut().insert(ticket.clone());
         let (door, mut fallback) = (Arc::clone(&door), fallback.clone());
+        let is_ours = door.options.owns(request.uri().path());
+        for_session.store(is_ours, Ordering::Relaxed);
         async move {
-            if door.options.owns(request.uri().path()) {
+            if is_ours {
                 let response = door.handle(request).await;
                 return Ok::<_, Infallible>(response.map(any_body));
             }

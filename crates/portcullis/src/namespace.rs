@@ -34,6 +34,7 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -59,7 +60,7 @@ pub(crate) use table::{Found, Kind, Namespaces, Opened};
 
 use crate::adapter::Target;
 use crate::auth::Refusal;
-use crate::session::{Frame, Pushed};
+use crate::session::{Delivery, Frame, Pushed};
 
 /// What a namespace calls when something happens to its sockets. The gateway implements it.
 pub(crate) trait Dispatch: fmt::Debug + Send + Sync + 'static {
@@ -75,8 +76,8 @@ pub(crate) trait Dispatch: fmt::Debug + Send + Sync + 'static {
     /// The state that the server's builder was given for this type.
     fn state(&self, key: TypeId) -> Option<&Arc<dyn Any + Send + Sync>>;
 
-    /// Handles one event, its reply included; `None` if nobody listens.
-    fn event(&self, socket: &Socket, event: Incoming) -> Option<Handling>;
+    /// Handles one event, its reply included, as far as it goes without waiting.
+    fn event(&self, socket: &Socket, event: Incoming, cx: &mut Context<'_>) -> Started;
 
     /// A handler took too long and was dropped: tells whoever waits for its answer.
     fn timed_out(&self, socket: &Socket, event: Incoming);
@@ -104,6 +105,16 @@ pub(crate) trait Dispatch: fmt::Debug + Send + Sync + 'static {
 /// An event that is being handled. A stream that goes on answering when the handler has ended is
 /// what comes of it.
 pub(crate) type Handling = BoxFuture<'static, Option<BoxFuture<'static, ()>>>;
+
+/// How far the handling of an event got.
+pub(crate) enum Started {
+    /// To its end.
+    Done,
+    /// Its handler waits for something.
+    Waiting(Incoming, Handling),
+    /// Its handler has ended, and what goes on answering waits for something.
+    Streaming(Incoming, BoxFuture<'static, ()>),
+}
 
 /// One event as it came from a client.
 #[derive(Debug, Clone)]
@@ -248,7 +259,7 @@ impl Namespace {
         self.sockets
             .write()
             .insert(*socket.id(), Arc::clone(socket));
-        self.rooms.everyone().add(socket);
+        let _ = self.rooms.everyone().add(socket);
         self.watcher.socket_opened(&self.path, socket.id());
     }
 
@@ -267,12 +278,12 @@ impl Namespace {
     }
 
     /// Delivers a finished frame to every socket of `target` on this node; says to how many.
-    pub(crate) fn deliver(&self, frame: &Frame, target: &Target, volatile: bool) -> usize {
+    pub(crate) fn deliver(&self, frame: &Frame, target: &Target, delivery: Delivery) -> usize {
         let mut delivered = 0;
         crate::session::turn(|| {
             self.for_each(target, |socket| {
                 if socket.is_connected()
-                    && socket.connection().send(frame, volatile) != Pushed::Gone
+                    && socket.connection().send(frame, delivery) != Pushed::Gone
                 {
                     delivered += 1;
                 }

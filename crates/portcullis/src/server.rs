@@ -84,7 +84,7 @@ impl Server {
     /// If the address cannot be listened on.
     pub async fn bind(address: impl ToSocketAddrs + fmt::Debug) -> Result<TcpListener, ServeError> {
         let text = format!("{address:?}");
-        let bound = TcpListener::bind(address).await;
+        let bound = crate::listener::bind(address).await;
         bound.map_err(|source| ServeError::Bind {
             address: text,
             source,

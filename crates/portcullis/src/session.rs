@@ -22,9 +22,13 @@
 //! HTTP (`handshake`), namespaces (`client`).
 
 mod connection;
+mod delivery;
 mod engine;
 mod flusher;
 mod frame;
+mod held_back;
+#[cfg(any(feature = "micro", test))]
+pub(crate) mod micro;
 mod outbox;
 mod polling;
 mod receive;
@@ -51,9 +55,12 @@ use portcullis_engineio::{CloseReason, Message, Output, PollAnswer, TransportFau
 use tokio::time::Sleep;
 
 pub(crate) use connection::{Connection, Ending};
+pub(crate) use delivery::Delivery;
+pub use delivery::IfSlow;
 pub(crate) use engine::{Core, CoreOptions};
 pub use frame::Frame;
 pub(crate) use frame::FrameBuilder;
+pub(crate) use held_back::HeldBack;
 pub(crate) use outbox::{OutboxLimits, Pushed};
 pub(crate) use polling::{Body, PollReply, Post, Request, Verdict};
 pub(crate) use stream::{Stream, Ticket};
@@ -121,7 +128,7 @@ impl SessionHandle {
             Message::Binary(data) => Frame::binary(data),
         };
         matches!(
-            self.0.send(&frame, false),
+            self.0.send(&frame, Delivery::Protocol),
             Pushed::Queued | Pushed::MustFlush
         )
     }
@@ -344,11 +351,13 @@ impl Session {
         self.registration = None;
         let transport = std::mem::replace(&mut self.transport, Transport::Ended(None));
         if let Transport::WebSocket(mut websocket) = transport {
-            if !matches!(reason, CloseReason::TransportError(TransportFault::Io)) {
+            // Who has closed the connection hears nothing any more.
+            let is_broken = matches!(reason, CloseReason::TransportError(TransportFault::Io));
+            if !is_broken && !websocket.is_over() {
                 let is_restart = matches!(reason, CloseReason::ServerShuttingDown);
                 let code = is_restart.then_some(SERVICE_RESTART);
                 if let Some(goodbye) = websocket.goodbye(code) {
-                    self.connection.send(&goodbye, false);
+                    self.connection.send(&goodbye, Delivery::Protocol);
                 }
                 self.transport = Transport::Ended(Some(Box::new(websocket.into_closing())));
             }

@@ -26,6 +26,7 @@
 
 mod de;
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -288,12 +289,41 @@ impl fmt::Debug for Args {
     }
 }
 
+/// The name under which received arguments are serialised, for a serializer that sends them on as
+/// they came. To any other, a newtype is what is in it.
+pub(crate) const SENT_ON: &str = "$portcullis::Args";
+
+thread_local! {
+    /// Which arguments are being serialised under [`SENT_ON`]: serde hands over types that are
+    /// forgotten, and values piece by piece, but nothing whole.
+    static CURRENT: Cell<Option<Args>> = const { Cell::new(None) };
+}
+
 /// As a tuple, so that emitting received arguments again spreads them.
 impl Serialize for Args {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(self.len())?;
-        for index in 0..self.len() {
-            tuple.serialize_element(&self.value(index))?;
+        if self.json().is_none() {
+            return Spread(self).serialize(serializer);
+        }
+        CURRENT.set(Some(self.clone()));
+        let done = serializer.serialize_newtype_struct(SENT_ON, &Spread(self));
+        CURRENT.set(None);
+        done
+    }
+}
+
+/// The arguments that are being serialised under [`SENT_ON`] on this thread right now.
+pub(crate) fn being_sent_on() -> Option<Args> {
+    CURRENT.take()
+}
+
+struct Spread<'a>(&'a Args);
+
+impl Serialize for Spread<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        for index in 0..self.0.len() {
+            tuple.serialize_element(&self.0.value(index))?;
         }
         tuple.end()
     }

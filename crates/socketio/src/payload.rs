@@ -19,6 +19,8 @@
 //! The packet around it (`codec`).
 
 mod extract;
+mod refusing;
+mod sent_on;
 mod spread;
 
 use bytes::Bytes;
@@ -50,7 +52,7 @@ use crate::{MAX_DEPTH, attachments, json, msgpack};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
-    json: Bytes,
+    json: Vec<u8>,
     attachments: Vec<Bytes>,
 }
 
@@ -88,7 +90,7 @@ impl Payload {
             check_name(event)?;
         }
         let Some((text, attachments)) = args.json() else {
-            return Self::serialize(event, args);
+            return Self::serialize_anew(event, args);
         };
         let mut json = Vec::with_capacity(text.len() + event.map_or(0, str::len) + 8);
         json.push(b'[');
@@ -99,7 +101,7 @@ impl Payload {
         json.extend_from_slice(text.as_bytes());
         json.push(b']');
         Ok(Self {
-            json: json.into(),
+            json,
             attachments: attachments.to_vec(),
         })
     }
@@ -108,15 +110,22 @@ impl Payload {
         event: Option<&str>,
         args: &T,
     ) -> Result<Self, EncodeError> {
+        match sent_on::received(args) {
+            Some(received) => Self::from_args(event, &received),
+            None => Self::serialize_anew(event, args),
+        }
+    }
+
+    fn serialize_anew<T: Serialize + ?Sized>(
+        event: Option<&str>,
+        args: &T,
+    ) -> Result<Self, EncodeError> {
         let mut json = Vec::with_capacity(128);
         let mut extract = Extract::default();
         let mut serializer = serde_json::Serializer::with_formatter(&mut json, extract.formatter());
         Arguments { event, args }.serialize(&mut serializer)?;
         let attachments = extract.finish()?;
-        Ok(Self {
-            json: json.into(),
-            attachments,
-        })
+        Ok(Self { json, attachments })
     }
 
     /// The text of the JSON array.

@@ -12,7 +12,7 @@
 use crate::setup::Need;
 use crate::tally::Runner;
 use crate::workspace::Workspace;
-use crate::{deny, purity, tidy};
+use crate::{deny, micro, purity, tidy};
 
 /// One line of the summary.
 pub(super) struct Step {
@@ -145,6 +145,14 @@ pub(super) const STEPS: &[Step] = &[
                 ..run("cargo test --workspace --no-fail-fast --lib --bins --tests --examples")
             },
         ],
+    },
+    Step {
+        name: "micro",
+        about: "instructions and allocations of the hot paths, within their budgets",
+        needs: &[Need::Valgrind],
+        after: &["build"],
+        minutes: 15,
+        tasks: &[check(micro::check)],
     },
     Step {
         name: "doctest",

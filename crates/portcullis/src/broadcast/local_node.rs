@@ -15,7 +15,7 @@ use super::line::ServerSideLine;
 use super::operations::{apply_here, describe, rooms_here};
 use crate::adapter::{Adapter, BusGap, Envelope, LocalNode, SocketDescription, Target};
 use crate::namespace::{Namespace, Namespaces, Socket, Watcher, frames};
-use crate::session::turn;
+use crate::session::{Delivery, turn};
 use crate::tasks::Tasks;
 
 /// Hears of gaps.
@@ -77,7 +77,7 @@ impl LocalNode for NodeState {
         turn(|| {
             for socket in &sockets {
                 // Who has left meanwhile will not answer, which the asking node finds out.
-                let _ = socket.inner().send(&frame, false);
+                let _ = socket.inner().send(&frame, Delivery::Event(None));
             }
         });
         let count = sockets.len();

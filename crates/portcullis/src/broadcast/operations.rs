@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::{BroadcastOperator, Emitter};
 use crate::adapter::{Answers, Envelope, SocketDescription, Target};
 use crate::namespace::{AckError, EmitError, Namespace, Socket, frames};
-use crate::session::turn;
+use crate::session::{Delivery, turn};
 
 /// The sockets of the cluster, and how many nodes did not say which they have.
 pub type Fetched = Answers<RemoteSocket>;
@@ -74,7 +74,7 @@ impl BroadcastOperator {
         turn(|| {
             for socket in &sockets {
                 // Who has left meanwhile will not answer, which the timeout finds out.
-                let _ = socket.inner().send(&frame, self.flags.volatile);
+                let _ = socket.inner().send(&frame, self.delivery());
             }
         });
         let in_time = tokio::time::timeout(self.timeout, &mut collected).await;
@@ -398,7 +398,10 @@ pub(super) fn apply_here(namespace: &Namespace, envelope: &Envelope) {
             payload,
             target,
             flags,
-        } => super::deliver(namespace, payload, target, *flags),
+        } => {
+            let delivery = Delivery::of_event(flags.volatile, None);
+            super::deliver(namespace, payload, target, *flags, delivery);
+        }
         Envelope::Join { target, rooms } => {
             for socket in namespace.collect(target) {
                 rooms.iter().for_each(|room| socket.join(room.clone()));

@@ -27,7 +27,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use tokio::time::Sleep;
 
-use crate::namespace::{Handling, Incoming, SocketInner};
+use crate::namespace::{Handling, Incoming, SocketInner, Started};
 
 const MAX_QUEUED: usize = 64;
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
@@ -55,13 +55,6 @@ struct Running {
     deadline: Pin<Box<Sleep>>,
 }
 
-/// What became of an event that was started.
-enum Started {
-    Done,
-    Waiting(Running),
-    Streaming(Incoming, BoxFuture<'static, ()>),
-}
-
 impl Lane {
     /// Handles an event now, or queues it behind those that came before.
     pub(super) fn push(
@@ -73,21 +66,26 @@ impl Lane {
         match lane {
             None => match start(socket, incoming, cx) {
                 Started::Done => {}
-                started => lane.get_or_insert_default().keep(socket, started),
+                started => lane.get_or_insert_default().keep(socket, started, cx),
             },
             Some(lane) if lane.queue.is_empty() && lane.has_room_for(socket, &incoming) => {
                 let started = start(socket, incoming, cx);
-                lane.keep(socket, started);
+                lane.keep(socket, started, cx);
             }
             Some(lane) => lane.enqueue(incoming)?,
         }
         Ok(())
     }
 
-    fn keep(&mut self, socket: &Arc<SocketInner>, started: Started) {
+    fn keep(&mut self, socket: &Arc<SocketInner>, started: Started, cx: &mut Context<'_>) {
         match started {
             Started::Done => {}
-            Started::Waiting(running) => self.running.push(running),
+            Started::Waiting(incoming, handler) => {
+                let mut running = Running::new(socket, incoming, handler);
+                // Registers the deadline with this task.
+                let _ = running.deadline.as_mut().poll(cx);
+                self.running.push(running);
+            }
             Started::Streaming(_, stream) if self.streams.len() < MAX_STREAMS => {
                 self.streams.push(stream);
             }
@@ -127,7 +125,7 @@ impl Lane {
             };
             current.queued_bytes -= next.args.size_bytes();
             let started = start(socket, next, cx);
-            current.keep(socket, started);
+            current.keep(socket, started, cx);
         }
         current
             .streams
@@ -201,27 +199,8 @@ impl Running {
     }
 }
 
-/// Starts a handler; what comes back is what has to wait for something.
+/// Handles an event as far as it goes at once.
 fn start(socket: &Arc<SocketInner>, incoming: Incoming, cx: &mut Context<'_>) -> Started {
-    let namespace = Arc::clone(socket.namespace());
-    let handling = namespace
-        .dispatch()
-        .event(&Arc::clone(socket).into(), incoming.clone());
-    let Some(mut handler) = handling else {
-        return Started::Done;
-    };
-    match handler.as_mut().poll(cx) {
-        Poll::Ready(None) => return Started::Done,
-        Poll::Ready(Some(mut stream)) => {
-            return match stream.as_mut().poll(cx) {
-                Poll::Ready(()) => Started::Done,
-                Poll::Pending => Started::Streaming(incoming, stream),
-            };
-        }
-        Poll::Pending => {}
-    }
-    let mut running = Running::new(socket, incoming, handler);
-    // Registers the deadline with this task.
-    let _ = running.deadline.as_mut().poll(cx);
-    Started::Waiting(running)
+    let dispatch = socket.namespace().dispatch();
+    dispatch.event(&Arc::clone(socket).into(), incoming, cx)
 }

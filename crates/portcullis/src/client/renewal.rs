@@ -32,7 +32,7 @@ use super::{ClientTask, State};
 use crate::auth::{CurrentIdentity, Due, ExpiryEnding, Identity, RefusalCode, Token};
 use crate::clock;
 use crate::namespace::{DisconnectReason, Incoming, Socket, SocketInner, frames};
-use crate::session::Ending;
+use crate::session::{Delivery, Ending};
 
 /// The event that clients send.
 const REFRESH: &str = "auth:refresh";
@@ -236,6 +236,6 @@ fn answer(socket: &Arc<SocketInner>, ack: Option<AckId>, fields: Vec<(&str, Valu
     if let Ok(payload) = Payload::args(&Value::Map(fields)) {
         let frame = frames::ack(socket.namespace(), id, &payload).finish();
         // Who has left meanwhile needs no answer.
-        let _ = socket.send(&frame, false);
+        let _ = socket.send(&frame, Delivery::Protocol);
     }
 }

@@ -3,9 +3,11 @@
 mod method;
 mod subscription;
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
@@ -262,17 +264,27 @@ pub(super) fn erase_disconnect<M>(handler: impl DisconnectHandler<M>) -> ErasedD
 
 /// Runs user code; a panic becomes `None`, and is logged and counted.
 pub(super) async fn contain<T>(place: &'static str, code: impl Future<Output = T>) -> Option<T> {
-    let result = AssertUnwindSafe(code).catch_unwind().await;
-    if result.is_err() {
-        tracing::error!(place, "a handler panicked");
-        metrics::counter!("portcullis_panics_total", "place" => place).increment(1);
+    let mut code = pin!(code);
+    poll_fn(|cx| poll_contained(place, code.as_mut(), cx)).await
+}
+
+/// Polls user code once; a panic becomes `None`, and is logged and counted.
+pub(super) fn poll_contained<T>(
+    place: &'static str,
+    code: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<T>> {
+    if let Ok(polled) = catch_unwind(AssertUnwindSafe(|| code.poll(cx))) {
+        return polled.map(Some);
     }
-    result.ok()
+    tracing::error!(place, "a handler panicked");
+    metrics::counter!("portcullis_panics_total", "place" => place).increment(1);
+    Poll::Ready(None)
 }
 
 /// Runs a watcher; a panic in it is logged and counted, and keeps nothing from going on.
 pub(super) fn contain_watch(place: &'static str, watch: impl FnOnce()) {
-    if std::panic::catch_unwind(AssertUnwindSafe(watch)).is_err() {
+    if catch_unwind(AssertUnwindSafe(watch)).is_err() {
         tracing::error!(place, "a watcher panicked");
         metrics::counter!("portcullis_panics_total", "place" => place).increment(1);
     }

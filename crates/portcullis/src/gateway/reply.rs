@@ -102,6 +102,10 @@ impl Outcome {
         Self(kind)
     }
 
+    pub(super) const fn is_stream(&self) -> bool {
+        matches!(self.0, Kind::Stream(_))
+    }
+
     /// The error, if it failed.
     #[must_use]
     pub const fn error(&self) -> Option<&EventError> {

@@ -9,6 +9,7 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use foldhash::fast::RandomState;
 use futures_core::future::BoxFuture;
@@ -23,14 +24,14 @@ use super::error::EventError;
 use super::extract::{ByHand, EventContext, States};
 use super::guard::{Checked, Guard};
 use super::handler::{
-    ErasedConnect, ErasedDisconnect, ErasedEvent, contain, contain_watch, panicked,
+    ErasedConnect, ErasedDisconnect, ErasedEvent, contain, contain_watch, panicked, poll_contained,
 };
 use super::interceptor::{EventRequest, Interceptor, Next};
 use super::policy::Policy;
 use super::registrar::{EventMiddleware, ServerSide, WatchIncoming, WatchOutgoing};
 use super::reply::Outcome;
 use crate::auth::Refusal;
-use crate::namespace::{DisconnectReason, Dispatch, Handling, Incoming, Socket};
+use crate::namespace::{DisconnectReason, Dispatch, Handling, Incoming, Socket, Started};
 
 /// The handlers of one namespace.
 #[derive(Default)]
@@ -138,22 +139,28 @@ impl Dispatch for Router {
         .boxed()
     }
 
-    fn event(&self, socket: &Socket, incoming: Incoming) -> Option<Handling> {
+    fn event(&self, socket: &Socket, incoming: Incoming, cx: &mut Context<'_>) -> Started {
         for watch in &self.on_any {
             contain_watch("on_any", || watch(socket, &incoming.event, &incoming.args));
         }
         let Some(route) = self.routes.get(incoming.event.as_str()) else {
-            return self.unhandled(socket, incoming);
+            let handling = self.unhandled(socket, incoming.clone());
+            return handling.map_or(Started::Done, |handling| start(incoming, handling, cx));
         };
+        let conclusion = self.conclusion(socket, incoming);
+        if self.event_middlewares.is_empty() && route.is_direct() {
+            return start_direct(conclusion, &route.handler, cx);
+        }
+        let incoming = conclusion.incoming.clone();
         let call = Call {
-            conclusion: self.conclusion(socket, incoming),
+            conclusion,
             route: Arc::clone(route),
         };
         if self.event_middlewares.is_empty() {
-            return Some(call.run().boxed());
+            return start(incoming, call.run().boxed(), cx);
         }
         let middlewares = self.event_middlewares.clone();
-        Some(call.run_behind(middlewares).boxed())
+        start(incoming, call.run_behind(middlewares).boxed(), cx)
     }
 
     fn timed_out(&self, socket: &Socket, incoming: Incoming) {
@@ -283,6 +290,57 @@ async fn ask(
     Ok(())
 }
 
+/// Polls a handler for the first time; mostly it needs no second.
+fn start(incoming: Incoming, mut handling: Handling, cx: &mut Context<'_>) -> Started {
+    match handling.as_mut().poll(cx) {
+        Poll::Ready(stream) => start_stream(incoming, stream, cx),
+        Poll::Pending => Started::Waiting(incoming, handling),
+    }
+}
+
+/// The same for a handler before which nothing stands: if it ends at once, its own future is all
+/// that was allocated.
+fn start_direct(conclusion: Conclusion, handler: &ErasedEvent, cx: &mut Context<'_>) -> Started {
+    let by_hand = ByHand::default();
+    let begun = Running::begin(handler, &conclusion.socket, &conclusion.incoming, &by_hand);
+    let polled = match begun {
+        Ok(mut running) => running.poll(cx).ok_or(running),
+        Err(outcome) => Ok(outcome),
+    };
+    match polled {
+        Ok(outcome) if outcome.is_stream() => {
+            let incoming = conclusion.incoming.clone();
+            start_stream(incoming, conclusion.conclude(outcome, &by_hand), cx)
+        }
+        Ok(outcome) => {
+            conclusion.conclude(outcome, &by_hand);
+            Started::Done
+        }
+        Err(running) => {
+            let incoming = conclusion.incoming.clone();
+            let rest = async move {
+                let outcome = running.finish().await;
+                conclusion.conclude(outcome, &by_hand)
+            };
+            Started::Waiting(incoming, rest.boxed())
+        }
+    }
+}
+
+fn start_stream(
+    incoming: Incoming,
+    stream: Option<BoxFuture<'static, ()>>,
+    cx: &mut Context<'_>,
+) -> Started {
+    let Some(mut stream) = stream else {
+        return Started::Done;
+    };
+    match stream.as_mut().poll(cx) {
+        Poll::Ready(()) => Started::Done,
+        Poll::Pending => Started::Streaming(incoming, stream),
+    }
+}
+
 /// Runs a handler at the end of its interceptors.
 pub(super) async fn invoke(
     handler: ErasedEvent,
@@ -293,25 +351,54 @@ pub(super) async fn invoke(
     invoke_here(&handler, &socket, &incoming, &by_hand).await
 }
 
-/// Takes a handler's parameters and runs it; a panic in either becomes an error.
+/// Takes a handler's parameters and runs it.
 async fn invoke_here(
     handler: &ErasedEvent,
     socket: &Socket,
     incoming: &Incoming,
     by_hand: &ByHand,
 ) -> Outcome {
-    // Extraction runs code of the application's types: it may panic too.
-    let started = catch_unwind(AssertUnwindSafe(|| {
-        handler(&EventContext::new(socket, incoming, by_hand))
-    }));
-    let running = match started {
-        Ok(Ok(running)) => running,
-        Ok(Err(error)) => return Outcome::failed(error),
-        Err(_) => {
-            metrics::counter!("portcullis_panics_total", "place" => "extract").increment(1);
-            return Outcome::failed(panicked());
+    match Running::begin(handler, socket, incoming, by_hand) {
+        Ok(running) => running.finish().await,
+        Err(outcome) => outcome,
+    }
+}
+
+/// A handler that has its parameters; a panic in it becomes an error.
+struct Running(BoxFuture<'static, Outcome>);
+
+impl Running {
+    /// Takes a handler's parameters; an error, or a panic, is its outcome.
+    fn begin(
+        handler: &ErasedEvent,
+        socket: &Socket,
+        incoming: &Incoming,
+        by_hand: &ByHand,
+    ) -> Result<Self, Outcome> {
+        // Extraction runs code of the application's types: it may panic too.
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            handler(&EventContext::new(socket, incoming, by_hand))
+        }));
+        match started {
+            Ok(Ok(handler)) => Ok(Self(handler)),
+            Ok(Err(error)) => Err(Outcome::failed(error)),
+            Err(_) => {
+                metrics::counter!("portcullis_panics_total", "place" => "extract").increment(1);
+                Err(Outcome::failed(panicked()))
+            }
         }
-    };
-    let ended = contain("handler", running).await;
-    ended.unwrap_or_else(|| Outcome::failed(panicked()))
+    }
+
+    /// Its outcome, if it needs not wait.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+        match poll_contained("handler", self.0.as_mut(), cx) {
+            Poll::Ready(ended) => Some(ended.unwrap_or_else(|| Outcome::failed(panicked()))),
+            Poll::Pending => None,
+        }
+    }
+
+    async fn finish(self) -> Outcome {
+        let ended = contain("handler", self.0).await;
+        ended.unwrap_or_else(|| Outcome::failed(panicked()))
+    }
 }

@@ -311,7 +311,7 @@ impl Door {
             let Ok(upgraded) = on_upgrade.await else {
                 return;
             };
-            let (stream, read_ahead) = Stream::from_upgraded(upgraded, ticket);
+            let (stream, read_ahead) = Stream::from_upgraded(upgraded, ticket).release();
             let refused = match mailbox {
                 Some(mailbox) => {
                     let request = SessionRequest::Upgrade(stream, read_ahead);

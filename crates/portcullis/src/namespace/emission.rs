@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::frames;
 use super::socket::Socket;
+use crate::session::{Delivery, IfSlow};
 
 /// How long an ack is waited for unless told otherwise.
 pub(crate) const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,6 +57,7 @@ pub struct Emission<'a> {
     pub(super) socket: &'a Socket,
     pub(super) volatile: bool,
     pub(super) compress: bool,
+    pub(super) if_slow: Option<IfSlow>,
     pub(super) timeout: Duration,
 }
 
@@ -63,6 +65,12 @@ impl Emission<'_> {
     /// The emit is dropped if it cannot leave at once.
     pub const fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// What becomes of the emit if the client reads too slowly.
+    pub const fn if_slow(mut self, policy: IfSlow) -> Self {
+        self.if_slow = Some(policy);
         self
     }
 
@@ -127,6 +135,7 @@ impl Emission<'_> {
             dispatch.outgoing(self.socket, payload);
         }
         let frame = frames::event(socket.namespace(), payload, ack).compress(self.compress);
-        socket.send(&frame.finish(), self.volatile)
+        let delivery = Delivery::of_event(self.volatile, self.if_slow);
+        socket.send(&frame.finish(), delivery)
     }
 }

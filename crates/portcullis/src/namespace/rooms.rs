@@ -1,8 +1,9 @@
 //! Rooms: joined and left in constant time, walked over densely.
 //!
 //! A room keeps its members in a plain vector; each member remembers where it stands in it, so
-//! that leaving swaps the last member into the gap. A socket's own id is a room of its own on the
-//! wire, but not here: it is looked up in the table of sockets.
+//! that leaving swaps the last member into the gap. Joining and leaving cost one look-up and a walk
+//! over the socket's own places, however many members the room has. A socket's own id is a room of
+//! its own on the wire, but not here: it is looked up in the table of sockets.
 //!
 //! # Invariants
 //!
@@ -76,18 +77,14 @@ impl Rooms {
     }
 
     pub(crate) fn join(&self, socket: &Arc<SocketInner>, room: &Room) -> Change {
-        if socket
-            .memberships()
-            .find(|members| members.room.as_ref() == Some(room))
-            .is_some()
-        {
-            return Change::None;
-        }
         // The shard stays locked, so that an emptying room cannot vanish between look-up and add.
         let mut shard = self.shard(room).write();
         if let Some(members) = shard.get(room) {
-            members.add(socket);
-            return Change::Member;
+            return if members.add(socket) {
+                Change::Member
+            } else {
+                Change::None
+            };
         }
         let members = Arc::new(Members::new(Some(room.clone())));
         members.add(socket);
@@ -96,15 +93,13 @@ impl Rooms {
     }
 
     pub(crate) fn leave(&self, socket: &Arc<SocketInner>, room: &Room) -> Change {
-        let found = socket
-            .memberships()
-            .find(|members| members.room.as_ref() == Some(room));
+        let found = self.members(room);
         found.map_or(Change::None, |members| self.leave_members(socket, &members))
     }
 
     /// Leaves everything, the namespace included; calls `closed` for each room that ends.
     pub(crate) fn leave_all(&self, socket: &Arc<SocketInner>, mut closed: impl FnMut(&Room)) {
-        while let Some(members) = socket.memberships().find(|_| true) {
+        while let Some(members) = socket.memberships().any() {
             if self.leave_members(socket, &members) == Change::Room
                 && let Some(room) = &members.room
             {
@@ -175,6 +170,28 @@ impl Rooms {
         }
     }
 
+    /// How many bytes the memberships of `sockets` take, on both sides.
+    #[cfg(test)]
+    pub(crate) fn footprint(&self, sockets: &[Arc<SocketInner>]) -> usize {
+        let pointer = size_of::<Arc<SocketInner>>();
+        let rooms: usize = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
+            .map(|members| members.list.read().capacity() * pointer)
+            .sum();
+        let places = sockets.iter().map(|socket| {
+            let places = socket.memberships().0.lock();
+            let capacity = if places.spilled() {
+                places.capacity()
+            } else {
+                0
+            };
+            capacity * size_of::<Membership>()
+        });
+        rooms + places.sum::<usize>()
+    }
+
     fn members(&self, room: &Room) -> Option<Arc<Members>> {
         self.shard(room).read().get(room).cloned()
     }
@@ -217,17 +234,19 @@ impl Members {
         }
     }
 
-    pub(crate) fn add(self: &Arc<Self>, socket: &Arc<SocketInner>) {
+    /// Takes a socket in, unless it is in already.
+    pub(crate) fn add(self: &Arc<Self>, socket: &Arc<SocketInner>) -> bool {
         let mut list = self.list.write();
         let mut places = socket.memberships().0.lock();
         if places.iter().any(|place| Arc::ptr_eq(&place.members, self)) {
-            return;
+            return false;
         }
         places.push(Membership {
             members: Arc::clone(self),
             position: list.len(),
         });
         list.push(Arc::clone(socket));
+        true
     }
 
     /// Takes the socket out; says how many are left, or nothing if it was not in.
@@ -249,10 +268,10 @@ impl Members {
 }
 
 impl Memberships {
-    fn find(&self, matches: impl Fn(&Members) -> bool) -> Option<Arc<Members>> {
+    /// One of the places, the last one.
+    fn any(&self) -> Option<Arc<Members>> {
         let places = self.0.lock();
-        let found = places.iter().find(|place| matches(&place.members));
-        found.map(|place| Arc::clone(&place.members))
+        places.last().map(|place| Arc::clone(&place.members))
     }
 
     fn take(&self, members: &Arc<Members>) -> Option<usize> {
@@ -293,11 +312,14 @@ impl Memberships {
             .any(|place| place.members.room.as_ref() == Some(room))
     }
 
-    /// How many rooms, without the namespace itself.
-    pub(crate) fn room_count(&self) -> usize {
+    /// Whether it is in as many rooms as `limit` says, without the namespace itself.
+    pub(crate) fn is_at(&self, limit: usize) -> bool {
         let places = self.0.lock();
+        if places.len() < limit {
+            return false;
+        }
         let rooms = places.iter().filter(|place| place.members.room.is_some());
-        rooms.count()
+        rooms.count() >= limit
     }
 
     fn contains_any(&self, rooms: &[Arc<Members>]) -> bool {
@@ -332,7 +354,7 @@ impl Excluded {
 }
 
 /// The socket id that a room's name could be.
-fn id_of(room: &Room) -> Option<SocketId> {
+pub(super) fn id_of(room: &Room) -> Option<SocketId> {
     match room {
         Room::Text(text) => SocketId::parse(text).ok(),
         Room::Number(_) => None,

@@ -28,11 +28,11 @@ use serde::de::DeserializeOwned;
 
 use super::emission::{AckError, DEFAULT_ACK_TIMEOUT, Emission, EmitError};
 use super::reason::DisconnectReason;
-use super::rooms::{Change, Memberships};
+use super::rooms::{self, Change, Memberships};
 use super::{MAX_ROOM_BYTES, Namespace, Params, frames};
 use crate::auth::{CurrentIdentity, Identity, is_reserved_room};
 use crate::handshake::Handshake;
-use crate::session::{Connection, Ending, Frame};
+use crate::session::{Connection, Delivery, Ending, Frame, IfSlow};
 
 /// So many frames may wait for a socket to be accepted.
 const MAX_HELD_FRAMES: usize = 4096;
@@ -164,6 +164,15 @@ impl Socket {
         }
     }
 
+    /// What becomes of the next emit if the client reads too slowly, instead of what the
+    /// [server](crate::ServerBuilder::if_slow) has said.
+    pub fn if_slow(&self, policy: IfSlow) -> Emission<'_> {
+        Emission {
+            if_slow: Some(policy),
+            ..self.emission()
+        }
+    }
+
     /// Whether a polling response that carries the next emit may be compressed.
     pub fn compress(&self, allowed: bool) -> Emission<'_> {
         Emission {
@@ -185,6 +194,7 @@ impl Socket {
             socket: self,
             volatile: false,
             compress: true,
+            if_slow: None,
             timeout: DEFAULT_ACK_TIMEOUT,
         }
     }
@@ -365,10 +375,15 @@ impl SocketInner {
         self.extras.get_or_init(Box::default)
     }
 
+    /// Sends the answer to an event of the client, which is never lost.
+    pub(crate) fn answer(&self, frame: &Frame) -> Result<(), EmitError> {
+        self.send(frame, Delivery::Protocol)
+    }
+
     /// Sends a finished frame: at once, or behind the CONNECT reply.
-    pub(crate) fn send(&self, frame: &Frame, volatile: bool) -> Result<(), EmitError> {
+    pub(crate) fn send(&self, frame: &Frame, delivery: Delivery) -> Result<(), EmitError> {
         if self.is_connected() {
-            self.connection.send(frame, volatile);
+            self.connection.send(frame, delivery);
             return Ok(());
         }
         match &mut *self.gate.lock() {
@@ -385,7 +400,7 @@ impl SocketInner {
             Gate::Shut(_) => return Err(EmitError::Disconnected),
         }
         // It was let in just now. Sent without the lock, because sending may write.
-        self.connection.send(frame, volatile);
+        self.connection.send(frame, delivery);
         Ok(())
     }
 
@@ -402,9 +417,9 @@ impl SocketInner {
             let reply = frames::control(codec, |buffer| {
                 codec.encode_connect(buffer, self.namespace.path(), &self.id);
             });
-            self.connection.send(&reply, false);
+            self.connection.send(&reply, Delivery::Protocol);
             for frame in &held {
-                self.connection.send(frame, false);
+                self.connection.send(frame, Delivery::Protocol);
             }
             *gate = Gate::Open;
             self.state.store(CONNECTED, Ordering::Release);
@@ -457,7 +472,7 @@ impl SocketInner {
             let packet = frames::control(codec, |buffer| {
                 codec.encode_disconnect(buffer, self.namespace.path());
             });
-            self.connection.send(&packet, false);
+            self.connection.send(&packet, Delivery::Protocol);
         }
         if close {
             self.connection.end(Ending::Requested);
@@ -470,7 +485,7 @@ impl SocketInner {
         let limit = self.namespace.limits().rooms_per_socket;
         if room.len_bytes() > MAX_ROOM_BYTES
             || is_reserved_room(room)
-            || self.memberships.room_count() >= limit
+            || self.memberships.is_at(limit)
         {
             metrics::counter!("portcullis_joins_refused_total").increment(1);
             return;
@@ -480,7 +495,7 @@ impl SocketInner {
 
     /// Enters a room without asking whether it may.
     pub(crate) fn enter_room(self: &Arc<Self>, room: &Room) {
-        if self.is_disconnected() || *room == Room::from(self.id) {
+        if self.is_disconnected() || rooms::id_of(room) == Some(self.id) {
             return;
         }
         if self.namespace.rooms().join(self, room) == Change::Room {

@@ -39,7 +39,7 @@ use crate::handshake::{
 use crate::listener::ListenerOptions;
 use crate::namespace::{ClusterSlot, NamespaceLimits};
 use crate::revocation::{Revocations, WhileUnread};
-use crate::session::{CoreOptions, OutboxLimits};
+use crate::session::{CoreOptions, IfSlow, OutboxLimits};
 
 /// What keeps a server from being built: every problem, one line each.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +118,7 @@ impl ServerBuilder {
                 outbox: OutboxLimits {
                     max_bytes: 1024 * 1024,
                     max_frames: 4096,
+                    if_slow: IfSlow::default(),
                 },
                 upgrade_timeout: Duration::from_secs(10),
                 join_timeout: Some(Duration::from_secs(10)),
@@ -295,10 +296,17 @@ impl ServerBuilder {
     #[must_use]
     pub fn max_outbox(mut self, bytes: usize, frames: usize) -> Self {
         self.say("max_outbox", &(bytes, frames));
-        self.core.outbox = OutboxLimits {
-            max_bytes: bytes,
-            max_frames: frames,
-        };
+        self.core.outbox.max_bytes = bytes;
+        self.core.outbox.max_frames = frames;
+        self
+    }
+
+    /// What becomes of an event for a client for which too much waits already. What the protocol
+    /// itself says is never dropped. Default: the client is disconnected.
+    #[must_use]
+    pub fn if_slow(mut self, policy: IfSlow) -> Self {
+        self.say("if_slow", &policy);
+        self.core.outbox.if_slow = policy;
         self
     }
 

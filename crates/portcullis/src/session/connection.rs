@@ -31,6 +31,7 @@ use portcullis_engineio::{Beat, Heartbeat, SessionId, Timing};
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
+use super::delivery::Delivery;
 use super::frame::Frame;
 use super::outbox::{Flushed, Outbox, OutboxLimits, Pushed, Sink};
 use super::polling::Request;
@@ -195,10 +196,10 @@ impl Connection {
     }
 
     /// Queues a frame, to leave when the current turn ends.
-    pub(crate) fn send(self: &Arc<Self>, frame: &Frame, volatile: bool) -> Pushed {
+    pub(crate) fn send(self: &Arc<Self>, frame: &Frame, delivery: Delivery) -> Pushed {
         let pushed = {
             let mut state = self.state.lock();
-            let pushed = state.outbox.push(frame, volatile, &self.limits.outbox);
+            let pushed = state.outbox.push(frame, delivery, &self.limits.outbox);
             if pushed == Pushed::Overflow {
                 state.end(Ending::SlowConsumer);
             }
@@ -207,6 +208,7 @@ impl Connection {
         match pushed {
             Pushed::MustFlush => turn::note(self),
             Pushed::Dropped => metrics::counter!("portcullis_volatile_dropped_total").increment(1),
+            Pushed::Lost => metrics::counter!("portcullis_events_lost_total").increment(1),
             Pushed::Overflow => metrics::counter!("portcullis_slow_consumers_total").increment(1),
             Pushed::Queued | Pushed::Gone => {}
         }
@@ -282,7 +284,7 @@ impl Connection {
             (beat.is_some(), self.limits.visit_for(next))
         };
         if ping {
-            self.send(&Frame::ping(), false);
+            self.send(&Frame::ping(), Delivery::Protocol);
         }
         Some(next)
     }

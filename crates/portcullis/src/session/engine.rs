@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use portcullis_engineio::{SessionId, Timing};
 use tokio::sync::mpsc;
 
 use super::connection::{Connection, Ending, Limits};
+use super::delivery::Delivery;
 use super::frame::Frame;
 use super::outbox::OutboxLimits;
 use super::polling::{MAILBOX, PollingTransport};
 use super::registry::Registry;
 use super::shard::Shard;
-use super::stream::Stream;
+use super::stream::Opened;
 use super::websocket_transport::WebSocketTransport;
 use super::wheel::{Visit, Wheel};
 use super::{Session, SessionHandle, SessionHandler, Transport, flusher, turn};
@@ -140,18 +140,26 @@ impl Core {
         self: &Arc<Self>,
         id: SessionId,
         place: Held,
-        upgraded: (Stream, Bytes),
+        upgraded: Opened,
         base64: bool,
         open: &str,
         handler: impl FnOnce(SessionHandle) -> Box<dyn SessionHandler>,
     ) -> Option<()> {
-        let (stream, read_ahead) = upgraded;
+        let Opened {
+            stream,
+            read_ahead,
+            held,
+        } = upgraded;
         let max_payload = self.options.max_payload;
         let websocket = WebSocketTransport::new(stream, read_ahead, max_payload, base64);
         let registration = self.register(id, place)?;
         let connection = &registration.connection;
-        // Queued before there is a sink, so that it leaves with whatever the first turn adds.
-        connection.send(&Frame::text(open), false);
+        // Queued before there is a sink, so that all of it leaves with whatever the first turn
+        // adds. What was held back is no frame, but goes where frames go.
+        if !held.is_empty() {
+            connection.send(&Frame::from_wire(held), Delivery::Protocol);
+        }
+        connection.send(&Frame::text(open), Delivery::Protocol);
         connection.with_outbox(|outbox| outbox.set_sink(websocket.sink()));
         let machine = portcullis_engineio::Session::websocket();
         self.run(

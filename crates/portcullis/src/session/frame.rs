@@ -28,6 +28,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 const FIN: u8 = 0x80;
 const TEXT: u8 = 0x1;
@@ -226,7 +227,7 @@ impl FrameBuilder {
 
     /// Right-aligns the header before what was written so far.
     fn close_first(&mut self, opcode: u8) {
-        let mut header = Vec::with_capacity(HEADROOM);
+        let mut header: SmallVec<[u8; HEADROOM]> = SmallVec::new();
         push_header(&mut header, opcode, self.buffer.len() - HEADROOM);
         self.start = HEADROOM - header.len();
         self.buffer[self.start..HEADROOM].copy_from_slice(&header);
@@ -258,17 +259,17 @@ impl FrameBuilder {
     clippy::cast_possible_truncation,
     reason = "each cast is guarded by its match arm"
 )]
-fn push_header(buffer: &mut Vec<u8>, opcode: u8, len: usize) {
-    buffer.push(FIN | opcode);
+fn push_header(buffer: &mut impl Extend<u8>, opcode: u8, len: usize) {
+    let first = FIN | opcode;
     match len {
-        0..=125 => buffer.push(len as u8),
+        0..=125 => buffer.extend([first, len as u8]),
         126..=0xffff => {
-            buffer.push(126);
-            buffer.extend_from_slice(&(len as u16).to_be_bytes());
+            buffer.extend([first, 126]);
+            buffer.extend((len as u16).to_be_bytes());
         }
         _ => {
-            buffer.push(127);
-            buffer.extend_from_slice(&(len as u64).to_be_bytes());
+            buffer.extend([first, 127]);
+            buffer.extend((len as u64).to_be_bytes());
         }
     }
 }

@@ -34,6 +34,7 @@ use std::task::Waker;
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
+use super::delivery::{Delivery, IfSlow};
 use super::frame::Frame;
 
 /// The most frames that one system call takes.
@@ -65,6 +66,8 @@ pub(crate) struct OutboxLimits {
     pub(crate) max_bytes: usize,
     /// Default: 4,096.
     pub(crate) max_frames: usize,
+    /// What becomes of events beyond them. Default: the peer is disconnected.
+    pub(crate) if_slow: IfSlow,
 }
 
 /// What became of a frame.
@@ -76,6 +79,8 @@ pub(crate) enum Pushed {
     MustFlush,
     /// It was volatile and could not leave at once.
     Dropped,
+    /// It did not fit, and the peer loses it.
+    Lost,
     /// It did not fit: the peer is too slow.
     Overflow,
     /// The session has ended.
@@ -123,11 +128,16 @@ impl Outbox {
     }
 
     /// Queues `frame`; wakes the session's task if it is the one to write.
-    pub(crate) fn push(&mut self, frame: &Frame, volatile: bool, limits: &OutboxLimits) -> Pushed {
+    pub(crate) fn push(
+        &mut self,
+        frame: &Frame,
+        delivery: Delivery,
+        limits: &OutboxLimits,
+    ) -> Pushed {
         if matches!(self.sink, Sink::Gone) || (self.discarded && !frame.is_close()) {
             return Pushed::Gone;
         }
-        if volatile && !self.is_writable() {
+        if delivery.is_volatile() && !self.is_writable() {
             return Pushed::Dropped;
         }
         if frame.is_pong() && self.queue.last().is_some_and(Frame::is_pong) && self.queue.len() > 1
@@ -140,7 +150,10 @@ impl Outbox {
         let fits = self.queue.is_empty()
             || (self.bytes + len <= limits.max_bytes && self.queue.len() < limits.max_frames);
         if !fits {
-            return Pushed::Overflow;
+            return match delivery.if_slow(limits.if_slow) {
+                IfSlow::Disconnect => Pushed::Overflow,
+                IfSlow::Drop => Pushed::Lost,
+            };
         }
         self.queue.push(frame.clone());
         self.bytes += len;
@@ -377,10 +390,11 @@ mod tests {
     const LIMITS: OutboxLimits = OutboxLimits {
         max_bytes: 100,
         max_frames: 4,
+        if_slow: IfSlow::Disconnect,
     };
 
     fn push(outbox: &mut Outbox, text: &str) -> Pushed {
-        outbox.push(&Frame::text(text), false, &LIMITS)
+        outbox.push(&Frame::text(text), Delivery::Event(None), &LIMITS)
     }
 
     #[test]
@@ -415,13 +429,46 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_may_be_lost_is_lost_and_what_the_protocol_says_is_not() {
+        let mut outbox = Outbox::new();
+        let drops = OutboxLimits {
+            if_slow: IfSlow::Drop,
+            ..LIMITS
+        };
+        let frame = Frame::text("4");
+        for _ in 0..4 {
+            outbox.push(&frame, Delivery::Protocol, &drops);
+        }
+        let cases = [
+            (Delivery::Event(None), Pushed::Lost),
+            (Delivery::Event(Some(IfSlow::Disconnect)), Pushed::Overflow),
+            (Delivery::Protocol, Pushed::Overflow),
+        ];
+        for (delivery, pushed) in cases {
+            assert_eq!(outbox.push(&frame, delivery, &drops), pushed);
+        }
+        let may_be_lost = Delivery::Event(Some(IfSlow::Drop));
+        assert_eq!(outbox.push(&frame, may_be_lost, &LIMITS), Pushed::Lost);
+        assert_eq!(outbox.take_all().len(), 4);
+    }
+
+    #[test]
     fn a_volatile_frame_needs_a_writable_sink_and_an_empty_queue() {
         let mut outbox = Outbox::new();
         let frame = Frame::text("4v");
-        assert_eq!(outbox.push(&frame, true, &LIMITS), Pushed::Dropped);
+        assert_eq!(
+            outbox.push(&frame, Delivery::Volatile, &LIMITS),
+            Pushed::Dropped
+        );
         outbox.set_writable(true);
-        assert_eq!(outbox.push(&frame, true, &LIMITS), Pushed::Queued);
-        assert_eq!(outbox.push(&frame, true, &LIMITS), Pushed::Dropped);
+        assert_eq!(
+            outbox.push(&frame, Delivery::Volatile, &LIMITS),
+            Pushed::Queued
+        );
+        assert_eq!(
+            outbox.push(&frame, Delivery::Volatile, &LIMITS),
+            Pushed::Dropped
+        );
     }
 
     #[test]
@@ -429,7 +476,10 @@ mod tests {
         let mut outbox = Outbox::new();
         let pong = Frame::from_wire(vec![0x8a, 1, b'x']);
         for _ in 0..50 {
-            assert_eq!(outbox.push(&pong, false, &LIMITS), Pushed::Queued);
+            assert_eq!(
+                outbox.push(&pong, Delivery::Protocol, &LIMITS),
+                Pushed::Queued
+            );
         }
         assert_eq!(outbox.take_all().len(), 2);
     }
@@ -441,7 +491,10 @@ mod tests {
         outbox.discard();
         assert_eq!(push(&mut outbox, "4b"), Pushed::Gone);
         let goodbye = Frame::close(None);
-        assert_eq!(outbox.push(&goodbye, false, &LIMITS), Pushed::Queued);
+        assert_eq!(
+            outbox.push(&goodbye, Delivery::Protocol, &LIMITS),
+            Pushed::Queued
+        );
         assert_eq!(outbox.take_all().len(), 1);
     }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 use portcullis_engineio::{Message, Packet, Received, TransportFault, decode_payload};
 
 use super::connection::Connection;
+use super::delivery::Delivery;
 use super::frame::Frame;
 use super::polling::{Body, Happened, Request, Verdict};
 use super::websocket::{Incoming, ReadError};
@@ -55,7 +56,7 @@ impl Session {
         let end = websocket.poll_messages(cx, &mut control, |incoming| {
             let cx = &mut Context::from_waker(&waker);
             match incoming {
-                Incoming::Text(text) => match Packet::decode(&text) {
+                Incoming::Text(text) => match Packet::decode(text) {
                     Ok(packet) => deliver(machine, &mut **handler, packet, &mut heard, cx)?,
                     Err(_) => machine.handle_invalid_packet(),
                 },
@@ -78,11 +79,11 @@ impl Session {
         heard.idle = heard.idle.saturating_add(websocket.take_idle());
         heard.tell(connection, now);
         if !control.is_empty() {
-            connection.send(&Frame::from_wire(control), false);
+            connection.send(&Frame::from_wire(control), Delivery::Protocol);
         }
         if idle.take_many(heard.idle, IDLE, now).is_err() {
             if let Some(goodbye) = websocket.goodbye(Some(POLICY)) {
-                connection.send(&goodbye, false);
+                connection.send(&goodbye, Delivery::Protocol);
             }
             machine.handle_transport_closed(Some(TransportFault::Flood));
             return;
@@ -93,7 +94,7 @@ impl Session {
             Poll::Ready(End::Io) => machine.handle_transport_closed(Some(TransportFault::Io)),
             Poll::Ready(End::Invalid(error)) => {
                 if let Some(goodbye) = websocket.goodbye(Some(error.close_code())) {
-                    connection.send(&goodbye, false);
+                    connection.send(&goodbye, Delivery::Protocol);
                 }
                 machine.handle_transport_closed(Some(match error {
                     ReadError::TooBig => TransportFault::TooBig,
@@ -212,7 +213,7 @@ impl Session {
         let end = probe.poll_messages(cx, &mut control, |incoming| {
             match incoming {
                 Incoming::Text(text) => {
-                    let packet = Packet::decode(&text).ok();
+                    let packet = Packet::decode(text).ok();
                     machine.handle_probe_packet(packet.as_ref(), now);
                 }
                 Incoming::Binary(_) => machine.handle_probe_packet(None, now),

@@ -23,6 +23,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::held_back::HeldBack;
+
 /// What is read at once, and with that what one connection may take of a turn.
 const SCRATCH: usize = 64 * 1024;
 
@@ -73,39 +75,69 @@ pub(crate) struct Other {
     ticket: Option<Ticket>,
 }
 
+/// A connection that has just left HTTP behind.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    /// What the HTTP server had read behind the request.
+    pub(crate) read_ahead: Bytes,
+    /// What must be written before anything else: the response, if it was held back.
+    pub(crate) held: Vec<u8>,
+}
+
+impl Opened {
+    fn tcp(stream: TcpStream, read_ahead: &Bytes, ticket: Option<Ticket>) -> Self {
+        // Frames are coalesced here; the kernel must not wait for more.
+        let _ = stream.set_nodelay(true);
+        Self {
+            stream: Stream::Tcp(Arc::new(stream), ticket),
+            read_ahead: detach(read_ahead),
+            held: Vec::new(),
+        }
+    }
+
+    /// Writes what was held; nothing goes with it.
+    pub(crate) fn release(mut self) -> (Stream, Bytes) {
+        if !self.held.is_empty() {
+            // The first bytes of a connection fit; if it is gone, its next read says so.
+            let _ = self.stream.queue(&self.held);
+        }
+        (self.stream, self.read_ahead)
+    }
+}
+
 impl Stream {
-    /// Takes the raw stream out of an upgraded connection if there is one in it; also returns what
-    /// the HTTP server had read ahead.
-    pub(crate) fn from_upgraded(upgraded: Upgraded, ticket: Option<Ticket>) -> (Self, Bytes) {
-        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+    /// Takes the raw stream out of an upgraded connection if there is one in it.
+    pub(crate) fn from_upgraded(upgraded: Upgraded, ticket: Option<Ticket>) -> Opened {
+        let upgraded = match upgraded.downcast::<TokioIo<HeldBack>>() {
             Ok(parts) => {
-                let stream = Self::tcp(parts.io.into_inner(), ticket);
-                return (stream, detach(&parts.read_buf));
+                let (stream, held) = parts.io.into_inner().into_parts();
+                return Opened {
+                    stream: Self::Tcp(Arc::new(stream), ticket),
+                    read_ahead: detach(&parts.read_buf),
+                    held,
+                };
             }
+            Err(upgraded) => upgraded,
+        };
+        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => return Opened::tcp(parts.io.into_inner(), &parts.read_buf, ticket),
             Err(upgraded) => upgraded,
         };
         // hyper-util's auto server, which axum uses too, wraps the stream in a type of its own.
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => {
-                let stream = Self::tcp(parts.io.into_inner(), ticket);
-                (stream, detach(&parts.read_buf))
-            }
-            Err(upgraded) => (Self::other(TokioIo::new(upgraded), ticket), Bytes::new()),
+            Ok(parts) => Opened::tcp(parts.io.into_inner(), &parts.read_buf, ticket),
+            Err(upgraded) => Self::from_upgraded_unshared(upgraded, ticket),
         }
     }
 
     /// The stream as it is, for a task that writes it itself.
-    pub(crate) fn from_upgraded_unshared(
-        upgraded: Upgraded,
-        ticket: Option<Ticket>,
-    ) -> (Self, Bytes) {
-        (Self::other(TokioIo::new(upgraded), ticket), Bytes::new())
-    }
-
-    fn tcp(stream: TcpStream, ticket: Option<Ticket>) -> Self {
-        // Frames are coalesced here; the kernel must not wait for more.
-        let _ = stream.set_nodelay(true);
-        Self::Tcp(Arc::new(stream), ticket)
+    pub(crate) fn from_upgraded_unshared(upgraded: Upgraded, ticket: Option<Ticket>) -> Opened {
+        Opened {
+            stream: Self::other(TokioIo::new(upgraded), ticket),
+            read_ahead: Bytes::new(),
+            held: Vec::new(),
+        }
     }
 
     pub(crate) fn other(io: impl Io, ticket: Option<Ticket>) -> Self {

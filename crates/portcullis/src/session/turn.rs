@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 
-/// Up to so many connections are written by the emitter itself.
-const INLINE_MAX: usize = 16;
+/// Up to so many connections are written by the emitter itself. For more, the flusher waits until
+/// the events that arrived together have been handled, and what they say leaves together.
+const INLINE_MAX: usize = 4;
 
 #[derive(Default)]
 struct Turn {

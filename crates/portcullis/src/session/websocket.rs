@@ -1,20 +1,19 @@
 //! Reading WebSocket frames without a buffer per idle connection.
 //!
-//! tungstenite's core judges the frames (RFC 6455); this module decides which instance of it does.
-//! Most reads hold whole messages and nothing else: those go through one context per thread.
-//! A read that ends within a frame, or holds fragments or control frames, moves the connection to
-//! a context of its own, which is dropped as soon as the stream is at a message boundary again.
+//! Most reads hold whole messages and nothing else: those are lent to the caller where they lie
+//! (`plain`). Anything else is judged by tungstenite's core (RFC 6455): a read that ends within a
+//! frame, or holds fragments or control frames, gives the connection a context of its own, which
+//! is dropped as soon as the stream is at a message boundary again.
 //!
 //! ```text
 //!             whole data frames                        anything else
-//!   Shared ─────────────────────▶ Shared     Shared ────────────────────▶ Private
+//!   Plain  ─────────────────────▶ Plain      Plain  ────────────────────▶ Private
 //!      ▲                                                                     │
 //!      └───────────────── at a message boundary, nothing left over ──────────┘
 //! ```
 //!
 //! # Invariants
 //!
-//! - The thread's context is always at a message boundary when it is put back.
 //! - A declared length allocates nothing: a frame is collected as it arrives, and the decoder,
 //!   which makes room for all of a frame at once, sees it when it is whole.
 //!
@@ -23,16 +22,17 @@
 //! Writing frames (`frame`, `outbox`); the bytes themselves (`stream`).
 
 mod boundary;
+mod plain;
 
-use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Error, Message, Utf8Bytes};
+use tungstenite::{Error, Message};
 
 use boundary::Boundary;
+use plain::Plain;
 
 /// tungstenite zero-fills this much on every read, so small beats large.
 const CONTEXT_BUFFER: usize = 1024;
@@ -44,14 +44,10 @@ const MAX_MESSAGES_PER_TURN: usize = 64;
 const MIN_FRAGMENTS: usize = 16_384;
 const FRAGMENT_BYTES: usize = 64;
 
-thread_local! {
-    static CONTEXT: Cell<Option<WebSocketContext>> = const { Cell::new(None) };
-}
-
 /// What a frame brought.
 #[derive(Debug)]
-pub(crate) enum Incoming {
-    Text(Utf8Bytes),
+pub(crate) enum Incoming<'a> {
+    Text(&'a str),
     Binary(Bytes),
     /// The peer said goodbye; the answer is among the control frames.
     Close,
@@ -126,8 +122,8 @@ impl Reader {
         MIN_FRAGMENTS.max(self.max_message_bytes / FRAGMENT_BYTES)
     }
 
-    /// Hands each message in `input` to `each`, and appends answers to pings and closes to
-    /// `control` as finished frames.
+    /// Hands each message in `input`, which is unmasked meanwhile, to `each`, and appends answers
+    /// to pings and closes to `control` as finished frames.
     ///
     /// Stops early when `each` breaks, or when a turn's worth of messages has been handled; the
     /// rest is kept for the next call.
@@ -137,44 +133,58 @@ impl Reader {
     /// If the bytes break RFC 6455 or the message limit. The stream is of no use after that.
     pub(crate) fn feed(
         &mut self,
-        input: &[u8],
+        mut input: &mut [u8],
         control: &mut Vec<u8>,
-        each: impl FnMut(Incoming) -> ControlFlow<()>,
+        mut each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         if let Some(private) = self.private.take() {
             return self.feed_private(private, input, control, each);
         }
-        let mut boundary = Boundary::default();
-        let scanned = boundary.scan(input);
-        if scanned.only_whole_messages() {
-            self.idle = self.idle.saturating_add(scanned.idle());
-        } else {
-            let private = Private {
-                context: self.context(),
-                boundary: Boundary::default(),
-                leftover: Vec::new(),
-                partial: Vec::new(),
-                unfinished: false,
+        let mut handled = 0;
+        while let Some(message) = plain::take(&mut input, self.max_message_bytes) {
+            if message.is_empty() {
+                self.idle = self.idle.saturating_add(1);
+            }
+            let flow = match message {
+                Plain::Text(text) => {
+                    let text = std::str::from_utf8(text).map_err(|_| ReadError::InvalidUtf8)?;
+                    each(Incoming::Text(text))
+                }
+                Plain::Binary(data) => each(Incoming::Binary(Bytes::copy_from_slice(data))),
             };
-            return self.feed_private(Box::new(private), input, control, each);
-        }
-        let mut context = self.shared_context();
-        let mut rest = input;
-        match read_messages(&mut context, &mut rest, control, each)? {
-            Stop::Drained => CONTEXT.set(Some(context)),
-            Stop::Closed => {}
-            Stop::Unfinished => {
-                // The context may hold bytes of the next message: it goes with them.
-                self.private = Some(Box::new(Private {
-                    context,
-                    boundary,
-                    leftover: rest.to_vec(),
-                    partial: Vec::new(),
-                    unfinished: true,
-                }));
+            handled += 1;
+            if flow.is_break() || handled == MAX_MESSAGES_PER_TURN {
+                self.keep(input);
+                return Ok(());
             }
         }
-        Ok(())
+        if input.is_empty() {
+            return Ok(());
+        }
+        self.feed_private(self.private(), input, control, each)
+    }
+
+    /// Keeps what the caller does not want to hear of yet.
+    fn keep(&mut self, rest: &[u8]) {
+        let mut private = self.private();
+        let scanned = private.boundary.scan(rest);
+        self.idle = self.idle.saturating_add(scanned.idle());
+        let whole_bytes = scanned.whole_bytes();
+        let (whole, partial) = rest.split_at_checked(whole_bytes).unwrap_or((rest, &[]));
+        private.leftover = whole.to_vec();
+        private.partial = partial.to_vec();
+        private.unfinished = true;
+        self.private = Some(private);
+    }
+
+    fn private(&self) -> Box<Private> {
+        Box::new(Private {
+            context: self.context(),
+            boundary: Boundary::default(),
+            leftover: Vec::new(),
+            partial: Vec::new(),
+            unfinished: false,
+        })
     }
 
     fn feed_private(
@@ -182,7 +192,7 @@ impl Reader {
         mut private: Box<Private>,
         input: &[u8],
         control: &mut Vec<u8>,
-        each: impl FnMut(Incoming) -> ControlFlow<()>,
+        each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let scanned = private.boundary.scan(input);
         self.idle = self.idle.saturating_add(scanned.idle());
@@ -220,18 +230,6 @@ impl Reader {
         Ok(())
     }
 
-    fn shared_context(&self) -> WebSocketContext {
-        let mut context = CONTEXT.take().unwrap_or_else(|| self.context());
-        let limit = Some(self.max_message_bytes);
-        if context.get_config().max_message_size != limit {
-            context.set_config(|config| {
-                config.max_message_size = limit;
-                config.max_frame_size = limit;
-            });
-        }
-        context
-    }
-
     fn context(&self) -> WebSocketContext {
         let config = WebSocketConfig::default()
             .read_buffer_size(CONTEXT_BUFFER)
@@ -258,16 +256,16 @@ fn read_messages(
     context: &mut WebSocketContext,
     rest: &mut &[u8],
     control: &mut Vec<u8>,
-    mut each: impl FnMut(Incoming) -> ControlFlow<()>,
+    mut each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
 ) -> Result<Stop, ReadError> {
     let mut wire = Wire {
         input: rest,
         output: control,
     };
     for _ in 0..MAX_MESSAGES_PER_TURN {
-        let incoming = match context.read(&mut wire) {
-            Ok(Message::Text(text)) => Incoming::Text(text),
-            Ok(Message::Binary(data)) => Incoming::Binary(data),
+        let flow = match context.read(&mut wire) {
+            Ok(Message::Text(text)) => each(Incoming::Text(&text)),
+            Ok(Message::Binary(data)) => each(Incoming::Binary(data)),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
             Ok(Message::Close(_)) => {
                 // The first flush writes the answer; a second read would write it again.
@@ -284,7 +282,7 @@ fn read_messages(
             Err(Error::Utf8(_)) => return Err(ReadError::InvalidUtf8),
             Err(_) => return Err(ReadError::Protocol),
         };
-        if each(incoming).is_break() {
+        if flow.is_break() {
             return Ok(Stop::Unfinished);
         }
     }
@@ -341,7 +339,7 @@ mod tests {
 
     fn feed(reader: &mut Reader, input: &[u8]) -> Result<(Vec<String>, Vec<u8>), ReadError> {
         let (mut seen, mut control) = (Vec::new(), Vec::new());
-        reader.feed(input, &mut control, |incoming| {
+        reader.feed(&mut input.to_vec(), &mut control, |incoming| {
             seen.push(match incoming {
                 Incoming::Text(text) => text.to_string(),
                 Incoming::Binary(data) => format!("{data:?}"),
@@ -467,7 +465,7 @@ mod tests {
         let mut seen = 0;
         let mut input = frame(0x81, b"a");
         input.extend([0x82, 0xfe, 1, 0, 0, 0, 0, 0]);
-        let result = reader.feed(&input, &mut Vec::new(), |_| {
+        let result = reader.feed(&mut input, &mut Vec::new(), |_| {
             seen += 1;
             ControlFlow::Continue(())
         });
@@ -490,13 +488,20 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_context_is_not_reused_after_an_error() {
-        let bad = frame(0x81, &[0xff]);
-        assert!(feed(&mut Reader::new(1000), &bad).is_err());
-        assert_eq!(
-            feed(&mut Reader::new(1000), &frame(0x81, b"ok")).unwrap().0,
-            ["ok"]
-        );
+    fn what_follows_the_message_at_which_the_caller_stops_is_kept() {
+        let mut reader = Reader::new(1000);
+        let last = frame(0x81, b"c");
+        let mut input = [frame(0x81, b"a"), frame(0x81, b"b"), last[..4].to_vec()].concat();
+        let mut seen = 0;
+        let result = reader.feed(&mut input, &mut Vec::new(), |_| {
+            seen += 1;
+            ControlFlow::Break(())
+        });
+        assert_eq!((result, seen), (Ok(()), 1));
+        assert!(reader.has_leftover());
+        assert_eq!(feed(&mut reader, &[]).unwrap().0, ["b"]);
+        assert_eq!(feed(&mut reader, &last[4..]).unwrap().0, ["c"]);
+        assert!(reader.private.is_none());
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl WebSocketService {
         let (handler, max_message) = (Arc::clone(&self.handler), self.max_message);
         self.tasks.spawn(async move {
             if let Ok(upgraded) = on_upgrade.await {
-                let (stream, read_ahead) = Stream::from_upgraded_unshared(upgraded, None);
+                let opened = Stream::from_upgraded_unshared(upgraded, None);
+                let (stream, read_ahead) = opened.release();
                 let websocket = WebSocketTransport::new(stream, read_ahead, max_message, false);
                 converse(websocket, &*handler).await;
             }
@@ -96,7 +97,7 @@ fn converse(
             let mut closed = false;
             let read = websocket.poll_messages(cx, &mut control, |incoming| {
                 let answer = match incoming {
-                    Incoming::Text(text) => handler.handle_text(&text),
+                    Incoming::Text(text) => handler.handle_text(text),
                     Incoming::Binary(data) => handler.handle_binary(data),
                     Incoming::Close => {
                         closed = true;

@@ -36,6 +36,8 @@ pub(crate) struct WebSocketTransport {
     base64: bool,
     /// A close frame has been queued: there must not be a second one (RFC 6455 section 5.5.1).
     close_sent: bool,
+    /// Its stream has ended or is broken.
+    over: bool,
     /// It does not carry the session yet, and requests that were sent after its packets must not
     /// overtake them.
     is_probe: bool,
@@ -60,6 +62,7 @@ impl WebSocketTransport {
             read_ahead,
             base64,
             close_sent: false,
+            over: false,
             is_probe: false,
         }
     }
@@ -93,17 +96,19 @@ impl WebSocketTransport {
         &mut self,
         cx: &mut Context<'_>,
         control: &mut Vec<u8>,
-        mut each: impl FnMut(Incoming) -> ControlFlow<()>,
+        mut each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Poll<End> {
-        let close_sent = &mut self.close_sent;
-        let mut each = |incoming| {
+        let Self {
+            close_sent, over, ..
+        } = self;
+        let mut each = |incoming: Incoming<'_>| {
             // The answer to a close is among the control frames.
             *close_sent |= matches!(incoming, Incoming::Close);
             each(incoming)
         };
         if !self.read_ahead.is_empty() || self.reader.has_leftover() {
-            let ahead = std::mem::take(&mut self.read_ahead);
-            if let Err(error) = self.reader.feed(&ahead, control, &mut each) {
+            let mut ahead = std::mem::take(&mut self.read_ahead).to_vec();
+            if let Err(error) = self.reader.feed(&mut ahead, control, &mut each) {
                 return Poll::Ready(End::Invalid(error));
             }
             if self.reader.has_leftover() {
@@ -120,12 +125,18 @@ impl WebSocketTransport {
                     self.stream.poll_read(cx, scratch)
                 };
                 let count = match ready!(read) {
-                    Ok(0) => return Poll::Ready(End::Eof),
+                    Ok(0) => {
+                        *over = true;
+                        return Poll::Ready(End::Eof);
+                    }
                     Ok(count) => count,
-                    Err(_) => return Poll::Ready(End::Io),
+                    Err(_) => {
+                        *over = true;
+                        return Poll::Ready(End::Io);
+                    }
                 };
                 let mut stop = false;
-                let bytes = scratch.get(..count).unwrap_or_default();
+                let bytes = scratch.get_mut(..count).unwrap_or_default();
                 let fed = self.reader.feed(bytes, control, |incoming| {
                     let flow = each(incoming);
                     stop = flow.is_break();
@@ -200,6 +211,11 @@ impl WebSocketTransport {
             Poll::Ready(result) => result,
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Whether its peer is gone.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The frame with which to say goodbye, unless that has been said.

@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use portcullis::DisconnectReason;
+use portcullis::{DisconnectReason, IfSlow};
 use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, WebSocket};
 use portcullis_testing::{Journal, TestServer};
 use tokio::net::TcpSocket;
@@ -71,6 +71,51 @@ async fn a_polling_client_that_does_not_poll_is_disconnected_too() {
     }
     journal.wait_for("slow consumer").await;
     assert_eq!(http.get(&session).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_slow_client_may_lose_events_instead_of_its_connection() {
+    let builder = public(|_| {}).max_outbox(1_000_000, 10);
+    let server = TestServer::start(builder.if_slow(IfSlow::Drop)).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    let emitter = server.server().emitter("/").unwrap();
+    for number in 0..15 {
+        emitter.emit("n", &number).unwrap();
+    }
+    let expected: Vec<_> = (0..10)
+        .map(|number| format!(r#"42["n",{number}]"#))
+        .collect();
+    assert_eq!(http.get(&session).await.text(), expected.join("\u{1e}"));
+    emitter.emit("n", &15).unwrap();
+    assert_eq!(http.get(&session).await.text(), r#"42["n",15]"#);
+}
+
+#[tokio::test]
+async fn an_emitter_may_say_for_each_event_what_a_slow_client_loses() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let builder = public(move |r| {
+        r.on_disconnect(move |reason: DisconnectReason| {
+            notes.note(reason.as_str());
+            ready(())
+        });
+    });
+    let server = TestServer::start(builder.max_outbox(1_000_000, 10)).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    let all = server.server().emitter("/").unwrap().all();
+    for number in 0..15 {
+        let operator = all.clone().if_slow(IfSlow::Drop);
+        operator.emit("n", &number).unwrap();
+    }
+    assert_eq!(http.get(&session).await.text().split('\u{1e}').count(), 10);
+    assert!(journal.lines().is_empty());
+
+    for number in 0..11 {
+        all.emit("n", &number).unwrap();
+    }
+    journal.wait_for("slow consumer").await;
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use std::fmt;
 use serde::ser::{Error, Impossible, SerializeSeq, SerializeTuple};
 use serde::{Serialize, Serializer};
 
+use super::refusing::refuse_all_but_tuples;
+
 /// The array of a packet: its event's name, if it has one, and its arguments.
 pub(super) struct Arguments<'a, T: ?Sized> {
     pub(super) event: Option<&'a str>,
@@ -79,14 +81,6 @@ impl<L: SerializeSeq> SerializeTuple for Spread<'_, L> {
     }
 }
 
-macro_rules! whole {
-    ($($method:ident($($argument:ty),*) -> $ok:ty;)*) => {$(
-        fn $method(self, $(_: $argument),*) -> Result<$ok, Self::Error> {
-            Err(Stop::Whole)
-        }
-    )*};
-}
-
 impl<L: SerializeSeq> Serializer for Spread<'_, L> {
     type Ok = ();
     type Error = Stop<L::Error>;
@@ -106,10 +100,6 @@ impl<L: SerializeSeq> Serializer for Spread<'_, L> {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, _value: &T) -> Result<(), Self::Error> {
-        Err(Stop::Whole)
-    }
-
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
         _name: &'static str,
@@ -118,47 +108,5 @@ impl<L: SerializeSeq> Serializer for Spread<'_, L> {
         Err(Stop::Whole)
     }
 
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _name: &'static str,
-        _index: u32,
-        _variant: &'static str,
-        _value: &T,
-    ) -> Result<(), Self::Error> {
-        Err(Stop::Whole)
-    }
-
-    fn collect_str<T: fmt::Display + ?Sized>(self, _value: &T) -> Result<(), Self::Error> {
-        Err(Stop::Whole)
-    }
-
-    whole! {
-        serialize_bool(bool) -> ();
-        serialize_i8(i8) -> ();
-        serialize_i16(i16) -> ();
-        serialize_i32(i32) -> ();
-        serialize_i64(i64) -> ();
-        serialize_i128(i128) -> ();
-        serialize_u8(u8) -> ();
-        serialize_u16(u16) -> ();
-        serialize_u32(u32) -> ();
-        serialize_u64(u64) -> ();
-        serialize_u128(u128) -> ();
-        serialize_f32(f32) -> ();
-        serialize_f64(f64) -> ();
-        serialize_char(char) -> ();
-        serialize_str(&str) -> ();
-        serialize_bytes(&[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_unit_variant(&'static str, u32, &'static str) -> ();
-        serialize_seq(Option<usize>) -> Self::SerializeSeq;
-        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize)
-            -> Self::SerializeTupleVariant;
-        serialize_map(Option<usize>) -> Self::SerializeMap;
-        serialize_struct(&'static str, usize) -> Self::SerializeStruct;
-        serialize_struct_variant(&'static str, u32, &'static str, usize)
-            -> Self::SerializeStructVariant;
-    }
+    refuse_all_but_tuples!(Stop::Whole);
 }

@@ -252,7 +252,19 @@ fn received_arguments_are_sent_on_as_they_came() {
         text(&Payload::from_args(None, &args).unwrap()),
         r#"[1.0 ,{"b":1, "a":2}]"#
     );
-    assert_eq!(event(&args), r#"["e",1,{"b":1,"a":2}]"#);
+    // Whoever emits them sends them on; within something else, they are a value like another.
+    assert_eq!(event(&args), r#"["e",1.0 ,{"b":1, "a":2}]"#);
+    assert_eq!(event(&(&args, 7)), r#"["e",[1,{"b":1,"a":2}],7]"#);
+    assert_eq!(event(&Some(&args)), r#"["e",[1,{"b":1,"a":2}]]"#);
+    assert_eq!(
+        serde_json::to_string(&args).unwrap(),
+        r#"[1.0,{"b":1,"a":2}]"#
+    );
+    assert_eq!(
+        event(&"later"),
+        r#"["e","later"]"#,
+        "nothing is left behind"
+    );
 
     let none = received(r#"2["in"]"#, &[]);
     assert_eq!(

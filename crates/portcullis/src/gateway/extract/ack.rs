@@ -63,5 +63,5 @@ pub(in crate::gateway) fn send_ack(
 ) -> Result<(), EmitError> {
     let inner = socket.inner();
     let frame = frames::ack(inner.namespace(), id, payload);
-    inner.send(&frame.finish(), false)
+    inner.answer(&frame.finish())
 }

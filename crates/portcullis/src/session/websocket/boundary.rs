@@ -17,31 +17,15 @@ pub(super) struct Boundary {
     fragments: usize,
 }
 
-/// A frame whose header has been read.
-#[derive(Debug, Clone, Copy)]
-struct Began {
-    /// It is a whole data message.
-    is_plain: bool,
-    /// It is a ping, a pong, a close, or has no payload.
-    is_idle: bool,
-}
-
 /// What a piece of the stream held.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scanned {
-    plain: bool,
-    whole: bool,
     whole_bytes: usize,
     most_fragments: usize,
     idle: u32,
 }
 
 impl Scanned {
-    /// Nothing but unfragmented data messages, the last one complete.
-    pub(super) const fn only_whole_messages(self) -> bool {
-        self.plain && self.whole
-    }
-
     /// The most fragments that a message had by the end of the piece.
     pub(super) const fn most_fragments(self) -> usize {
         self.most_fragments
@@ -62,7 +46,6 @@ impl Scanned {
 impl Boundary {
     /// Moves on over `input`.
     pub(super) fn scan(&mut self, mut input: &[u8]) -> Scanned {
-        let mut plain = self.is_whole();
         let len = input.len();
         let (mut whole_bytes, mut most_fragments, mut idle) = (0, 0, 0_u32);
         loop {
@@ -76,8 +59,6 @@ impl Boundary {
             }
             let Some((&byte, rest)) = input.split_first() else {
                 return Scanned {
-                    plain,
-                    whole: self.is_whole(),
                     whole_bytes,
                     most_fragments,
                     idle,
@@ -89,10 +70,9 @@ impl Boundary {
                 self.header_len += 1;
             }
             if usize::from(self.header_len) == self.header_needed() {
-                let began = self.end_header();
-                plain &= began.is_plain;
+                let is_idle = self.end_header();
                 most_fragments = most_fragments.max(self.fragments);
-                idle = idle.saturating_add(u32::from(began.is_idle));
+                idle = idle.saturating_add(u32::from(is_idle));
             }
         }
     }
@@ -120,8 +100,8 @@ impl Boundary {
             }
     }
 
-    /// Starts the payload.
-    fn end_header(&mut self) -> Began {
+    /// Starts the payload; says whether the frame is a ping, a pong, a close, or has none.
+    fn end_header(&mut self) -> bool {
         let [first, second, b0, b1, b2, b3, b4, b5, b6, b7, ..] = self.header;
         self.payload_len = match second & 0x7f {
             126 => u64::from(u16::from_be_bytes([b0, b1])),
@@ -140,9 +120,6 @@ impl Boundary {
             };
             self.in_fragments = !fin;
         }
-        Began {
-            is_plain: fin && (opcode == 1 || opcode == 2),
-            is_idle: opcode >= 8 || self.payload_len == 0,
-        }
+        opcode >= 8 || self.payload_len == 0
     }
 }

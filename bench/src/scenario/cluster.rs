@@ -1,0 +1,200 @@
+//! Two nodes and their Redis: what is said on one is heard on the other.
+//!
+//! ```text
+//!   trigger, 1,000 clients ──▶ node A ──PUBLISH──▶ Redis ──▶ node B ──▶ 1,000 clients
+//!                                 └─ local, at once           └─ CPU per delivery counts here
+//! ```
+//!
+//! # Invariants
+//!
+//! - Both nodes are measured in the same window, so that one divided by the other says what the
+//!   way over Redis costs, whatever the machine does meanwhile.
+
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+use super::broadcast::{Load, Room};
+use super::{Node, Stage, rates};
+use crate::clock::{Clock, nanoseconds};
+use crate::crowd::Crowd;
+use crate::error::BenchError;
+use crate::figures::{Figure, Figures, Findings};
+use crate::fleet::Fleet;
+use crate::meter::Meter;
+use crate::payload::{Payload, SMALL};
+use crate::wire;
+
+const LOAD: Load = Load {
+    clients: 1_000,
+    deaf: 0,
+    interval: Duration::from_millis(20),
+    burst: 1,
+    payload_len: SMALL,
+    is_binary: false,
+};
+
+/// Publishes per second.
+const RATES: [u32; 6] = [1_000, 2_000, 5_000, 10_000, 15_000, 20_000];
+
+/// Who speak, each alone in a room; as many on the other node hear nothing of it.
+const SPEAKERS: usize = 200;
+
+const TICK: Duration = Duration::from_millis(2);
+
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
+    let (other, redis) = both(&stage)?;
+    let Stage {
+        mut fleet,
+        clock,
+        target,
+        plan,
+    } = stage;
+    let near = LOAD.clients + 1;
+    fleet.grow_to(near)?;
+    fleet.aim_at(other.address);
+    fleet.grow_to(near + LOAD.clients)?;
+    let mut room = Room::new(fleet, clock, LOAD, &[near, near + LOAD.clients]);
+    room.broadcast_for(plan.warm_up)?;
+    room.crowd.forget_latencies();
+
+    let heard_before = room.crowd.heard;
+    if plan.is_traced() {
+        let meter = Meter::start(other.pid, plan.instrument)?;
+        room.fill(plan)?;
+        let heard = room.crowd.heard - heard_before;
+        let there = heard * LOAD.clients as u64 / (near + LOAD.clients) as u64;
+        return Ok(meter.finish(there)?.into());
+    }
+    let meters = [target.node.pid, other.pid, redis].map(|pid| Meter::start(pid, plan.instrument));
+    room.fill(plan)?;
+    let events = (room.crowd.heard - heard_before) / (near + LOAD.clients) as u64;
+    let [here, there, broker] = meters;
+    let here = cpu(&here?.finish(events * near as u64)?);
+    let mut figures = there?.finish(events * LOAD.clients as u64)?;
+    let at_receiver = figures[&Figure::CpuPerUnit];
+    figures.insert(Figure::CpuAtSender, here);
+    figures.insert(Figure::ReceiverShare, at_receiver / here);
+    figures.insert(Figure::RedisCpu, cpu(&broker?.finish(events)?));
+    let [near, far] = &room.crowd.latencies[..] else {
+        return Err(BenchError::void("two nodes make two classes of listeners"));
+    };
+    far.summarize(&mut figures);
+    for (figure, share) in [(Figure::AddedP50, 0.5), (Figure::AddedP99, 0.99)] {
+        figures.insert(figure, far.quantile(share) - near.quantile(share));
+    }
+    Ok(figures.into())
+}
+
+/// Small broadcasts, which no client of the other node hears, faster and faster.
+pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
+    let (other, redis) = both(&stage)?;
+    let Stage {
+        mut fleet,
+        clock,
+        target,
+        plan,
+    } = stage;
+    fleet.group_by(1);
+    fleet.grow_to(SPEAKERS)?;
+    fleet.aim_at(other.address);
+    fleet.grow_to(2 * SPEAKERS)?;
+    let mut speakers = Speakers {
+        fleet,
+        clock,
+        total: 0,
+        crowd: Crowd::new(&[SPEAKERS], 1),
+    };
+    speakers.talk_for(Duration::from_millis(200), RATES[0])?;
+    if plan.is_traced() {
+        let (meter, before) = (target.meter(plan)?, speakers.total);
+        speakers.talk_for(plan.warm_up, RATES[0] / 4)?;
+        return Ok(meter.finish(speakers.total - before)?.into());
+    }
+    let mut figures = Figures::new();
+    let mut findings = rates::climb(&RATES, |rate| {
+        speakers.crowd.forget_latencies();
+        let before = speakers.total;
+        let meters =
+            [target.node.pid, other.pid, redis].map(|pid| Meter::start(pid, plan.instrument));
+        speakers.talk_for(plan.steady / 2, rate)?;
+        let said = speakers.total - before;
+        let [here, there, broker] = meters;
+        if figures.is_empty() {
+            figures = here?.finish(said)?;
+            let ratio = cpu(&there?.finish(said)?) / figures[&Figure::CpuPerUnit];
+            figures.insert(Figure::ReceiverShare, ratio);
+            figures.insert(Figure::RedisCpu, cpu(&broker?.finish(said)?));
+            speakers.crowd.latencies[0].summarize(&mut figures);
+        }
+        Ok(speakers.crowd.latencies[0].quantile(0.99))
+    })?;
+    findings.figures.extend(figures);
+    Ok(findings)
+}
+
+fn both(stage: &Stage<'_>) -> Result<(Node, Pid), BenchError> {
+    let alone = || BenchError::Setup("this scenario needs two nodes and a Redis".to_owned());
+    stage.target.cluster.ok_or_else(alone)
+}
+
+fn cpu(figures: &Figures) -> f64 {
+    figures
+        .get(&Figure::CpuPerUnit)
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+struct Speakers {
+    fleet: Fleet,
+    clock: Clock,
+    total: u64,
+    crowd: Crowd,
+}
+
+impl Speakers {
+    /// Lets clients speak in turn, `rate` times a second.
+    fn talk_for(&mut self, duration: Duration, rate: u32) -> Result<(), BenchError> {
+        let tick = nanoseconds(TICK);
+        let start = self.clock.now() + tick;
+        let per_tick = u64::from(rate) * tick / 1_000_000_000;
+        for time in 0..(nanoseconds(duration) / tick).max(1) {
+            let intended = start + time * tick;
+            while self.clock.now() < intended {
+                self.listen(Duration::from_nanos(
+                    intended.saturating_sub(self.clock.now()),
+                ))?;
+            }
+            for _ in 0..per_tick.max(1) {
+                self.speak(intended)?;
+            }
+        }
+        let deadline = self.clock.now() + nanoseconds(DRAIN_TIMEOUT);
+        while self.crowd.heard < self.total {
+            if self.clock.now() > deadline {
+                return Err(BenchError::overload("not everything was heard in time"));
+            }
+            self.listen(Duration::from_millis(100))?;
+        }
+        Ok(())
+    }
+
+    fn speak(&mut self, at: u64) -> Result<(), BenchError> {
+        let client = (self.total % SPEAKERS as u64) as usize;
+        let sequence = (self.total / SPEAKERS as u64) as u32;
+        let payload = Payload { at, sequence }.encode(SMALL);
+        let head = format!(r#"42["gcast",{client},"#);
+        let text = [head.as_bytes(), &payload, b"]"].concat();
+        self.total += 1;
+        self.fleet.send(client, &wire::client_frame(&text))
+    }
+
+    fn listen(&mut self, timeout: Duration) -> Result<(), BenchError> {
+        let crowd = &mut self.crowd;
+        self.fleet.wait(timeout, &mut |index, received, now| {
+            crowd.hear(index, &received, now)
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! What an idle client costs in memory, and what of it comes back: one test, in a process of its
+//! own, because it reads the memory of the process.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use portcullis::Server;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio_util::sync::CancellationToken;
+
+/// How many clients there are before and after; each takes two descriptors of this process.
+const FEW: usize = 500;
+const MANY: usize = 4_000;
+
+/// The most that one client may add, in KiB, in a build for tests, whose futures are larger; a
+/// release takes half as much (`m1` of the benchmark).
+const MAX_KIB: f64 = 5.0;
+
+/// The allocator of the binary: the system's may keep twice as much after everybody has left.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const UPGRADE: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n\
+    Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// `40`, masked with zeros.
+const CONNECT: [u8; 8] = [0x81, 0x82, 0, 0, 0, 0, b'4', b'0'];
+
+fn rss_anon_kib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kib.trim().parse().unwrap()
+}
+
+/// A client that has joined `/`.
+fn client(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(UPGRADE.as_bytes()).unwrap();
+    read_until(&mut stream, b"maxPayload");
+    stream.write_all(&CONNECT).unwrap();
+    read_until(&mut stream, b"40{\"sid\":");
+    stream
+}
+
+fn read_until(stream: &mut TcpStream, end: &[u8]) {
+    let (mut seen, mut chunk) = (Vec::new(), [0; 1024]);
+    while !seen.windows(end.len()).any(|window| window == end) {
+        let len = stream.read(&mut chunk).unwrap();
+        assert!(len > 0, "the server closed the connection");
+        seen.extend_from_slice(&chunk[..len]);
+    }
+}
+
+fn wait_for(what: &str, is_true: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_true() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn an_idle_client_is_small_and_what_it_took_is_there_for_the_next() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let builder = Server::builder().namespace("/", |r| {
+        r.public();
+    });
+    let server = runtime.block_on(builder.build()).unwrap();
+    let listener = runtime.block_on(Server::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let stopping = CancellationToken::new();
+    let serving = {
+        let (server, stopped) = (server.clone(), stopping.clone().cancelled_owned());
+        std::thread::spawn(move || {
+            runtime.block_on(server.serve_on(listener, stopped));
+        })
+    };
+
+    let mut clients: Vec<_> = (0..FEW).map(|_| client(address)).collect();
+    let few = rss_anon_kib();
+    clients.extend((FEW..MANY).map(|_| client(address)));
+    let many = rss_anon_kib();
+    let each = (many - few) / (MANY - FEW) as f64;
+    assert!(each < MAX_KIB, "{each:.2} KiB a client");
+
+    drop(clients);
+    wait_for("a session outlives its client", || server.sessions() == 0);
+    let clients: Vec<_> = (0..MANY).map(|_| client(address)).collect();
+    let again = rss_anon_kib();
+    assert!(
+        again < many * 1.25,
+        "{many:.0} KiB, and then {again:.0} KiB"
+    );
+
+    drop(clients);
+    stopping.cancel();
+    serving.join().unwrap();
+}
