@@ -8,7 +8,7 @@
 //! | Python       | `python3 --version` 3.11 or newer    | said                                  |
 //! | Python peers | `interop/python/.venv`               | made, filled from `requirements.txt`  |
 //! | Chromium     | `CHROMIUM_BIN`, then the search path | apt-get as root; else its line is said|
-//! | Redis        | `redis-server`, `redis-sentinel`     | the same                              |
+//! | Redis        | `redis-server`, `-sentinel`, openssl | the same                              |
 //! | nginx        | the search path, and `/usr/sbin`     | the same                              |
 //! | HAProxy      | the search path, and `/usr/sbin`     | the same                              |
 //! | OpenSSL      | `pkg-config --exists openssl`        | apt-get as root; else its line is said|
@@ -123,6 +123,11 @@ const PROGRAMS: &[Program] = &[
         Need::Redis,
         "redis-cli",
         package("redis-tools", "it does to Redis what operators do"),
+    ),
+    program(
+        Need::Redis,
+        "openssl",
+        package("openssl", "it makes certificates for Redis over TLS"),
     ),
     program(Need::Nginx, "nginx", package("nginx-light", RECIPES)),
     program(Need::Haproxy, "haproxy", package("haproxy", RECIPES)),

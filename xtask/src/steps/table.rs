@@ -214,7 +214,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "node",
         about: "stock clients in Node, and in a browser",
-        needs: &[Need::Chromium, Need::Node],
+        needs: &[Need::Chromium, Need::Node, Need::Redis, Need::Python],
         after: &["build"],
         minutes: 20,
         tasks: &[Task {
