@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use portcullis_socketio::payload::{EncodeError, Payload};
 
 use super::describe::{EventDescription, GatewayDescription, Parameters};
 use super::extract::States;
@@ -100,6 +101,9 @@ pub(crate) fn problems(
     for gateway in gateways {
         for draft in &gateway.subscriptions {
             let who = gateway.who(draft);
+            if let Err(error @ EncodeError::Reserved { .. }) = Payload::event(&draft.event, &()) {
+                problems.push(format!("{name}: {who} would never be called: {error}"));
+            }
             match seen.iter().find(|(event, _)| *event == &*draft.event) {
                 Some((event, first)) => problems.push(format!(
                     "{name}: two handlers for the event {event:?}: {first} and {who}"

@@ -166,6 +166,12 @@ async fn handlers_that_ask_for_what_is_not_there_are_named() {
         ),
         (
             with(|r| {
+                r.on("disconnect", async || {});
+            }),
+            "/a: the handler of \"disconnect\" in /a would never be called: \"disconnect\" is a",
+        ),
+        (
+            with(|r| {
                 r.on("x", async |_: Params<u8>| {});
             }),
             "/a: the handler of \"x\" in /a asks for `Params<u8>`, and the namespace is not",
