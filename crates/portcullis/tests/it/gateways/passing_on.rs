@@ -48,19 +48,12 @@ async fn an_emit_and_an_ack_that_fail_are_internal_and_keep_their_cause() {
 async fn details_name_the_argument_only_where_a_handler_takes_several() {
     let server = TestServer::start(careless()).await;
     let client = server.connect("/").await;
-    let told: Value = client
-        .emit_with_ack("raw", &(1, "x"))
-        .await
-        .get(0)
-        .unwrap();
+    let told: Value = client.emit_with_ack("raw", &(1, "x")).await.get(0).unwrap();
     assert_eq!(told["code"], "VALIDATION");
     assert_eq!(told["details"][0]["argument"], 1);
     let told: Value = client.emit_with_ack("data", &"x").await.get(0).unwrap();
     let message = "invalid type: string, expected u8";
-    assert_eq!(
-        told["details"],
-        json!([{ "path": "", "message": message }])
-    );
+    assert_eq!(told["details"], json!([{ "path": "", "message": message }]));
 }
 
 #[tokio::test]
