@@ -9,7 +9,7 @@ use portcullis::{BuildError, Server, ServerBuilder, Socket};
 use portcullis_testing::{TestServer, TestTokens};
 use serde_json::{Value, json};
 
-use crate::support::{Wire as _, public};
+use crate::support::public;
 
 fn careless() -> ServerBuilder {
     public(|r| {
