@@ -81,7 +81,7 @@ async fn a_socket_does_not_tell_the_room_of_its_user_and_others_can_find_it_ther
 #[test]
 fn a_user_is_made_of_claims_alone() {
     let user = User::new(String::from("alice"));
-    assert_eq!(user.clone().as_str(), "alice");
+    assert_eq!(user.as_str(), "alice");
     assert!(!format!("{user:?}").contains("alice"));
 }
 
