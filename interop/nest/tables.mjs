@@ -197,9 +197,9 @@ export const AROUND = [
   invalid({ text: "ab", times: 0 }, { path: "times", message: "lower than 1" }),
   invalid(
     { text: 1, times: 2 },
-    { argument: 0, path: "text", message: "invalid type: integer, expected a string" },
+    { path: "text", message: "invalid type: integer, expected a string" },
   ),
-  invalid({ text: "ab" }, { argument: 0, path: "", message: "missing field times" }),
+  invalid({ text: "ab" }, { path: "times", message: "missing field" }),
   {
     namespace: "/payloads",
     event: "echo",

@@ -43,6 +43,7 @@ use hashbrown::HashMap;
 use parking_lot::RwLock;
 use portcullis_socketio::args::Args;
 use portcullis_socketio::codec::Codec;
+pub use portcullis_socketio::ids::NamespaceError;
 use portcullis_socketio::ids::{AckId, NamespacePath, Room, SocketId};
 use portcullis_socketio::packet::EventName;
 use portcullis_socketio::payload::Payload;

@@ -12,6 +12,7 @@
 //! # Invariants
 //!
 //! - Arguments are valid from the start: what fails later is their shape, never their syntax.
+//! - A struct is read from an object, never from a list.
 //! - A missing argument is null, a surplus one is ignored, as in a JavaScript function.
 //!
 //! # Not here
@@ -24,6 +25,7 @@
     clippy::expect_used
 )]
 
+mod by_name;
 mod de;
 
 use std::cell::Cell;
@@ -37,6 +39,7 @@ use serde::ser::SerializeTuple;
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 
+use self::by_name::ByName;
 use self::de::{JsonSequence, TopLevel};
 use crate::value::{Sequence, Value, ValueError};
 use crate::{MAX_DEPTH, attachments, json, msgpack};
@@ -165,13 +168,14 @@ impl Args {
     /// An argument of another shape.
     pub fn get<T: DeserializeOwned>(&self, index: usize) -> Result<T, ArgsError> {
         if let Some(text) = self.plain_json(index)
-            && let Ok(argument) = serde_json::from_str(text)
+            && let Ok(argument) =
+                T::deserialize(ByName(&mut serde_json::Deserializer::from_str(text)))
         {
             return Ok(argument);
         }
         // The slow way: for attachments and msgpack, for what JavaScript's JSON has beyond
         // serde's, and to say what is wrong in an error that quotes nothing.
-        T::deserialize(self.value(index)).map_err(|cause| ArgsError {
+        T::deserialize(ByName(self.value(index))).map_err(|cause| ArgsError {
             argument: Some(index),
             cause,
         })
@@ -199,12 +203,12 @@ impl Args {
         }) = self.0.as_deref()
             && attachments.is_empty()
             && let Ok(arguments) =
-                T::deserialize(TopLevel(|len| JsonSequence::new(text, spans, len)))
+                T::deserialize(TopLevel(|len| ByName(JsonSequence::new(text, spans, len))))
         {
             return Ok(arguments);
         }
         let values = self.all_values();
-        T::deserialize(TopLevel(|len| Sequence::padded(values, len))).map_err(|error| {
+        T::deserialize(TopLevel(|len| ByName(Sequence::padded(values, len)))).map_err(|error| {
             let (argument, cause) = error.split_outer_index();
             ArgsError { argument, cause }
         })

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::{BroadcastOperator, Emitter};
 use crate::adapter::{Answers, Envelope, SocketDescription, Target};
+use crate::auth::is_reserved_room;
 use crate::namespace::{AckError, EmitError, Namespace, Socket, frames};
 use crate::session::{Delivery, turn};
 
@@ -167,7 +168,7 @@ impl BroadcastOperator {
 }
 
 impl Emitter {
-    /// All rooms of the namespace, on every node.
+    /// All rooms of the namespace, on every node; without those that only the framework fills.
     ///
     /// # Errors
     ///
@@ -184,6 +185,7 @@ impl Emitter {
             .all_rooms(&self.namespace, operator.timeout)
             .await;
         rooms.extend(remote.items);
+        rooms.retain(|room| !is_reserved_room(room));
         let rooms = rooms.into_iter().collect();
         Ok(Answers::partial(
             rooms,

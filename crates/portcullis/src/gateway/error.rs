@@ -24,6 +24,7 @@ use portcullis_socketio::value::Value;
 use serde::Serialize;
 
 use crate::auth::Refusal;
+use crate::namespace::{AckError, EmitError};
 
 /// Why an event was not handled.
 ///
@@ -107,7 +108,8 @@ impl EventError {
         Self::new("FORBIDDEN", "Forbidden resource")
     }
 
-    /// The payload is not what it has to be; each of `complaints` says where and why.
+    /// The payload is not what it has to be; each of `complaints` says where and why, as
+    /// `{path, message}` if it is to look like those of [`Valid`](crate::gateway::Valid).
     #[must_use]
     pub fn validation(complaints: Vec<Value>) -> Self {
         let error = Self::new("VALIDATION", "Validation failed");
@@ -117,15 +119,9 @@ impl EventError {
         error.with_details(Value::Array(complaints))
     }
 
-    pub(super) fn from_args(error: &ArgsError) -> Self {
-        let mut complaint = Vec::with_capacity(3);
-        if let Some(index) = error.argument() {
-            let index = i64::try_from(index).unwrap_or(i64::MAX);
-            complaint.push(("argument".to_owned(), Value::from(index)));
-        }
-        complaint.push(("path".to_owned(), Value::from(error.path())));
-        complaint.push(("message".to_owned(), Value::from(error.message())));
-        Self::validation(vec![Value::Map(complaint)])
+    /// As from an [`ArgsError`], where one argument is wanted and its number says nothing.
+    pub(super) fn from_argument(error: &ArgsError) -> Self {
+        Self::validation(vec![Value::Map(complaint(error))])
     }
 
     /// Adds what a program on the other side can read.
@@ -211,6 +207,14 @@ impl EventError {
     }
 }
 
+/// Where in an argument, and why there.
+fn complaint(error: &ArgsError) -> Vec<(String, Value)> {
+    vec![
+        ("path".to_owned(), Value::from(error.path())),
+        ("message".to_owned(), Value::from(error.message())),
+    ]
+}
+
 /// A short random name; none if the system has no randomness left, which costs only the name.
 fn correlation_id() -> Option<Box<str>> {
     let mut random = [0; 6];
@@ -278,6 +282,32 @@ impl Error for EventError {
 impl From<EncodeError> for EventError {
     fn from(error: EncodeError) -> Self {
         Self::unexpected(error)
+    }
+}
+
+impl From<EmitError> for EventError {
+    /// An internal error.
+    fn from(error: EmitError) -> Self {
+        Self::unexpected(error)
+    }
+}
+
+impl From<AckError> for EventError {
+    /// An internal error.
+    fn from(error: AckError) -> Self {
+        Self::unexpected(error)
+    }
+}
+
+impl From<ArgsError> for EventError {
+    /// As [`EventError::validation`], with the number of the argument as `argument`.
+    fn from(error: ArgsError) -> Self {
+        let mut complaint = complaint(&error);
+        if let Some(index) = error.argument() {
+            let index = i64::try_from(index).unwrap_or(i64::MAX);
+            complaint.insert(0, ("argument".to_owned(), Value::from(index)));
+        }
+        Self::validation(vec![Value::Map(complaint)])
     }
 }
 

@@ -218,6 +218,36 @@ pub struct User<C> {
     claims: PhantomData<C>,
 }
 
+impl<C: Send + Sync + 'static> User<C> {
+    /// A user with these claims, for tests and code that call a method themselves. It is no proof
+    /// of an identity: nobody has verified anything.
+    ///
+    /// ```
+    /// use portcullis::gateway::User;
+    ///
+    /// struct Claims {
+    ///     sub: String,
+    /// }
+    ///
+    /// async fn greet(user: User<Claims>) -> String {
+    ///     format!("Hello {}", user.sub)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let alice = User::new(Claims { sub: "alice".to_owned() });
+    /// assert_eq!(greet(alice).await, "Hello alice");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn new(claims: C) -> Self {
+        Self {
+            identity: Identity::new(claims),
+            claims: PhantomData,
+        }
+    }
+}
+
 impl<C: Send + Sync + 'static> FromSocket for User<C> {
     fn from_socket(socket: &Socket) -> Result<Self, EventError> {
         let identity = socket

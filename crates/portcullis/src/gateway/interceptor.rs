@@ -149,6 +149,29 @@ pub trait Interceptor: Send + Sync + 'static {
 /// });
 /// # let _: Box<dyn Interceptor> = Box::new(timed);
 /// ```
+///
+/// One that captures clones what it needs for each event, since its future outlives the call:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use portcullis::gateway::interceptor::{self, EventRequest, Interceptor, Next};
+///
+/// fn counting(failures: Arc<AtomicU64>) -> impl Interceptor {
+///     interceptor::from_fn(move |request: EventRequest, next: Next| {
+///         let failures = Arc::clone(&failures);
+///         async move {
+///             let outcome = next.run(request).await;
+///             if outcome.error().is_some() {
+///                 failures.fetch_add(1, Ordering::Relaxed);
+///             }
+///             outcome
+///         }
+///     })
+/// }
+/// # let _ = counting(Arc::default());
+/// ```
 pub fn from_fn<F, Fut>(intercept: F) -> FromFn<F>
 where
     F: Fn(EventRequest, Next) -> Fut + Send + Sync + 'static,

@@ -211,10 +211,12 @@ impl Socket {
         self.0.leave(&room.into());
     }
 
-    /// The rooms it is in, its own id first.
+    /// The rooms it is in, its own id first; without those that only the framework fills.
     #[must_use]
     pub fn rooms(&self) -> Vec<Room> {
-        self.0.rooms()
+        let mut rooms = self.0.rooms();
+        rooms.retain(|room| !is_reserved_room(room));
+        rooms
     }
 
     /// Whether it is in `room`.

@@ -51,6 +51,9 @@ pub enum BuildError {
         /// All problems.
         problems: Vec<String>,
     },
+    /// A name that was asked for an emitter cannot be a namespace; this lets `?` pass it on.
+    #[error("there cannot be such a namespace")]
+    Namespace(#[from] NamespaceError),
     /// The adapter could not join the cluster.
     #[error("the cluster cannot be joined")]
     Adapter(#[from] AdapterError),

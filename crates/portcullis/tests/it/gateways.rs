@@ -4,4 +4,5 @@ mod around;
 mod composition;
 mod extractors;
 mod nest;
+mod passing_on;
 mod replies;

@@ -92,6 +92,12 @@ impl ValueError {
         self
     }
 
+    /// The same error, about a field of the type, whose name is no data.
+    fn at_field(mut self, name: &'static str) -> Self {
+        self.0.steps.push(Step::Key(name.to_owned()));
+        self
+    }
+
     /// Takes the outermost step away, if it is an index.
     pub(crate) fn split_outer_index(mut self) -> (Option<usize>, Self) {
         let Some(Step::Index(index)) = self.0.steps.last() else {
@@ -124,28 +130,33 @@ impl de::Error for ValueError {
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::new(format!(
-            "invalid type: {}, expected {expected}",
-            kind(&found)
+            "invalid type: {}, expected {}",
+            kind(&found),
+            wanted(expected)
         ))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::new(format!(
-            "invalid value: {}, expected {expected}",
-            kind(&found)
+            "invalid value: {}, expected {}",
+            kind(&found),
+            wanted(expected)
         ))
     }
 
     fn invalid_length(len: usize, expected: &dyn Expected) -> Self {
-        Self::new(format!("invalid length {len}, expected {expected}"))
+        Self::new(format!(
+            "invalid length {len}, expected {}",
+            wanted(expected)
+        ))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("missing field {field}"))
+        Self::new("missing field".to_owned()).at_field(field)
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new(format!("duplicate field {field}"))
+        Self::new("duplicate field".to_owned()).at_field(field)
     }
 
     fn unknown_variant(_found: &str, expected: &'static [&'static str]) -> Self {
@@ -161,6 +172,18 @@ impl de::Error for ValueError {
             expected.join(", ")
         ))
     }
+}
+
+/// What was wanted, in JSON's words where serde has Rust's.
+fn wanted(expected: &dyn Expected) -> String {
+    let words = expected.to_string();
+    if words.starts_with("struct ") {
+        return "an object".to_owned();
+    }
+    if words.starts_with("tuple struct ") || words.starts_with("tuple variant ") {
+        return "an array".to_owned();
+    }
+    words
 }
 
 /// What was found, without its content.

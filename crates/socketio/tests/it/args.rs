@@ -134,6 +134,56 @@ fn an_error_names_the_argument_and_the_field_and_quotes_nothing() {
 }
 
 #[test]
+fn a_list_is_no_struct_at_any_depth_and_stays_a_tuple() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Point(u8, u8);
+    #[derive(Debug, PartialEq, Deserialize)]
+    enum Shape {
+        Dot(Point),
+        Square { side: u8 },
+    }
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Order {
+        item: String,
+        extras: Option<Vec<Extra>>,
+        shape: Shape,
+    }
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Extra {
+        name: String,
+    }
+    let read = |json: &str| {
+        let [text, packed] = received(json, &[]);
+        let read = text.get::<Order>(0);
+        assert_eq!(packed.get::<Order>(0), read);
+        let all = text.parse::<(Order,)>().map(|(order,)| order);
+        assert_eq!(packed.parse::<(Order,)>().map(|(order,)| order), all);
+        assert_eq!(all, read);
+        read.map_err(|error| format!("{}: {}", error.path(), error.message()))
+    };
+    let dot = read(r#"{"item":"tea","extras":[{"name":"milk"}],"shape":{"Dot":[1,2]}}"#).unwrap();
+    assert_eq!(dot.shape, Shape::Dot(Point(1, 2)));
+    let square = read(r#"{"item":"tea","shape":{"Square":{"side":3}}}"#).unwrap();
+    assert_eq!(
+        (square.extras, square.shape),
+        (None, Shape::Square { side: 3 })
+    );
+
+    for (json, path) in [
+        (r#"["tea",null,{"Dot":[1,2]}]"#, ""),
+        (
+            r#"{"item":"tea","extras":[["milk"]],"shape":{"Dot":[1,2]}}"#,
+            "extras[0]",
+        ),
+        (r#"{"item":"tea","shape":{"Square":[3]}}"#, "shape"),
+    ] {
+        let told = read(json).unwrap_err();
+        assert_eq!(told.split_once(": ").unwrap().0, path, "{told}");
+        assert!(told.contains("invalid type: array"), "{told}");
+    }
+}
+
+#[test]
 fn attachments_are_found_at_every_depth() {
     let json = concat!(
         r#"{"id":7,"name":"cat","data":{"_placeholder":true,"num":1},"#,

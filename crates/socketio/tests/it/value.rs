@@ -160,7 +160,7 @@ fn an_error_says_where_and_what_kind_but_never_what() {
     );
     assert_eq!(
         error(r#"{"user":{"name":"x"}}"#),
-        "user: missing field tags"
+        "user.tags: missing field"
     );
     assert_eq!(
         error(r#"{"secret":1}"#),
@@ -168,11 +168,11 @@ fn an_error_says_where_and_what_kind_but_never_what() {
     );
     assert_eq!(
         error(r#"["secret"]"#),
-        "[0]: invalid type: string, expected struct User"
+        "[0]: invalid type: string, expected an object"
     );
     assert_eq!(
         error(r#""secret""#),
-        "invalid type: string, expected struct Login"
+        "invalid type: string, expected an object"
     );
 }
 

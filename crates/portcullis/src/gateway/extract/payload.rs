@@ -24,7 +24,7 @@ impl<T: DeserializeOwned> FromEvent for Data<T> {
             .args()
             .get(0)
             .map(Self)
-            .map_err(|error| EventError::from_args(&error))
+            .map_err(|error| EventError::from_argument(&error))
     }
 
     fn describe(parameters: &mut Parameters) {
@@ -42,11 +42,7 @@ pub struct Args<T>(pub T);
 
 impl<T: DeserializeOwned> FromEvent for Args<T> {
     fn from_event(context: &EventContext<'_>) -> Result<Self, EventError> {
-        context
-            .args()
-            .parse()
-            .map(Self)
-            .map_err(|error| EventError::from_args(&error))
+        Ok(Self(context.args().parse()?))
     }
 
     fn describe(parameters: &mut Parameters) {
