@@ -22,6 +22,7 @@ use portcullis::socketio::payload::Payload;
 use portcullis::socketio::value::Value;
 
 use crate::connection::Receive;
+use crate::connection::subscriptions::Subscription;
 use crate::options::{Options, Redis};
 use crate::protocol::asking::{self, Asked};
 use crate::protocol::classic::Classic;
@@ -51,8 +52,12 @@ struct Namespaces {
 struct Opened {
     count: i64,
     member: Option<Arc<dyn Member>>,
-    rooms: Arc<Mutex<HashMap<Room, i64>>>,
+    rooms: Arc<Mutex<Rooms>>,
 }
+
+/// How many rooms and sockets here want to hear a channel: two may have the same one, such as the
+/// rooms `7` and `"7"`.
+type Rooms = HashMap<Subscription, i64>;
 
 /// Where messages go when they arrive.
 #[derive(Debug)]
@@ -150,7 +155,8 @@ impl Running {
                 bus.unsubscribe(&subscription);
             }
         }
-        if opened.count == 0 && opened.rooms.lock().is_empty() {
+        let is_over = opened.is_over();
+        if is_over {
             open.remove(namespace);
         }
     }
@@ -165,30 +171,42 @@ impl Running {
 
     /// A room has come or gone; openings and closings may be heard in any order.
     fn count_room(&self, namespace: &NamespacePath, room: &Room, is_socket: bool, change: i64) {
-        if !self.context.options.watches_rooms() {
-            return;
+        let watches_rooms = self.context.options.watches_rooms();
+        if watches_rooms && self.is_last_room(namespace, room, is_socket, change) {
+            self.namespaces.forget(namespace);
         }
-        let (member, rooms) = {
-            let open = self.namespaces.open.read();
-            let Some(opened) = open.get(namespace) else {
-                return;
-            };
-            (opened.member.clone(), Arc::clone(&opened.rooms))
+    }
+
+    /// Counts, and says whether nothing is left that counts.
+    fn is_last_room(
+        &self,
+        namespace: &NamespacePath,
+        room: &Room,
+        is_socket: bool,
+        change: i64,
+    ) -> bool {
+        let (member, rooms) = self.namespaces.rooms(namespace);
+        let is_open = member.is_some();
+        // The last room may be closed after its namespace; its channel is the same for any member.
+        let member = member.unwrap_or_else(|| self.new_member(namespace.clone()));
+        let wanted = member.room_subscription(room, is_socket);
+        let Some(subscription) = wanted else {
+            return !is_open;
         };
-        let wanted = member.and_then(|member| member.room_subscription(room, is_socket));
-        let Some(subscription) = wanted else { return };
         // Locked until the bus knows: of two changes, the later one must be told later.
         let mut rooms = rooms.lock();
-        let count = rooms.entry(room.clone()).or_insert(0);
+        let count = rooms.entry(subscription.clone()).or_insert(0);
         *count += change;
-        if *count > 0 {
+        let count = *count;
+        if count == 0 {
+            rooms.remove(&subscription);
+        }
+        if count > 0 {
             self.context.bus.subscribe(subscription);
         } else {
             self.context.bus.unsubscribe(&subscription);
         }
-        if *count == 0 {
-            rooms.remove(room);
-        }
+        rooms.is_empty()
     }
 
     async fn ask(&self, namespace: &NamespacePath, ask: Ask, timeout: Duration) -> Option<Asked> {
@@ -207,7 +225,32 @@ impl Drop for Running {
     }
 }
 
+impl Opened {
+    fn is_over(&self) -> bool {
+        // Whoever counts a room just now has another hold on them.
+        self.count == 0 && self.rooms.lock().is_empty() && Arc::strong_count(&self.rooms) == 1
+    }
+}
+
 impl Namespaces {
+    /// The member of a namespace, if it is open, and the rooms of which it is counted who is in.
+    fn rooms(&self, namespace: &NamespacePath) -> (Option<Arc<dyn Member>>, Arc<Mutex<Rooms>>) {
+        if let Some(opened) = self.open.read().get(namespace) {
+            return (opened.member.clone(), Arc::clone(&opened.rooms));
+        }
+        let mut open = self.open.write();
+        let opened = open.entry(namespace.clone()).or_default();
+        (opened.member.clone(), Arc::clone(&opened.rooms))
+    }
+
+    /// Forgets a namespace that is neither open nor has rooms.
+    fn forget(&self, namespace: &NamespacePath) {
+        let mut open = self.open.write();
+        if open.get(namespace).is_some_and(Opened::is_over) {
+            open.remove(namespace);
+        }
+    }
+
     fn member(&self, namespace: &str) -> Option<Arc<dyn Member>> {
         self.open.read().get(namespace)?.member.clone()
     }

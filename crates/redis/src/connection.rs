@@ -45,7 +45,7 @@ pub(crate) mod subscriptions;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use portcullis::adapter::{BusGap, Health};
@@ -56,7 +56,7 @@ use self::endpoint::Endpoint;
 use self::error::LinkError;
 use self::link::Link;
 use self::lookups::Lookups;
-use self::queue::{Outgoing, QueueLimits};
+use self::queue::{Outgoing, QueueLimits, Queued};
 use self::subscriptions::Subscription;
 use crate::address::Address;
 use crate::tasks::Tasks;
@@ -72,9 +72,15 @@ pub(crate) trait Receive: fmt::Debug + Send + Sync + 'static {
     /// Something went wrong; there may be other servers now.
     fn suspect(&self, _error: &LinkError) {}
 
-    /// Messages that belong to another server of the cluster; says whether there is a cluster.
-    fn misdirected(&self, _messages: Vec<Outgoing>) -> bool {
+    /// Whether there are other servers, to which a channel may belong.
+    fn is_in_cluster(&self) -> bool {
         false
+    }
+
+    /// Messages that belong to another server of the cluster; hands them back if nobody looks for
+    /// it.
+    fn misdirected(&self, messages: Vec<Queued>) -> Result<(), Vec<Queued>> {
+        Err(messages)
     }
 }
 
@@ -145,7 +151,7 @@ impl Bus {
     /// Nobody waits for it to work any more.
     pub(crate) fn runs_alone(&self) {
         match self {
-            Self::Single(link) => link.runs_alone(),
+            Self::Single(link) => link.runs_alone(SystemTime::now()),
             Self::Sharded(cluster) => cluster.runs_alone(),
         }
     }
@@ -166,7 +172,7 @@ impl Bus {
 
     pub(crate) fn unsubscribe(&self, subscription: &Subscription) {
         match self {
-            Self::Single(link) => _ = link.subscriptions.remove(subscription),
+            Self::Single(link) => _ = link.unsubscribe(subscription),
             Self::Sharded(cluster) => cluster.unsubscribe(subscription),
         }
     }

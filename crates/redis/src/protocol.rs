@@ -16,6 +16,7 @@ pub(crate) mod classic;
 pub(crate) mod poison;
 pub(crate) mod sharded;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,14 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
+    /// Whether more comes of it than an answer.
+    pub(crate) const fn does_something(&self) -> bool {
+        match self {
+            Self::ServerSide(_) | Self::Acks(..) => true,
+            Self::Sockets(_) | Self::Rooms => false,
+        }
+    }
+
     pub(crate) const fn question(&self) -> Question {
         match self {
             Self::Sockets(_) => Question::Sockets,
@@ -103,7 +112,7 @@ pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     fn goodbye(&self) -> Option<Outgoing>;
 
     /// The names of nodes that have not answered, where the wire has them.
-    fn missing(&self, answered: &[String], count: usize) -> Vec<String>;
+    fn missing(&self, answered: &HashSet<String>, count: usize) -> Vec<String>;
 
     /// A message has arrived.
     fn receive(self: Arc<Self>, via: Via<'_>, payload: Bytes);

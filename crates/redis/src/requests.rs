@@ -14,7 +14,7 @@
 //!
 //! Waiting, and who has to answer (`protocol`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -44,7 +44,7 @@ pub(crate) struct Gathered {
     /// How many nodes have answered.
     pub(crate) nodes: usize,
     /// Which, where the wire says so.
-    pub(crate) senders: Vec<String>,
+    pub(crate) senders: HashSet<String>,
     /// How many sockets were asked, of the nodes that have answered.
     pub(crate) clients: u64,
     pub(crate) sockets: Vec<SocketDescription>,
@@ -54,11 +54,11 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    const fn new(question: Question) -> Self {
+    fn new(question: Question) -> Self {
         Self {
             question,
             nodes: 0,
-            senders: Vec::new(),
+            senders: HashSet::new(),
             clients: 0,
             sockets: Vec::new(),
             rooms: Vec::new(),
@@ -69,7 +69,14 @@ impl Gathered {
     /// Adds an answer, if it is one to this question.
     pub(crate) fn take(&mut self, response: Response) -> bool {
         let kept = self.sockets.len() + self.rooms.len() + self.values.len();
-        if kept > MAX_ITEMS {
+        if kept.max(self.senders.len()) > MAX_ITEMS {
+            return false;
+        }
+        let is_repeated = response
+            .sender
+            .as_ref()
+            .is_some_and(|sender| self.senders.contains(sender));
+        if is_repeated && !matches!(response.answer, Answer::Ack(_)) {
             return false;
         }
         let is_node = match (self.question, response.answer) {
@@ -220,6 +227,20 @@ mod tests {
         assert!(!open.pending.gathered.lock().is_complete(1));
         assert!(requests.take(response(Answer::Done)));
         assert!(open.pending.gathered.lock().is_complete(1));
+    }
+
+    #[test]
+    fn a_node_that_answers_twice_counts_once() {
+        let mut gathered = Gathered::new(Question::Rooms);
+        let from = |sender: &str| Response {
+            sender: Some(sender.to_owned()),
+            ..response(Answer::Rooms(vec![Room::from("x")]))
+        };
+        assert!(gathered.take(from("a")));
+        assert!(!gathered.take(from("a")));
+        assert_eq!((gathered.nodes, gathered.rooms.len()), (1, 1));
+        assert!(gathered.take(from("b")));
+        assert_eq!(gathered.nodes, 2);
     }
 
     #[test]

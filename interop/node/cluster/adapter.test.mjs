@@ -1,7 +1,7 @@
 // The cases of the Redis adapter's own suite, by behaviour: three nodes, a client on each.
 //
 // `specific` are those of its second suite. Its test of closing is here as what an observer at
-// Redis sees; its test of a custom parser is not: our wire has one parser.
+// Redis sees; its test of a custom parser is not: that is a test of ours in Rust.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually, next, quiet } from "../support/bounded.mjs";

@@ -11,7 +11,9 @@
 //! - Each subscription is wanted at one link: that of the channel's master.
 //! - A channel that moved has a gap, from when it was lost at the old master until it is
 //!   subscribed to at the new one.
-//! - What the wrong master refuses is published again where it belongs.
+//! - What the wrong master refuses is published again where it belongs, and what waits for the
+//!   wrong one goes to the right one with it, in the order in which it was handed over.
+//! - What waits for a master to be known is bounded and counted like what waits for a link.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -28,7 +30,7 @@ use super::endpoint::Endpoint;
 use super::error::LinkError;
 use super::link::{Gap, Link};
 use super::lookups::Lookups;
-use super::queue::Outgoing;
+use super::queue::{Lost, Outgoing, PublishQueue, Queued};
 use super::slots::SlotMap;
 use super::subscriptions::Subscription;
 use super::{BusOptions, Receive};
@@ -40,6 +42,10 @@ const CALM: Duration = Duration::from_secs(10);
 /// How often it is looked at while something is wrong.
 const ALARMED: Duration = Duration::from_millis(150);
 
+/// How long what waits for a master, and links that nothing belongs to any more, may take when the
+/// cluster is left.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The links to the masters of a cluster.
 pub(crate) struct Cluster {
     options: BusOptions,
@@ -47,26 +53,45 @@ pub(crate) struct Cluster {
     receive: Arc<dyn Receive>,
     own: Weak<Self>,
     state: Mutex<State>,
+    /// What waits for a master to be known, or for another one.
+    homeless: PublishQueue,
     suspected: Notify,
     is_mapped: watch::Sender<bool>,
     closing: CancellationToken,
     tasks: Tasks,
+    /// What closes links that nothing belongs to any more.
+    leaving: Tasks,
 }
 
-#[derive(Default)]
 struct State {
     map: SlotMap,
     links: HashMap<String, Arc<Link>>,
     wanted: HashSet<Subscription>,
-    /// What waits for a master to be known, or for another one.
-    homeless: Vec<Outgoing>,
     /// Who may know more.
     hint: Option<String>,
     failure: Option<String>,
-    runs_alone: bool,
+    /// Since when not everything is in its place.
+    wrong_since: Option<Instant>,
+    /// Since when the server runs alone, if it does and the cluster was not seen yet.
+    alone_since: Option<SystemTime>,
 }
 
-/// How often it is looked whether everything works, while somebody waits for that.
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            map: SlotMap::default(),
+            links: HashMap::new(),
+            wanted: HashSet::new(),
+            hint: None,
+            failure: None,
+            // Nothing is known of the cluster yet.
+            wrong_since: Some(Instant::now()),
+            alone_since: None,
+        }
+    }
+}
+
+/// How often it is looked whether everything works or is settled, while somebody waits for that.
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// Stands between a link and whoever receives.
@@ -91,13 +116,22 @@ impl Receive for Ear {
         }
     }
 
-    fn misdirected(&self, messages: Vec<Outgoing>) -> bool {
-        let Some(cluster) = self.cluster.upgrade() else {
-            return false;
-        };
-        cluster.state.lock().homeless.extend(messages);
-        cluster.suspect(None);
+    fn is_in_cluster(&self) -> bool {
         true
+    }
+
+    fn misdirected(&self, messages: Vec<Queued>) -> Result<(), Vec<Queued>> {
+        match self.cluster.upgrade() {
+            Some(cluster) if !cluster.closing.is_cancelled() => {
+                for queued in messages {
+                    cluster.homeless.push_queued(queued);
+                }
+                cluster.suspect(None);
+                Ok(())
+            }
+            // Nobody looks for another master any more.
+            _ => Err(messages),
+        }
     }
 }
 
@@ -107,16 +141,19 @@ impl Cluster {
         options: BusOptions,
         receive: Arc<dyn Receive>,
     ) -> Arc<Self> {
+        let tasks = Tasks::current();
         Arc::new_cyclic(|own| Self {
-            options,
             lookups,
             receive,
             own: own.clone(),
             state: Mutex::default(),
+            homeless: PublishQueue::new(options.limits),
             suspected: Notify::new(),
             is_mapped: watch::Sender::new(false),
             closing: CancellationToken::new(),
-            tasks: Tasks::current(),
+            leaving: tasks.others(),
+            tasks,
+            options,
         })
     }
 
@@ -144,7 +181,7 @@ impl Cluster {
         let mut state = self.state.lock();
         if state.wanted.remove(subscription) {
             for link in state.links.values() {
-                link.subscriptions.remove(subscription);
+                link.unsubscribe(subscription);
             }
         }
     }
@@ -153,7 +190,7 @@ impl Cluster {
         let mut state = self.state.lock();
         match self.link_of(&mut state, &message.channel) {
             Some(link) => link.publish(message),
-            None => self.keep(&mut state, message),
+            None => self.homeless.push(message),
         }
     }
 
@@ -180,15 +217,6 @@ impl Cluster {
         }
     }
 
-    /// Keeps a message until its master is known; the oldest goes if there are too many.
-    fn keep(&self, state: &mut State, message: Outgoing) {
-        if state.homeless.len() >= self.options.limits.messages {
-            state.homeless.remove(0);
-            metrics::counter!("portcullis_redis_publish_dropped_total").increment(1);
-        }
-        state.homeless.push(message);
-    }
-
     /// The link to the master of a channel, made if there is none.
     fn link_of(&self, state: &mut State, channel: &str) -> Option<Arc<Link>> {
         let master = state.map.master_of(channel)?.to_owned();
@@ -204,8 +232,8 @@ impl Cluster {
         };
         let endpoint = Endpoint::Fixed(Box::new(server));
         let link = Link::open(endpoint, options, Arc::new(ear), self.tasks.others());
-        if state.runs_alone {
-            link.runs_alone();
+        if let Some(since) = state.alone_since {
+            link.runs_alone(since);
         }
         link.start();
         state.links.insert(master, Arc::clone(&link));
@@ -241,25 +269,39 @@ impl Cluster {
     /// Looks at the cluster anew; says whether everything is in its place.
     async fn look(&self) -> bool {
         let hint = self.state.lock().hint.take();
-        match self.lookups.slots(hint).await {
+        let is_well = match self.lookups.slots(hint).await {
             Ok(map) => {
                 self.lookups.keep_only(&map.masters());
-                let leaving = self.settle_on(map);
-                for link in leaving {
-                    link.close().await;
+                for link in self.settle_on(map) {
+                    // That takes time, in which others may have to be found.
+                    self.leaving.spawn(async move { link.close().await });
                 }
                 self.is_mapped.send_replace(true);
-                self.state
-                    .lock()
-                    .links
-                    .values()
-                    .all(|link| link.is_settled())
+                self.report_dropped();
+                let state = self.state.lock();
+                state.links.values().all(|link| link.is_settled())
             }
             Err(error) => {
                 self.state.lock().failure = Some(error.to_string());
                 false
             }
+        };
+        let mut state = self.state.lock();
+        let since = state.wrong_since.take().unwrap_or_else(Instant::now);
+        state.wrong_since = (!is_well).then_some(since);
+        is_well
+    }
+
+    /// What could not wait for a master is known in full once masters are.
+    fn report_dropped(&self) {
+        if let Some(dropped) = self.homeless.take_dropped() {
+            self.report_lost(GapCause::QueueFull, dropped);
         }
+    }
+
+    fn report_lost(&self, cause: GapCause, lost: Lost) {
+        let gap = BusGap::new(cause, lost.since, SystemTime::now(), Some(lost.count));
+        self.receive.gap(gap);
     }
 
     /// Puts every subscription and message where it belongs now. Links that nothing belongs to any
@@ -270,26 +312,12 @@ impl Cluster {
         state.failure = None;
         let wanted: Vec<_> = state.wanted.iter().cloned().collect();
         for subscription in wanted {
-            let Some(home) = self.link_of(&mut state, subscription.name()) else {
-                continue;
-            };
-            let mut lost_since = None;
-            for link in state.links.values() {
-                if !Arc::ptr_eq(link, &home) && link.subscriptions.remove(&subscription) {
-                    let since = link.lost_since(&subscription);
-                    lost_since = Some(since.unwrap_or_else(SystemTime::now));
-                }
+            if let Some(home) = self.link_of(&mut state, subscription.name()) {
+                settle_subscription(&state, &home, &subscription);
             }
-            if let Some(since) = lost_since {
-                home.begin_gap(Gap {
-                    cause: GapCause::Moved,
-                    since,
-                });
-            }
-            // Wanted here for the first time; or refused before, or lost.
-            home.subscriptions.add(subscription.clone());
-            home.subscriptions.want_again(&subscription);
         }
+        // Links that are made from now on are for channels that nobody listened to meanwhile.
+        state.alone_since = None;
         self.renew_probes(&state);
         let masters = state.map.masters();
         let is_gone = |name: &String, _: &mut Arc<Link>| !masters.contains(name);
@@ -298,16 +326,28 @@ impl Cluster {
             .extract_if(is_gone)
             .map(|(_, link)| link)
             .collect();
-        for link in &leaving {
-            state.homeless.extend(link.queue.take_all());
+        self.settle_messages(&mut state, &leaving);
+        leaving
+    }
+
+    /// Hands what waits at the wrong place to the right one, the oldest first.
+    fn settle_messages(&self, state: &mut State, leaving: &[Arc<Link>]) {
+        let mut moving = self.homeless.take_all();
+        for link in leaving {
+            moving.extend(link.queue.take_all());
         }
-        for message in std::mem::take(&mut state.homeless) {
-            match self.link_of(&mut state, &message.channel) {
-                Some(link) => link.publish(message),
-                None => state.homeless.push(message),
+        for (master, link) in &state.links {
+            let is_misplaced =
+                |message: &Outgoing| state.map.master_of(&message.channel) != Some(master);
+            moving.extend(link.queue.take_where(is_misplaced));
+        }
+        moving.sort_by_key(|queued| queued.since);
+        for queued in moving {
+            match self.link_of(state, &queued.message.channel) {
+                Some(link) => link.queue.push_queued(queued),
+                None => self.homeless.push_queued(queued),
             }
         }
-        leaving
     }
 
     /// Messages to oneself must go where the link goes.
@@ -317,7 +357,7 @@ impl Cluster {
             if state.map.master_of(&channel) != Some(master)
                 && let Some(renewed) = state.map.channel_on(master, &self.options.probe)
             {
-                link.subscriptions.remove(&link.subscription(&channel));
+                link.unsubscribe(&link.subscription(&channel));
                 link.subscriptions.add(link.subscription(&renewed));
                 link.probe.rename(renewed);
             }
@@ -342,12 +382,18 @@ impl Cluster {
 
     pub(crate) fn runs_alone(&self) {
         let mut state = self.state.lock();
-        state.runs_alone = true;
-        state.links.values().for_each(|link| link.runs_alone());
+        let since = SystemTime::now();
+        let links = state.links.values();
+        links.for_each(|link| link.runs_alone(since));
+        if !*self.is_mapped.borrow() {
+            state.alone_since = Some(since);
+        }
     }
 
     pub(crate) fn health(&self) -> Health {
         let state = self.state.lock();
+        let since = state.wrong_since.map(|since| since.elapsed());
+        let since = since.unwrap_or_default();
         let healths: Vec<_> = state
             .links
             .values()
@@ -358,7 +404,7 @@ impl Cluster {
                 (None, true) => Health::Up,
                 (failure, _) => Health::Down {
                     reason: failure.clone().unwrap_or_else(|| "not seen yet".to_owned()),
-                    since: Duration::ZERO,
+                    since,
                 },
             };
         }
@@ -368,7 +414,7 @@ impl Cluster {
                 None => Health::Up,
                 Some(_) => Health::Degraded {
                     reason: "not everything is subscribed to yet".to_owned(),
-                    since: Duration::ZERO,
+                    since,
                 },
             },
             Some(health) if healths.iter().all(|health| !health.is_up()) => health.clone(),
@@ -383,30 +429,98 @@ impl Cluster {
     }
 
     pub(crate) async fn flush(&self) {
-        let links: Vec<_> = self.state.lock().links.values().cloned().collect();
-        for link in links {
-            link.queue.empty().await;
-            link.subscriptions.settled().await;
+        loop {
+            self.left().await;
+            let is_settled = {
+                let state = self.state.lock();
+                let mut links = state.links.values();
+                links.all(|link| link.is_settled() && link.queue.is_empty())
+            };
+            if is_settled && self.homeless.is_empty() {
+                return;
+            }
+            // Channels may move meanwhile, and links go without ever being settled.
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Ready when nothing waits anywhere.
+    async fn left(&self) {
+        loop {
+            self.homeless.empty().await;
+            let links: Vec<_> = self.state.lock().links.values().cloned().collect();
+            for link in &links {
+                link.queue.empty().await;
+            }
+            if self.homeless.is_empty() {
+                return;
+            }
         }
     }
 
     pub(crate) async fn close(&self) {
+        let is_publishing = {
+            let state = self.state.lock();
+            let mut links = state.links.values();
+            links.any(|link| link.publishing.borrow().is_some())
+        };
+        if is_publishing {
+            // What has not left by then never will.
+            let _ = tokio::time::timeout(LEAVE_TIMEOUT, self.left()).await;
+        }
         self.closing.cancel();
         self.tasks.stop().await;
         let links: Vec<_> = self.state.lock().links.drain().collect();
         let closing = links.iter().map(|(_, link)| link.close());
         futures_util::future::join_all(closing).await;
+        let _ = tokio::time::timeout(LEAVE_TIMEOUT, self.leaving.finished()).await;
+        self.leaving.stop().await;
+        self.report_dropped();
+        if let Some(lost) = Lost::of(&self.homeless.take_all()) {
+            let messages = lost.count;
+            tracing::warn!(messages, "messages were not published before closing");
+            metrics::counter!("portcullis_redis_publish_lost_total").increment(messages);
+            self.report_lost(GapCause::PublishFailed, lost);
+        }
         self.lookups.close().await;
     }
 
     pub(crate) fn abort(&self) {
         self.tasks.abort();
+        self.leaving.abort();
         self.state
             .lock()
             .links
             .values()
             .for_each(|link| link.abort());
     }
+}
+
+/// Puts a subscription where it belongs, with the gap that it has if it was elsewhere or away.
+fn settle_subscription(state: &State, home: &Arc<Link>, subscription: &Subscription) {
+    let mut lost_since = home.taken_since(subscription);
+    for link in state.links.values() {
+        if Arc::ptr_eq(link, home) || !link.subscriptions.remove(subscription) {
+            continue;
+        }
+        let since = link.lost_since(subscription);
+        // It may be lost and not have been told yet.
+        let since = since.unwrap_or_else(|| link.probe.well());
+        lost_since = Some(lost_since.map_or(since, |earlier| earlier.min(since)));
+    }
+    match lost_since {
+        Some(since) => home.adopt(
+            subscription.clone(),
+            Gap {
+                cause: GapCause::Moved,
+                since,
+            },
+        ),
+        // Wanted here for the first time, if it was not.
+        None => _ = home.subscriptions.add(subscription.clone()),
+    }
+    // Refused before, or lost.
+    home.subscriptions.want_again(subscription);
 }
 
 /// Looks at the cluster now and then, and soon when something is wrong.

@@ -61,6 +61,15 @@ impl LinkError {
         )
     }
 
+    /// Whether nothing came in time, so that the server may be there all the same.
+    pub(crate) fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Redis { source, .. } => source.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// The node of a cluster that may know more.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {

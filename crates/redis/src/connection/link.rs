@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::Endpoint;
 use super::error::LinkError;
 use super::probe::Probe;
-use super::queue::{Outgoing, PublishQueue};
+use super::queue::{Lost, Outgoing, PublishQueue, Queued};
 use super::server::{Connection, Pushed};
 use super::status::{Half, Status};
 use super::subscriptions::{Subscription, Subscriptions};
@@ -61,7 +61,7 @@ pub(crate) struct Link {
     alone_since: Mutex<Option<SystemTime>>,
     /// The interval in which what other nodes say may be lost, if this is in it.
     gap: Mutex<Option<Gap>>,
-    /// Channels that Redis took away, and when.
+    /// Channels that Redis took away, and until when they were known to be well.
     moved: Mutex<HashMap<Subscription, SystemTime>>,
     /// The latest failures to publish.
     lost: Mutex<Option<Lost>>,
@@ -74,13 +74,6 @@ pub(crate) struct Link {
 pub(crate) struct Gap {
     pub(crate) cause: GapCause,
     pub(crate) since: SystemTime,
-}
-
-/// What could not be published.
-#[derive(Debug, Clone, Copy)]
-struct Lost {
-    count: u64,
-    since: SystemTime,
 }
 
 impl Link {
@@ -194,7 +187,7 @@ impl Link {
                 let channel = String::from_utf8_lossy(&channel);
                 let subscription = Subscription::Sharded(channel.into());
                 if self.subscriptions.lose(&subscription) {
-                    self.moved.lock().insert(subscription, SystemTime::now());
+                    self.moved.lock().insert(subscription, self.probe.well());
                     self.suspect(&LinkError::Moved {
                         server: self.endpoint.name(),
                     });
@@ -204,38 +197,58 @@ impl Link {
     }
 
     /// The server runs without having reached Redis; the first gap begins.
-    pub(crate) fn runs_alone(&self) {
-        self.alone_since.lock().get_or_insert_with(SystemTime::now);
-    }
-
-    /// A gap begins, unless there is one.
-    pub(crate) fn begin_gap(&self, begun: Gap) {
-        let mut gap = self.gap.lock();
-        if gap.is_none() {
-            let cause = begun.cause.as_str();
-            metrics::counter!("portcullis_bus_gaps_begun_total", "cause" => cause).increment(1);
-            *gap = Some(begun);
+    pub(crate) fn runs_alone(&self, since: SystemTime) {
+        if !self.status.health().is_up() {
+            self.alone_since.lock().get_or_insert(since);
         }
     }
 
-    /// The gap is over, if there was one.
+    /// A gap begins, or the one that there is began earlier.
+    pub(crate) fn begin_gap(&self, begun: Gap) {
+        begin(&mut self.gap.lock(), begun);
+    }
+
+    /// Subscribes to a channel that was lost elsewhere. The gap is not over before it is here.
+    pub(crate) fn adopt(&self, subscription: Subscription, begun: Gap) {
+        // `end_gap` looks at both under this lock.
+        let mut gap = self.gap.lock();
+        self.subscriptions.add(subscription);
+        begin(&mut gap, begun);
+    }
+
+    /// Does not subscribe to a channel any more; says whether it did.
+    pub(crate) fn unsubscribe(&self, subscription: &Subscription) -> bool {
+        self.moved.lock().remove(subscription);
+        self.subscriptions.remove(subscription)
+    }
+
+    /// The gap is over, if there was one and all that is wanted is subscribed to.
     pub(crate) fn end_gap(&self) {
+        let mut gap = self.gap.lock();
+        if !self.is_settled() {
+            return;
+        }
+        let gap = gap.take();
         // Until Redis was reached for the first time, the server ran alone.
         let alone = self.alone_since.lock().take();
         let alone = alone.map(|since| Gap {
             cause: GapCause::Start,
             since,
         });
-        let gap = self.gap.lock().take();
         if let Some(Gap { cause, since }) = alone.or(gap) {
             self.report_gap(cause, since, None);
         }
     }
 
+    /// Since when messages on a channel that Redis took away may be lost.
+    pub(crate) fn taken_since(&self, subscription: &Subscription) -> Option<SystemTime> {
+        self.moved.lock().remove(subscription)
+    }
+
     /// Since when messages on a channel may be lost, if they may be.
     pub(crate) fn lost_since(&self, subscription: &Subscription) -> Option<SystemTime> {
-        let moved = self.moved.lock().remove(subscription);
-        moved.or_else(|| self.gap.lock().as_ref().map(|gap| gap.since))
+        let taken = self.taken_since(subscription);
+        taken.or_else(|| self.gap.lock().as_ref().map(|gap| gap.since))
     }
 
     /// Whether Redis knows of all that is wanted here.
@@ -260,8 +273,13 @@ impl Link {
         Ok(super::count_of(&answer))
     }
 
-    /// Hands over messages that belong to another server; says whether there can be one.
-    pub(crate) fn misdirected(&self, messages: Vec<Outgoing>) -> bool {
+    /// Whether a channel may belong to another server.
+    pub(crate) fn is_in_cluster(&self) -> bool {
+        self.receive.is_in_cluster()
+    }
+
+    /// Hands over messages that belong to another server, or hands them back.
+    pub(crate) fn misdirected(&self, messages: Vec<Queued>) -> Result<(), Vec<Queued>> {
         self.receive.misdirected(messages)
     }
 
@@ -270,15 +288,13 @@ impl Link {
         self.receive.gap(gap);
     }
 
-    /// So many messages were handed over, and no answer says that Redis took them.
-    pub(crate) fn lost(&self, count: u64) {
-        metrics::counter!("portcullis_redis_publish_lost_total").increment(count);
-        let mut lost = self.lost.lock();
-        let lost = lost.get_or_insert_with(|| Lost {
-            count: 0,
-            since: SystemTime::now(),
-        });
-        lost.count = lost.count.saturating_add(count);
+    /// Messages were handed over, and no answer says that Redis took them.
+    pub(crate) fn lost(&self, lost: Option<Lost>) {
+        if let Some(more) = lost {
+            metrics::counter!("portcullis_redis_publish_lost_total").increment(more.count);
+            let mut lost = self.lost.lock();
+            *lost = Some(Lost::and(*lost, more));
+        }
     }
 
     /// Publishing works: what was lost before is known in full now.
@@ -303,20 +319,18 @@ impl Link {
             // What has not left by then never will.
             let _ = tokio::time::timeout(DRAIN_TIMEOUT, self.queue.empty()).await;
         }
-        let left = self.queue.take_all().len() as u64;
-        if left > 0 {
-            tracing::warn!(
-                messages = left,
-                "messages were not published before closing"
-            );
-            self.lost(left);
-        }
+        let left = Lost::of(&self.queue.take_all());
         self.closing.cancel();
         if tokio::time::timeout(DRAIN_TIMEOUT, self.tasks.finished())
             .await
             .is_err()
         {
             self.tasks.stop().await;
+        }
+        for lost in [left, self.queue.abandon()].into_iter().flatten() {
+            let messages = lost.count;
+            tracing::warn!(messages, "messages were not published before closing");
+            self.lost(Some(lost));
         }
         // Nobody will know more about what was lost.
         self.publishing_works();
@@ -325,6 +339,16 @@ impl Link {
     /// Ends without a goodbye.
     pub(crate) fn abort(&self) {
         self.tasks.abort();
+    }
+}
+
+fn begin(gap: &mut Option<Gap>, begun: Gap) {
+    if let Some(gap) = gap {
+        gap.since = gap.since.min(begun.since);
+    } else {
+        let cause = begun.cause.as_str();
+        metrics::counter!("portcullis_bus_gaps_begun_total", "cause" => cause).increment(1);
+        *gap = Some(begun);
     }
 }
 

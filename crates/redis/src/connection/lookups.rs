@@ -113,7 +113,8 @@ impl Lookups {
         })
     }
 
-    /// How many subscribe to a channel at any master.
+    /// How many subscribe to a channel at any master. An error if some master might know of more,
+    /// or if none is known.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
         let masters = self.known.lock().clone();
         let counts = masters.iter().map(|master| async {
@@ -123,23 +124,20 @@ impl Lookups {
             Ok(super::count_of(&answer))
         });
         let counts: Vec<Result<usize, LinkError>> = futures_util::future::join_all(counts).await;
-        let mut total = 0;
-        let mut answered = 0;
-        let mut last = None;
+        let mut total = None;
+        let mut last = LinkError::NoCluster {
+            reason: "no master is known".to_owned(),
+        };
         for count in counts {
             match count {
-                Ok(count) => {
-                    total += count;
-                    answered += 1;
-                }
+                Ok(count) => total = Some(total.unwrap_or(0) + count),
+                // It may be alive, and its subscribers too.
+                Err(error) if error.is_timeout() => return Err(error),
                 // A master that is gone has taken its subscribers with it.
-                Err(error) => last = Some(error),
+                Err(error) => last = error,
             }
         }
-        match last {
-            Some(error) if answered == 0 => Err(error),
-            _ => Ok(total),
-        }
+        total.ok_or(last)
     }
 
     /// Asks the master of `key`; once more if the slots have moved.

@@ -8,7 +8,7 @@ use redis::{Pipeline, Value};
 use super::backoff::Backoff;
 use super::error::LinkError;
 use super::link::Link;
-use super::queue::Outgoing;
+use super::queue::{Lost, Queued};
 use super::server::Connection;
 use super::status::Half;
 
@@ -25,10 +25,9 @@ pub(super) async fn run(link: Arc<Link>) {
         };
         let error = match connected {
             Ok(connection) => {
-                backoff.reset();
                 link.publishing.send_replace(Some(connection.clone()));
                 link.status.up(Half::Publisher);
-                let ended = serve(&link, &connection).await;
+                let ended = serve(&link, &connection, &mut backoff).await;
                 link.publishing.send_replace(None);
                 let Err(error) = ended else {
                     connection.quit().await;
@@ -54,7 +53,11 @@ async fn connect(link: &Link) -> Result<Connection, LinkError> {
 }
 
 /// Publishes until the connection is lost, or the link is closed.
-async fn serve(link: &Link, connection: &Connection) -> Result<(), LinkError> {
+async fn serve(
+    link: &Link,
+    connection: &Connection,
+    backoff: &mut Backoff,
+) -> Result<(), LinkError> {
     // Nobody knows what became of the last batch of the connection before.
     link.publishing_works();
     loop {
@@ -71,6 +74,8 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), LinkError> {
                 connection.ask(redis::cmd("PING"), link.answer_timeout()).await?;
             }
         }
+        // Not before: a Redis that greets may refuse all the same what it is there for.
+        backoff.reset();
     }
 }
 
@@ -81,7 +86,7 @@ async fn probe(link: &Link, connection: &Connection) -> Result<(), LinkError> {
     match connection.ask(command, link.answer_timeout()).await {
         Ok(_) => link.probe.sent(number),
         // Its channel has moved, and another one will be found.
-        Err(error) if error.is_misdirected() && link.misdirected(Vec::new()) => {
+        Err(error) if error.is_misdirected() && link.is_in_cluster() => {
             link.suspect(&error);
         }
         Err(error) => return Err(error),
@@ -92,11 +97,11 @@ async fn probe(link: &Link, connection: &Connection) -> Result<(), LinkError> {
 async fn publish(
     link: &Link,
     connection: &Connection,
-    batch: Vec<Outgoing>,
+    batch: Vec<Queued>,
 ) -> Result<(), LinkError> {
     let count = batch.len();
     let mut commands = Pipeline::with_capacity(count);
-    for message in &batch {
+    for Queued { message, .. } in &batch {
         commands
             .cmd(publish_command(message.is_sharded))
             .arg(&message.channel)
@@ -111,7 +116,7 @@ async fn publish(
             Ok(())
         }
         Err(error) => {
-            link.lost(count as u64);
+            link.lost(Lost::of(&batch));
             Err(error)
         }
     };
@@ -120,10 +125,10 @@ async fn publish(
 }
 
 /// Counts what Redis refused. The connection stays; what another server should have got goes there.
-fn settle(link: &Link, connection: &Connection, batch: Vec<Outgoing>, answers: Vec<Value>) {
-    let mut refused = 0_u64;
+fn settle(link: &Link, connection: &Connection, batch: Vec<Queued>, answers: Vec<Value>) {
+    let mut refused = Vec::new();
     let mut misdirected = Vec::new();
-    for (message, answer) in batch.into_iter().zip(answers) {
+    for (queued, answer) in batch.into_iter().zip(answers) {
         let Err(error) = answer.extract_error() else {
             continue;
         };
@@ -134,20 +139,20 @@ fn settle(link: &Link, connection: &Connection, batch: Vec<Outgoing>, answers: V
         )
         .increment(1);
         if error.is_misdirected() {
-            misdirected.push(message);
+            misdirected.push(queued);
             link.suspect(&error);
         } else {
-            refused += 1;
+            refused.push(queued);
             link.status.refused(&error);
         }
     }
-    let count = misdirected.len() as u64;
-    if count > 0 && !link.misdirected(misdirected) {
-        refused += count;
+    let is_complete = misdirected.is_empty();
+    if !is_complete {
+        refused.extend(link.misdirected(misdirected).err().unwrap_or_default());
     }
-    if refused > 0 {
-        link.lost(refused);
-    } else if count == 0 {
+    if !refused.is_empty() {
+        link.lost(Lost::of(&refused));
+    } else if is_complete {
         link.publishing_works();
     }
 }

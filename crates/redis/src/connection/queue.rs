@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - Pushing never waits.
-//! - What is dropped is counted.
+//! - What is dropped is counted, with the time at which the oldest of it was handed over.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -32,6 +32,14 @@ impl Outgoing {
     }
 }
 
+/// A message that waits, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub(crate) message: Outgoing,
+    /// When it was handed over.
+    pub(crate) since: SystemTime,
+}
+
 /// How much may wait.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueLimits {
@@ -50,19 +58,44 @@ pub(crate) struct PublishQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Outgoing>,
+    waiting: VecDeque<Queued>,
     bytes: usize,
     /// How many were handed out and are not done yet.
     in_flight: usize,
-    dropped: u64,
-    dropped_since: Option<SystemTime>,
+    /// When the oldest of them was handed over.
+    in_flight_since: Option<SystemTime>,
+    dropped: Option<Lost>,
 }
 
-/// What was dropped since this was last asked.
+/// Messages that are lost, or may be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Dropped {
+pub(crate) struct Lost {
     pub(crate) count: u64,
+    /// When the oldest of them was handed over.
     pub(crate) since: SystemTime,
+}
+
+impl Lost {
+    /// These messages, if there are any.
+    pub(crate) fn of<'a>(messages: impl IntoIterator<Item = &'a Queued>) -> Option<Self> {
+        messages.into_iter().fold(None, |lost, queued| {
+            Some(Self::and(
+                lost,
+                Self {
+                    count: 1,
+                    since: queued.since,
+                },
+            ))
+        })
+    }
+
+    /// These messages, and others.
+    pub(crate) fn and(lost: Option<Self>, more: Self) -> Self {
+        lost.map_or(more, |lost| Self {
+            count: lost.count.saturating_add(more.count),
+            since: lost.since.min(more.since),
+        })
+    }
 }
 
 impl PublishQueue {
@@ -77,25 +110,31 @@ impl PublishQueue {
 
     /// Adds a message, dropping the oldest ones if there is no room.
     pub(crate) fn push(&self, message: Outgoing) {
-        let size = message.size_bytes();
+        let since = SystemTime::now();
+        self.push_queued(Queued { message, since });
+    }
+
+    /// Adds a message that has waited elsewhere.
+    pub(crate) fn push_queued(&self, queued: Queued) {
+        let size = queued.message.size_bytes();
         let mut state = self.state.lock();
-        let mut dropped = 0_u64;
+        let mut dropped = None;
         while state.waiting.len() >= self.limits.messages
             || (state.bytes + size > self.limits.bytes && !state.waiting.is_empty())
         {
             let Some(oldest) = state.waiting.pop_front() else {
                 break;
             };
-            state.bytes -= oldest.size_bytes();
-            dropped += 1;
+            state.bytes -= oldest.message.size_bytes();
+            let since = oldest.since;
+            dropped = Some(Lost::and(dropped, Lost { count: 1, since }));
         }
-        if dropped > 0 {
-            state.dropped += dropped;
-            state.dropped_since.get_or_insert_with(SystemTime::now);
-            metrics::counter!("portcullis_redis_publish_dropped_total").increment(dropped);
+        if let Some(dropped) = dropped {
+            state.dropped = Some(Lost::and(state.dropped, dropped));
+            metrics::counter!("portcullis_redis_publish_dropped_total").increment(dropped.count);
         }
         state.bytes += size;
-        state.waiting.push_back(message);
+        state.waiting.push_back(queued);
         drop(state);
         self.filled.notify_one();
     }
@@ -105,7 +144,7 @@ impl PublishQueue {
     /// # Cancel safety
     ///
     /// Nothing is taken if this is dropped before it is ready.
-    pub(crate) async fn next_batch(&self) -> Vec<Outgoing> {
+    pub(crate) async fn next_batch(&self) -> Vec<Queued> {
         loop {
             let filled = self.filled.notified();
             let batch = self.try_batch();
@@ -116,19 +155,21 @@ impl PublishQueue {
         }
     }
 
-    fn try_batch(&self) -> Vec<Outgoing> {
+    fn try_batch(&self) -> Vec<Queued> {
         let mut state = self.state.lock();
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
-            let Some(message) = state.waiting.pop_front() else {
+            let Some(queued) = state.waiting.pop_front() else {
                 break;
             };
-            bytes += message.size_bytes();
-            batch.push(message);
+            bytes += queued.message.size_bytes();
+            batch.push(queued);
         }
         state.bytes -= bytes;
         state.in_flight += batch.len();
+        let oldest = batch.iter().map(|queued| queued.since);
+        state.in_flight_since = oldest.chain(state.in_flight_since).min();
         if state.waiting.is_empty() && state.waiting.capacity() > BATCH_MESSAGES {
             state.waiting.shrink_to(BATCH_MESSAGES);
         }
@@ -139,11 +180,32 @@ impl PublishQueue {
     pub(crate) fn done(&self, count: usize) {
         let mut state = self.state.lock();
         state.in_flight -= count;
-        let is_empty = state.in_flight == 0 && state.waiting.is_empty();
+        if state.in_flight == 0 {
+            state.in_flight_since = None;
+        }
+        let is_empty = state.is_empty();
         drop(state);
         if is_empty {
             self.emptied.notify_waiters();
         }
+    }
+
+    /// Nobody will say what became of the batch that was handed out last.
+    pub(crate) fn abandon(&self) -> Option<Lost> {
+        let mut state = self.state.lock();
+        let count = std::mem::take(&mut state.in_flight) as u64;
+        let since = state.in_flight_since.take();
+        let is_empty = state.is_empty();
+        drop(state);
+        if is_empty {
+            self.emptied.notify_waiters();
+        }
+        since.map(|since| Lost { count, since })
+    }
+
+    /// Whether nothing waits or is being handed over.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().is_empty()
     }
 
     /// Ready when nothing waits or is being handed over.
@@ -152,35 +214,52 @@ impl PublishQueue {
             let emptied = self.emptied.notified();
             tokio::pin!(emptied);
             emptied.as_mut().enable();
-            {
-                let state = self.state.lock();
-                if state.in_flight == 0 && state.waiting.is_empty() {
-                    return;
-                }
+            if self.is_empty() {
+                return;
             }
             emptied.await;
         }
     }
 
     /// Everything that waits; nothing is left.
-    pub(crate) fn take_all(&self) -> VecDeque<Outgoing> {
+    pub(crate) fn take_all(&self) -> Vec<Queued> {
+        self.take_where(|_| true)
+    }
+
+    /// What waits and is so; the rest keeps its order.
+    pub(crate) fn take_where(&self, is_so: impl Fn(&Outgoing) -> bool) -> Vec<Queued> {
         let mut state = self.state.lock();
-        state.bytes = 0;
         let waiting = std::mem::take(&mut state.waiting);
-        let is_empty = state.in_flight == 0;
+        let mut taken = Vec::new();
+        for queued in waiting {
+            if is_so(&queued.message) {
+                taken.push(queued);
+            } else {
+                state.waiting.push_back(queued);
+            }
+        }
+        state.bytes = state
+            .waiting
+            .iter()
+            .map(|queued| queued.message.size_bytes())
+            .sum();
+        let is_empty = state.is_empty();
         drop(state);
         if is_empty {
             self.emptied.notify_waiters();
         }
-        waiting
+        taken
     }
 
     /// What was dropped since this was last asked.
-    pub(crate) fn take_dropped(&self) -> Option<Dropped> {
-        let mut state = self.state.lock();
-        let since = state.dropped_since.take()?;
-        let count = std::mem::take(&mut state.dropped);
-        Some(Dropped { count, since })
+    pub(crate) fn take_dropped(&self) -> Option<Lost> {
+        self.state.lock().dropped.take()
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.in_flight == 0 && self.waiting.is_empty()
     }
 }
 
@@ -200,10 +279,10 @@ mod tests {
         PublishQueue::new(QueueLimits { messages, bytes })
     }
 
-    fn names(batch: &[Outgoing]) -> Vec<&str> {
+    fn names(batch: &[Queued]) -> Vec<&str> {
         batch
             .iter()
-            .map(|message| message.channel.as_str())
+            .map(|queued| queued.message.channel.as_str())
             .collect()
     }
 
@@ -236,5 +315,44 @@ mod tests {
         assert!(empty.await.is_err());
         queue.done(batch.len());
         queue.empty().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_counts_from_when_it_was_handed_over() {
+        let queue = queue(1, 1_000_000);
+        let since = SystemTime::UNIX_EPOCH;
+        queue.push_queued(Queued {
+            message: message(0),
+            since,
+        });
+        queue.push(message(1));
+        queue.push(message(2));
+        let dropped = queue.take_dropped().unwrap();
+        assert_eq!((dropped.count, dropped.since), (2, since));
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_abandoned_is_counted_and_nobody_waits_for_it() {
+        let queue = queue(100, 1_000_000);
+        (0..2).for_each(|number| queue.push(message(number)));
+        let batch = queue.next_batch().await;
+        queue.push(message(2));
+        assert_eq!(queue.take_all().len(), 1);
+        let lost = queue.abandon().unwrap();
+        assert_eq!((lost.count, lost.since), (2, batch[0].since));
+        queue.empty().await;
+        assert!(queue.abandon().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_out_of_the_middle_leaves_the_others_in_order() {
+        let queue = queue(4, 1_000_000);
+        (0..4).for_each(|number| queue.push(message(number)));
+        assert_eq!(
+            names(&queue.take_where(|message| message.channel == "1")),
+            ["1"]
+        );
+        queue.push(message(4));
+        assert_eq!(names(&queue.next_batch().await), ["0", "2", "3", "4"]);
     }
 }

@@ -4,12 +4,14 @@
 //! |------------|-----------------------------------------|----------------------------------|
 //! | connecting | connected, all confirmed, probe is back | up; the gap is over and reported |
 //! | connecting | anything else                           | connecting, a little later       |
-//! | up         | closed by Redis                         | connecting; a gap begins         |
-//! | up         | two messages to oneself are missing     | connecting; a gap began with them |
+//! | up         | closed by Redis                         | connecting; a gap has begun      |
+//! | up         | two messages to oneself are missing     | connecting; a gap has begun      |
 //! | up         | what moved here is subscribed to        | up; the gap is over and reported |
+//!
+//! A gap begins when the last message to oneself that came back was published.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use portcullis::adapter::GapCause;
 use redis::Value;
@@ -109,8 +111,9 @@ async fn tell_changes(link: &Link, connection: &Connection) -> Result<bool, Link
             Ok(answer) => answer,
             Err(source) => {
                 let error = LinkError::redis(&connection.server, source);
-                if error.is_misdirected() && link.misdirected(Vec::new()) {
+                if error.is_misdirected() && link.is_in_cluster() {
                     // It belongs to another server, which will be found.
+                    link.subscriptions.refused(&subscription);
                     link.suspect(&error);
                     continue;
                 }
@@ -121,7 +124,7 @@ async fn tell_changes(link: &Link, connection: &Connection) -> Result<bool, Link
             let server = connection.server.clone();
             return Err(LinkError::Subscription { server });
         }
-        link.subscriptions.confirm(subscription, is_wanted);
+        link.subscriptions.confirm(&subscription, is_wanted);
     }
     Ok(true)
 }
@@ -139,14 +142,13 @@ fn confirms(answer: &Value, subscription: &Subscription) -> bool {
 /// Keeps everything subscribed to until the connection is lost, or the link is closed.
 async fn serve(link: &Link, connection: &Connection) -> Result<(), Ended> {
     let server = || connection.server.clone();
-    let now = |cause, error| Ended {
+    let disconnected = |error| Ended {
         gap: Gap {
-            cause,
-            since: SystemTime::now(),
+            cause: GapCause::Disconnected,
+            since: link.probe.well(),
         },
         error,
     };
-    let mut well = SystemTime::now();
     let mut misses = 0;
     let mut next_probe = Instant::now() + link.keep_alive;
     let mut was_publishing = true;
@@ -155,17 +157,15 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), Ended> {
         tokio::select! {
             () = connection.closed.cancelled() => {
                 let error = LinkError::Closed { server: server() };
-                return Err(now(GapCause::Disconnected, error));
+                return Err(disconnected(error));
             }
             () = link.closing.cancelled() => return Ok(()),
             () = link.subscriptions.changed() => {
                 tell_changes(link, connection)
                     .await
-                    .map_err(|error| now(GapCause::Disconnected, error))?;
-                if link.is_settled() {
-                    // What has moved here is here.
-                    link.end_gap();
-                }
+                    .map_err(disconnected)?;
+                // What has moved here is here.
+                link.end_gap();
             }
             _ = publishing.changed() => {
                 let is_publishing = publishing.borrow_and_update().is_some();
@@ -175,19 +175,18 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), Ended> {
                     let probed = connection.closed.run_until_cancelled(comes_back).await;
                     if let Some(Ok(false)) = probed {
                         // Both connections were cut; this one has not noticed.
-                        return Err(silent(link, well, server()));
+                        return Err(silent(link, server()));
                     }
                 }
                 was_publishing = is_publishing;
             }
             () = sleep_until(next_probe) => {
                 if link.probe.is_answered() {
-                    well = SystemTime::now();
                     misses = 0;
                 } else {
                     misses += 1;
                     if misses >= MISSES {
-                        return Err(silent(link, well, server()));
+                        return Err(silent(link, server()));
                     }
                 }
                 link.probe.request();
@@ -197,11 +196,11 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), Ended> {
     }
 }
 
-fn silent(link: &Link, since: SystemTime, server: String) -> Ended {
+fn silent(link: &Link, server: String) -> Ended {
     Ended {
         gap: Gap {
             cause: GapCause::Silent,
-            since,
+            since: link.probe.well(),
         },
         error: LinkError::Timeout {
             server,

@@ -56,47 +56,49 @@ struct State {
     wanted: HashSet<Subscription>,
     /// What Redis has confirmed on the present connection.
     confirmed: HashSet<Subscription>,
-    /// What may differ between the two.
+    /// How many are in one of the two alone.
+    differing: usize,
+    /// What may differ between the two, and Redis was not told of.
     dirty: HashSet<Subscription>,
+    /// What Redis was told of, and has not answered.
+    in_flight: HashSet<Subscription>,
 }
 
 impl Subscriptions {
     /// Says whether it was not wanted before.
     pub(crate) fn add(&self, subscription: Subscription) -> bool {
-        let mut state = self.state.lock();
-        let is_new = state.wanted.insert(subscription.clone());
-        if is_new {
-            state.dirty.insert(subscription);
-            drop(state);
-            self.changed.notify_one();
-        }
-        is_new
+        self.want(subscription, true)
     }
 
     /// Says whether it was wanted.
     pub(crate) fn remove(&self, subscription: &Subscription) -> bool {
+        self.want(subscription.clone(), false)
+    }
+
+    fn want(&self, subscription: Subscription, is_wanted: bool) -> bool {
         let mut state = self.state.lock();
-        let was_wanted = state.wanted.remove(subscription);
-        if was_wanted {
-            state.dirty.insert(subscription.clone());
+        let is_change = state.want(&subscription, is_wanted);
+        if is_change {
+            state.dirty.insert(subscription);
             drop(state);
             self.changed.notify_one();
         }
-        was_wanted
+        is_change
     }
 
-    /// Redis has ended a subscription; says whether it was wanted.
+    /// Redis has ended a subscription; says whether it is wanted, and Redis was not asked to.
     pub(crate) fn lose(&self, subscription: &Subscription) -> bool {
         let mut state = self.state.lock();
-        state.confirmed.remove(subscription);
-        state.wanted.contains(subscription)
+        state.confirm(subscription, false);
+        state.wanted.contains(subscription) && !state.in_flight.contains(subscription)
     }
 
     /// Tries again to subscribe to what was refused or lost.
     pub(crate) fn want_again(&self, subscription: &Subscription) {
         let mut state = self.state.lock();
-        let is_open =
-            state.wanted.contains(subscription) && !state.confirmed.contains(subscription);
+        let is_open = state.wanted.contains(subscription)
+            && !state.confirmed.contains(subscription)
+            && !state.in_flight.contains(subscription);
         if is_open && state.dirty.insert(subscription.clone()) {
             drop(state);
             self.changed.notify_one();
@@ -111,11 +113,13 @@ impl Subscriptions {
     pub(crate) fn forget_confirmed(&self) {
         let mut state = self.state.lock();
         state.confirmed.clear();
+        state.in_flight.clear();
+        state.differing = state.wanted.len();
         state.dirty = state.wanted.clone();
     }
 
     /// The next changes that Redis must hear of, at most `limit`: what to subscribe to, and what
-    /// not to any more.
+    /// not to any more. Each must be confirmed or refused.
     pub(crate) fn next_changes(&self, limit: usize) -> Vec<(Subscription, bool)> {
         let mut state = self.state.lock();
         let mut changes = Vec::new();
@@ -126,22 +130,31 @@ impl Subscriptions {
             state.dirty.remove(&next);
             let is_wanted = state.wanted.contains(&next);
             if is_wanted != state.confirmed.contains(&next) {
+                state.in_flight.insert(next.clone());
                 changes.push((next, is_wanted));
             }
         }
+        self.tell_if_settled(&state);
         changes
     }
 
     /// Redis has confirmed a change.
-    pub(crate) fn confirm(&self, subscription: Subscription, is_subscribed: bool) {
+    pub(crate) fn confirm(&self, subscription: &Subscription, is_subscribed: bool) {
         let mut state = self.state.lock();
-        if is_subscribed {
-            state.confirmed.insert(subscription);
-        } else {
-            state.confirmed.remove(&subscription);
-        }
+        state.in_flight.remove(subscription);
+        state.confirm(subscription, is_subscribed);
+        self.tell_if_settled(&state);
+    }
+
+    /// Redis has refused a change, which may be tried again.
+    pub(crate) fn refused(&self, subscription: &Subscription) {
+        let mut state = self.state.lock();
+        state.in_flight.remove(subscription);
+        self.tell_if_settled(&state);
+    }
+
+    fn tell_if_settled(&self, state: &State) {
         if state.is_settled() {
-            drop(state);
             self.settled.notify_waiters();
         }
     }
@@ -187,9 +200,42 @@ impl Subscriptions {
 }
 
 impl State {
+    /// Says whether that is a change.
+    fn want(&mut self, subscription: &Subscription, is_wanted: bool) -> bool {
+        let is_change = change(&mut self.wanted, subscription, is_wanted);
+        if is_change {
+            self.count(is_wanted != self.confirmed.contains(subscription));
+        }
+        is_change
+    }
+
+    fn confirm(&mut self, subscription: &Subscription, is_subscribed: bool) {
+        if change(&mut self.confirmed, subscription, is_subscribed) {
+            self.count(is_subscribed != self.wanted.contains(subscription));
+        }
+    }
+
+    /// One more differs now, or one less.
+    const fn count(&mut self, differs: bool) {
+        if differs {
+            self.differing += 1;
+        } else {
+            self.differing -= 1;
+        }
+    }
+
+    /// Whether Redis knows of what is wanted, and is not about to forget it.
     fn is_settled(&self) -> bool {
-        // Nothing is confirmed that was not wanted, so equal numbers are equal sets.
-        self.dirty.is_empty() && self.wanted.len() == self.confirmed.len()
+        self.differing == 0 && self.in_flight.is_empty()
+    }
+}
+
+/// Puts something into a set, or takes it out; says whether that changes it.
+fn change(set: &mut HashSet<Subscription>, subscription: &Subscription, is_in: bool) -> bool {
+    if is_in {
+        set.insert(subscription.clone())
+    } else {
+        set.remove(subscription)
     }
 }
 
@@ -215,7 +261,7 @@ mod tests {
         subscriptions.add(channel("a"));
         subscriptions.add(channel("a"));
         assert_eq!(subscriptions.next_changes(10), [(channel("a"), true)]);
-        subscriptions.confirm(channel("a"), true);
+        subscriptions.confirm(&channel("a"), true);
         subscriptions.add(channel("a"));
         assert!(subscriptions.next_changes(10).is_empty());
         subscriptions.remove(&channel("a"));
@@ -229,10 +275,59 @@ mod tests {
             assert!(subscriptions.add(channel(&number.to_string())));
         }
         while let [(change, true), ..] = &subscriptions.next_changes(1)[..] {
-            subscriptions.confirm(change.clone(), true);
+            subscriptions.confirm(change, true);
         }
         subscriptions.forget_confirmed();
         assert_eq!(subscriptions.next_changes(3).len(), 3);
         assert_eq!(subscriptions.next_changes(3).len(), 2);
+    }
+
+    /// Two sets of one size need not be one set.
+    #[test]
+    fn what_is_half_subscribed_to_and_half_left_is_not_settled() {
+        let subscriptions = Subscriptions::default();
+        subscriptions.add(channel("old"));
+        assert_eq!(subscriptions.next_changes(10).len(), 1);
+        subscriptions.confirm(&channel("old"), true);
+        assert!(subscriptions.is_settled());
+        subscriptions.remove(&channel("old"));
+        subscriptions.add(channel("new"));
+        assert_eq!(subscriptions.next_changes(10).len(), 2);
+        assert!(!subscriptions.is_settled());
+        subscriptions.confirm(&channel("old"), false);
+        assert!(!subscriptions.is_settled());
+        subscriptions.confirm(&channel("new"), true);
+        assert!(subscriptions.is_settled());
+    }
+
+    #[test]
+    fn what_is_wanted_again_while_redis_is_told_to_leave_it_is_neither_settled_nor_lost() {
+        let subscriptions = Subscriptions::default();
+        subscriptions.add(channel("a"));
+        subscriptions.next_changes(10);
+        subscriptions.confirm(&channel("a"), true);
+        subscriptions.remove(&channel("a"));
+        assert_eq!(subscriptions.next_changes(10), [(channel("a"), false)]);
+        subscriptions.add(channel("a"));
+        assert!(!subscriptions.is_settled());
+        assert!(!subscriptions.lose(&channel("a")));
+        subscriptions.confirm(&channel("a"), false);
+        assert_eq!(subscriptions.next_changes(10), [(channel("a"), true)]);
+        subscriptions.confirm(&channel("a"), true);
+        assert!(subscriptions.is_settled());
+        assert!(subscriptions.lose(&channel("a")));
+    }
+
+    #[tokio::test]
+    async fn changes_that_cancel_each_other_out_wake_whoever_waits() {
+        let subscriptions = Arc::new(Subscriptions::default());
+        subscriptions.add(channel("a"));
+        let waiting = subscriptions.settled();
+        tokio::pin!(waiting);
+        let soon = std::time::Duration::from_millis(10);
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
+        subscriptions.remove(&channel("a"));
+        assert!(subscriptions.next_changes(10).is_empty());
+        waiting.await;
     }
 }

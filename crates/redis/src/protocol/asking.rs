@@ -1,13 +1,20 @@
 //! A question to the other nodes, from the first count to the last answer.
 //!
 //! ```text
-//!  count subscribers ─▶ publish the question ─▶ wait ─┬─ all have answered ─▶ complete
-//!                                                     ├─ some are gone ─────▶ partial, at once
-//!                                                     └─ time is up ────────▶ partial
+//!  publish the question ─┬▶ wait ─┬─ all have answered ─▶ complete
+//!  count subscribers ────┘        ├─ some are gone ─────▶ partial, at once
+//!                                 └─ time is up ────────▶ partial
 //! ```
 //!
 //! Redis drops the subscriptions of a node that died, so counting again while answers are missing
 //! tells a dead node from a slow one.
+//!
+//! # Invariants
+//!
+//! - A question that does something, such as an event that wants acks, waits in the queue like
+//!   everything else, in order, whether anybody can be counted or not. One that only wants to know
+//!   is not asked when nobody is there, or when nobody knows how many are.
+//! - Nothing takes longer than the timeout.
 
 use std::time::Duration;
 
@@ -42,51 +49,70 @@ pub(crate) async fn ask(
 ) -> Asked {
     let deadline = Instant::now() + timeout;
     let open = member.requests().open(member.request_id(), ask.question());
-    let Ok(count) = context.bus.count(member.count_channel()).await else {
-        // Nobody knows how many there are; saying that all have answered would be a lie.
-        return finish(&open, member, 1);
+    let question = member.question(&open.id, ask, timeout);
+    let Some(question) = question else {
+        let expected = count(context, member, deadline).await;
+        return finish(&open, member, expected.unwrap_or(1));
     };
-    let expected = count.saturating_sub(1);
-    if expected == 0 {
-        return finish(&open, member, 0);
+    let later = if ask.does_something() {
+        context.bus.publish(question);
+        None
+    } else {
+        Some(question)
+    };
+    let counted = count(context, member, deadline).await;
+    if let Some(question) = later {
+        match counted {
+            Some(0) => return finish(&open, member, 0),
+            Some(_) => context.bus.publish(question),
+            // Saying that all have answered would be a lie.
+            None => return finish(&open, member, 1),
+        }
     }
-    let Some(question) = member.question(&open.id, ask, timeout) else {
-        return finish(&open, member, expected);
-    };
-    context.bus.publish(question);
-    wait(context, member, &open, expected, deadline).await;
+    let expected = wait(context, member, &open, counted, deadline).await;
     finish(&open, member, expected)
 }
 
+/// How many other nodes there are, if that is known in time.
+async fn count(context: &Context, member: &dyn Member, deadline: Instant) -> Option<usize> {
+    let count = context.bus.count(member.count_channel());
+    let count = tokio::time::timeout_at(deadline, count).await;
+    Some(count.ok()?.ok()?.saturating_sub(1))
+}
+
+/// Waits for the answers of so many nodes; says how many there should have been.
 async fn wait(
     context: &Context,
     member: &dyn Member,
     open: &Open,
-    expected: usize,
+    mut expected: Option<usize>,
     deadline: Instant,
-) {
+) -> usize {
     let mut alive = expected;
     let mut recount_at = Instant::now() + RECOUNT;
     loop {
         let changed = open.pending.changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        if open.pending.gathered.lock().is_complete(alive) {
-            return;
+        let is_complete = |nodes| open.pending.gathered.lock().is_complete(nodes);
+        if alive.is_some_and(is_complete) {
+            break;
         }
         tokio::select! {
             () = changed => {}
-            () = tokio::time::sleep_until(deadline) => return,
+            () = tokio::time::sleep_until(deadline) => break,
             () = tokio::time::sleep_until(recount_at) => {
                 recount_at = Instant::now() + RECOUNT;
-                let count = context.bus.count(member.count_channel());
-                if let Ok(Ok(count)) = tokio::time::timeout_at(deadline, count).await {
+                if let Some(count) = count(context, member, deadline).await {
                     // Who has come since was not asked.
-                    alive = alive.min(count.saturating_sub(1));
+                    alive = Some(alive.map_or(count, |alive| alive.min(count)));
+                    expected = expected.or(alive);
                 }
             }
         }
     }
+    // Nobody knows how many there are: at least one more than have answered.
+    expected.unwrap_or_else(|| open.pending.gathered.lock().nodes + 1)
 }
 
 fn finish(open: &Open, member: &dyn Member, expected: usize) -> Asked {

@@ -1,5 +1,6 @@
 //! A node among those of `@socket.io/redis-adapter`.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -292,7 +293,7 @@ impl Member for Classic {
     }
 
     /// The answers carry no sender.
-    fn missing(&self, _answered: &[String], _count: usize) -> Vec<String> {
+    fn missing(&self, _answered: &HashSet<String>, _count: usize) -> Vec<String> {
         Vec::new()
     }
 

@@ -1,6 +1,6 @@
 //! A node among those of Node's sharded adapter.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -250,11 +250,11 @@ impl Member for Sharded {
 
     /// Those that were heard of and have not answered, the latest first: of the others some may
     /// have died without a word.
-    fn missing(&self, answered: &[String], count: usize) -> Vec<String> {
+    fn missing(&self, answered: &HashSet<String>, count: usize) -> Vec<String> {
         let peers = self.peers.lock();
         let mut silent: Vec<_> = peers
             .iter()
-            .filter(|(uid, _)| !answered.contains(uid))
+            .filter(|(uid, _)| !answered.contains(*uid))
             .collect();
         silent.sort_by_key(|(_, seen)| std::cmp::Reverse(**seen));
         let names = silent.into_iter().take(count);

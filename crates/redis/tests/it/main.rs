@@ -8,11 +8,13 @@
 mod dynamic;
 mod emitter;
 mod faults;
+mod losses;
 mod operations;
 mod parser;
 mod poison;
 mod revocation;
 mod sharded;
+mod stalls;
 mod support;
 mod tls;
 mod topologies;

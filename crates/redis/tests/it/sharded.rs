@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use portcullis_redis::Mode;
+use portcullis::{Server, Socket};
+use portcullis_redis::{Mode, Redis};
 
 use crate::support::gaps::joined;
-use crate::support::{Node, RedisServer, enter};
+use crate::support::{Client, Node, RedisServer, enter, until};
 
 /// The sharded channels that somebody subscribes to, but for those of nodes and probes.
 async fn channels(redis: &RedisServer) -> Vec<String> {
@@ -40,7 +41,7 @@ async fn each_mode_subscribes_to_the_rooms_that_node_would() {
         assert_eq!(channels(&redis).await, expected, "{mode:?}");
 
         client.send("41").await;
-        crate::support::until(async || channels(&redis).await.len() == 2).await;
+        until(async || channels(&redis).await.len() == 2).await;
     }
 }
 
@@ -88,4 +89,53 @@ async fn a_room_that_is_named_like_a_node_does_not_cut_it_off() {
     near.emitter.flush().await.unwrap();
     let fetched = near.emitter.all().fetch_sockets().await.unwrap();
     assert!(fetched.is_complete(), "{fetched:?}");
+}
+
+async fn assert_rooms_of_one_name_are_two(options: impl Fn() -> Redis) {
+    let near = Node::join(options()).await;
+    let far = Node::join(options()).await;
+    let mut there = far.client().await;
+    enter(&mut there, &["7", r#""7""#]).await;
+    assert_eq!(there.ask(r#"["leave",7]"#).await, "[]");
+    far.emitter.flush().await.unwrap();
+    near.emitter.to("7").emit("hello", &()).unwrap();
+    assert_eq!(there.event().await, r#"["hello"]"#);
+}
+
+#[tokio::test]
+async fn a_room_is_heard_though_another_one_with_its_channel_was_left() {
+    let redis = RedisServer::start().await;
+    assert_rooms_of_one_name_are_two(|| redis.redis().own_rooms_only(true)).await;
+    assert_rooms_of_one_name_are_two(|| redis.redis().mode(Mode::ShardedDynamic)).await;
+}
+
+#[tokio::test]
+async fn rooms_of_a_namespace_that_goes_leave_no_subscription() {
+    let redis = RedisServer::start().await;
+    for options in [
+        redis.redis().own_rooms_only(true),
+        redis.redis().mode(Mode::ShardedDynamicPrivate),
+    ] {
+        let builder = Server::builder()
+            .namespace("/", |r| _ = r.public().on("sync", async || {}))
+            .namespace_pattern("/tenant-{id}", |r| {
+                r.public().on("sync", async |socket: Socket| {
+                    socket.join("room");
+                });
+            });
+        let node = Node::serve(builder.cluster(options)).await;
+        let of_tenant = async || {
+            let mut all: Vec<String> = redis.command(&["PUBSUB", "SHARDCHANNELS"]).await;
+            all.extend(redis.channels().await);
+            all.retain(|name| name.contains("/tenant-7"));
+            all.len()
+        };
+        for _ in 0..3 {
+            let mut client = Client::connect(node.address, "/tenant-7").await;
+            client.send(r#"42/tenant-7,1["sync"]"#).await;
+            until(async || of_tenant().await >= 4).await;
+            client.send("41/tenant-7,").await;
+            until(async || of_tenant().await == 0).await;
+        }
+    }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod counters;
 pub(crate) mod gaps;
+pub(crate) mod ledger;
 pub(crate) mod proxy;
 pub(crate) mod redis_cluster;
 pub(crate) mod redis_server;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use portcullis_redis::Redis;
@@ -18,6 +18,10 @@ struct Faults {
     swallow: AtomicBool,
     /// What Redis says waits.
     hold: AtomicBool,
+    /// How many connections were made.
+    made: AtomicUsize,
+    /// Bytes of so many, the oldest, go in and do not come out; that they are closed does.
+    dead: AtomicUsize,
 }
 
 /// A wire between a node and Redis.
@@ -41,8 +45,9 @@ impl Proxy {
                 let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
                 let (near_read, near_write) = near.into_split();
                 let (far_read, far_write) = far.into_split();
-                copies.spawn(copy(near_read, far_write, Arc::clone(&given), false));
-                copies.spawn(copy(far_read, near_write, Arc::clone(&given), true));
+                let index = given.made.fetch_add(1, Ordering::Relaxed);
+                copies.spawn(copy(near_read, far_write, Arc::clone(&given), index, false));
+                copies.spawn(copy(far_read, near_write, Arc::clone(&given), index, true));
             }
         });
         Self {
@@ -60,6 +65,12 @@ impl Proxy {
         self.faults.swallow.store(swallow, Ordering::Relaxed);
     }
 
+    /// What is connected now never works again; what connects later does.
+    pub(crate) fn swallow_present(&self) {
+        let made = self.faults.made.load(Ordering::Relaxed);
+        self.faults.dead.store(made, Ordering::Relaxed);
+    }
+
     pub(crate) fn hold_answers(&self, hold: bool) {
         self.faults.hold.store(hold, Ordering::Relaxed);
     }
@@ -69,6 +80,7 @@ async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     faults: Arc<Faults>,
+    index: usize,
     is_answer: bool,
 ) {
     let mut buffer = vec![0; 16 * 1024];
@@ -82,6 +94,7 @@ async fn copy(
             return;
         }
         is_dead |= faults.swallow.load(Ordering::Relaxed);
+        is_dead |= index < faults.dead.load(Ordering::Relaxed);
         if !is_dead && to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
