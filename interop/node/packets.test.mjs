@@ -5,7 +5,7 @@ import { decode, encode } from "notepack.io";
 import { eventually } from "./support/bounded.mjs";
 import { ask, mint, scope, settled } from "./support/client.mjs";
 import { connectPacket, openWebSocket } from "./support/raw.mjs";
-import { ours, startAuth } from "./support/server.mjs";
+import { isOracle, ours, startAuth } from "./support/server.mjs";
 
 const servers = {};
 before(async () => {
@@ -78,7 +78,9 @@ describe("a packet that is understood", () => {
     const socket = await inOpen(t);
     const value = '{"z":1,"a":{"y":-0.5,"b":[1e21,9007199254740991]},"m":0}';
     socket.send(`42/open,0["echo",${value}]`);
-    assert.equal(await socket.next(), `43/open,0[${value}]`.replace("1e21", "1e+21"));
+    // What is sent on is copied as it came; Node writes numbers anew.
+    const answer = await socket.next();
+    assert.equal(answer, `43/open,0[${isOracle ? value.replace("1e21", "1e+21") : value}]`);
   });
 });
 

@@ -93,7 +93,7 @@ type Validation<C> = Box<dyn Fn(&C) -> Result<(), Cow<'static, str>> + Send + Sy
 /// registered claim of the wrong type; `iat` or `nbf` in the future; `aud` where no audience is
 /// configured; a `typ` other than `JWT` and `at+jwt`; `crit`, compression and encryption; repeated
 /// keys, deep nesting and anything beyond
-/// [`MAX_TOKEN_BYTES`](super::source::MAX_TOKEN_BYTES).
+/// [`MAX_TOKEN_BYTES`].
 pub struct Jwt<C> {
     /// For the tokens of whoever.
     keys: KeyRing,
