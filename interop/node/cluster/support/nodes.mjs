@@ -54,12 +54,18 @@ export function clientOf({ url }, options = {}) {
   });
 }
 
-/** Connects. */
-export async function join(socket) {
+/** Connects; a transport that fails on a busy machine is tried again, a refusal is not. */
+export async function join(socket, tries = 3) {
   const connect = next(socket, "connect", 10_000);
+  connect.catch(() => {});
   const refused = new Promise((_, failed) => socket.once("connect_error", failed));
   socket.connect();
-  await Promise.race([connect, refused]);
+  try {
+    await Promise.race([connect, refused]);
+  } catch (error) {
+    if (error.type !== "TransportError" || tries === 1) throw error;
+    return join(socket, tries - 1);
+  }
   return socket;
 }
 
