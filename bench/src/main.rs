@@ -35,7 +35,8 @@ use rustix::process::Pid;
 use crate::error::BenchError;
 use crate::scenario::{Node, Plan, Scenario, Target};
 
-// 1. Decide who is measured, how often, in which order.
+// 1. Decide who is measured, how often, in which order; keep what came of it.
+mod outcome;
 mod run;
 
 // 2. Start the servers, on processors of their own.
@@ -95,7 +96,7 @@ pub(crate) struct RunArguments {
     /// Short runs, one block; prints, but leaves docs/benchmarks.md alone.
     #[arg(long)]
     quick: bool,
-    /// Leaves out the scenarios whose results are in target/bench already.
+    /// Measures only what target/bench lacks: scenarios, and blocks of a run that was cut.
     #[arg(long)]
     resume: bool,
     /// Draws the page anew from the results that are there, without measuring anything.

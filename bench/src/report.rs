@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::error::{Attempt, BenchError};
 use crate::figures::{Figure, Spread};
 use crate::lineup::Contestant;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 
 mod goals;
@@ -20,6 +20,9 @@ mod plot;
 mod versions;
 
 pub(crate) use goals::goals;
+
+/// Above this share of its processor, the generator is what is measured.
+const BUSY_GENERATOR: f64 = 0.80;
 
 /// The page; `{{…}}` is filled in.
 const TEMPLATE: &str = include_str!("report/template.md");
@@ -223,14 +226,29 @@ pub(crate) fn remarks(outcomes: &[Outcome]) -> String {
         let name = outcome.scenario.spec().name;
         let kept = outcome.blocks.len();
         let attempts = outcome.attempts;
-        let about = &outcome.circumstances;
-        let line = format!(
-            "- `{name}`: {kept} of {attempts} blocks kept; {}; commit {}; {}; `{}`",
-            about.date, about.commit, about.placement, about.command
+        push_line(
+            &mut text,
+            &format!("- `{name}`: {kept} of {attempts} blocks kept"),
         );
-        push_line(&mut text, &line);
+        for about in &outcome.sittings {
+            let line = format!(
+                "  - {}; commit {}; {}; `{}`",
+                about.date, about.commit, about.placement, about.command
+            );
+            push_line(&mut text, &line);
+        }
         for note in &outcome.notes {
             push_line(&mut text, &format!("  - {note}"));
+        }
+        let busy = outcome.contestants_over(Figure::GeneratorShare, BUSY_GENERATOR);
+        if !busy.is_empty() {
+            let titles: Vec<&str> = busy.iter().map(|who| who.title()).collect();
+            let line = format!(
+                "  - the generator used more than 80 % of its processor against {}: \
+                 there, latency is also the generator's",
+                titles.join(", ")
+            );
+            push_line(&mut text, &line);
         }
     }
     text
@@ -263,7 +281,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::figures::Figures;
-    use crate::run::Circumstances;
+    use crate::outcome::Circumstances;
 
     /// Blocks of what ours and the floor took.
     pub(super) fn outcome(blocks: &[(f64, f64)]) -> Outcome {
@@ -274,20 +292,16 @@ pub(crate) mod tests {
                 (Contestant::Floor, figures(*floor)),
             ])
         };
-        Outcome {
-            scenario: Scenario::B1,
-            blocks: blocks.iter().map(block).collect(),
-            curves: BTreeMap::new(),
-            attempts: blocks.len(),
-            syscalls: BTreeMap::new(),
-            notes: Vec::new(),
-            circumstances: Circumstances {
-                date: "today".to_owned(),
-                commit: "abc".to_owned(),
-                command: "bench".to_owned(),
-                placement: "unpinned".to_owned(),
-            },
-        }
+        let mut outcome = Outcome::new(Scenario::B1);
+        outcome.blocks = blocks.iter().map(block).collect();
+        outcome.attempts = blocks.len();
+        outcome.sittings.push(Circumstances {
+            date: "today".to_owned(),
+            commit: "abc".to_owned(),
+            command: "bench".to_owned(),
+            placement: "unpinned".to_owned(),
+        });
+        outcome
     }
 
     #[test]

@@ -11,21 +11,24 @@
 //! - A block is kept whole or not at all: a void run, or a machine that was busy with other
 //!   things, discards it.
 //! - There are at most twice as many attempts as blocks wanted.
+//! - What was measured is kept after each block, so that a run which is cut is taken up again.
+//!
+//! # Not here
+//!
+//! What is kept, and where (`outcome`).
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 
 use crate::RunArguments;
 use crate::error::{Attempt, BenchError};
-use crate::figures::{Figure, Figures, Findings, Point, mean};
+use crate::figures::{Figure, Figures, Findings, mean};
 use crate::lineup::{Contestant, Lineup};
 use crate::meter::{Instrument, can_trace};
+use crate::outcome::{Circumstances, Outcome};
 use crate::report;
 use crate::scenario::{Plan, Scenario};
 use crate::server::Placement;
@@ -35,42 +38,6 @@ const FLOORS_APART: f64 = 1.10;
 
 /// What `--quick` looks at unless told otherwise: the first goals.
 const QUICK: [Scenario; 3] = [Scenario::B1, Scenario::B2, Scenario::E1];
-
-/// Above this share of its processor, the generator is what is measured.
-const BUSY_GENERATOR: f64 = 0.80;
-
-/// What one scenario came to. Kept on disk, so that scenarios can be run one at a time.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Outcome {
-    /// What was run.
-    pub(crate) scenario: Scenario,
-    /// The blocks that count: a mean over the runs of each contestant.
-    pub(crate) blocks: Vec<BTreeMap<Contestant, Figures>>,
-    /// All points of the curves that were drawn in blocks that count.
-    #[serde(default)]
-    pub(crate) curves: BTreeMap<Contestant, Vec<Point>>,
-    /// How many blocks were begun.
-    pub(crate) attempts: usize,
-    /// System calls per unit, from the traced runs.
-    pub(crate) syscalls: BTreeMap<Contestant, f64>,
-    /// What a reader should know beside the numbers.
-    pub(crate) notes: Vec<String>,
-    /// When, where in the history, and how.
-    pub(crate) circumstances: Circumstances,
-}
-
-/// What has to be told with every number.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Circumstances {
-    /// The end of the measurement, UTC.
-    pub(crate) date: String,
-    /// The commit that was measured.
-    pub(crate) commit: String,
-    /// What was typed.
-    pub(crate) command: String,
-    /// Who ran where.
-    pub(crate) placement: String,
-}
 
 /// Measures what was asked for, prints the table, and writes `docs/benchmarks.md`.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
@@ -96,7 +63,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
     };
 
     if arguments.only_report {
-        let outcomes = load(&root)?;
+        let outcomes = Outcome::load_all(&root)?;
         println!("{}", report::table(&outcomes));
         println!("{}", report::goals(&outcomes));
         return report::write(&root, &outcomes);
@@ -108,20 +75,18 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
             eprintln!("{}: left out: {lack}", scenario.spec().name);
             continue;
         }
-        if arguments.resume && results(&root, *scenario).exists() {
-            eprintln!("{}: measured before", scenario.spec().name);
-            continue;
-        }
+        let before = match arguments.resume {
+            true => Outcome::load(&root, *scenario)?,
+            false => None,
+        };
+        let archive = (!is_sketch).then_some(&*root);
         let mut series = Series::new(*scenario, arguments, &lineup, &contestants);
-        series.measure()?;
-        let outcome = series.finish(&root, placement)?;
-        if !is_sketch {
-            save(&root, &outcome)?;
-        }
-        outcomes.push(outcome);
+        series.begin(before, Circumstances::now(&root, placement)?);
+        series.measure(archive)?;
+        outcomes.push(series.outcome);
     }
     if !is_sketch {
-        outcomes = load(&root)?;
+        outcomes = Outcome::load_all(&root)?;
     }
     println!("{}", report::table(&outcomes));
     println!("{}", report::goals(&outcomes));
@@ -146,11 +111,7 @@ struct Series<'a> {
     lineup: &'a Lineup,
     /// Who runs in a block, as often as named.
     block: Vec<Contestant>,
-    blocks: Vec<BTreeMap<Contestant, Figures>>,
-    curves: BTreeMap<Contestant, Vec<Point>>,
-    attempts: usize,
-    syscalls: BTreeMap<Contestant, f64>,
-    notes: Vec<String>,
+    outcome: Outcome,
 }
 
 impl<'a> Series<'a> {
@@ -177,26 +138,52 @@ impl<'a> Series<'a> {
             wanted: arguments.blocks.unwrap_or(usual),
             lineup,
             block,
-            blocks: Vec::new(),
-            curves: BTreeMap::new(),
-            attempts: 0,
-            syscalls: BTreeMap::new(),
-            notes: Vec::new(),
+            outcome: Outcome::new(scenario),
         }
     }
 
-    fn measure(&mut self) -> Result<(), BenchError> {
-        while self.blocks.len() < self.wanted && self.attempts < 2 * self.wanted {
-            self.attempts += 1;
+    /// Goes on from what was measured `before`, if anything was.
+    fn begin(&mut self, before: Option<Outcome>, circumstances: Circumstances) {
+        if let Some(before) = before {
+            self.outcome = before;
+        }
+        if self.lacks_blocks() {
+            self.outcome.sittings.push(circumstances);
+        } else {
+            eprintln!("{}: measured before", self.scenario.spec().name);
+        }
+    }
+
+    fn lacks_blocks(&self) -> bool {
+        self.outcome.blocks.len() < self.wanted
+    }
+
+    /// Measures what is lacking, and puts it into the `archive` block by block.
+    fn measure(&mut self, archive: Option<&Path>) -> Result<(), BenchError> {
+        let mut tries = 2 * self.wanted.saturating_sub(self.outcome.blocks.len());
+        while self.lacks_blocks() && tries > 0 {
+            tries -= 1;
+            self.outcome.attempts += 1;
             match self.run_block() {
-                Ok(block) => self.blocks.push(block),
+                Ok(block) => self.outcome.blocks.push(block),
                 Err(BenchError::Void(reason)) => self.note(&format!("block discarded: {reason}")),
                 Err(error) => return Err(error),
             }
+            self.keep(archive)?;
         }
-        if !self.scenario.spec().is_traced {
-            Ok(())
-        } else if can_trace() {
+        if self.scenario.spec().is_traced && self.outcome.syscalls.is_empty() {
+            self.count_syscalls()?;
+            self.keep(archive)?;
+        }
+        Ok(())
+    }
+
+    fn keep(&self, archive: Option<&Path>) -> Result<(), BenchError> {
+        archive.map_or(Ok(()), |root| self.outcome.save(root))
+    }
+
+    fn count_syscalls(&mut self) -> Result<(), BenchError> {
+        if can_trace() {
             self.trace()
         } else {
             self.note("system calls were not counted: strace is not installed");
@@ -229,7 +216,11 @@ impl<'a> Series<'a> {
             compare_floors(first, second)?;
         }
         for (contestant, curve) in curves {
-            self.curves.entry(contestant).or_default().extend(curve);
+            self.outcome
+                .curves
+                .entry(contestant)
+                .or_default()
+                .extend(curve);
         }
         let means = runs.into_iter();
         Ok(means
@@ -245,7 +236,7 @@ impl<'a> Series<'a> {
         match outcome {
             Ok(findings) => {
                 let step = match plan.instrument {
-                    Instrument::Cpu => format!("block {}", self.attempts),
+                    Instrument::Cpu => format!("block {}", self.outcome.attempts),
                     Instrument::Syscalls => "traced".to_owned(),
                 };
                 eprintln!("{step}: {name}: {}", self.summary(&findings.figures));
@@ -276,7 +267,7 @@ impl<'a> Series<'a> {
             match self.run_one(contestant, &Plan::TRACED) {
                 Ok(findings) => {
                     if let Some(calls) = findings.figures.get(&Figure::SyscallsPerUnit) {
-                        self.syscalls.insert(contestant, *calls);
+                        self.outcome.syscalls.insert(contestant, *calls);
                     }
                 }
                 Err(BenchError::Void(reason) | BenchError::Overload(reason)) => {
@@ -294,35 +285,9 @@ impl<'a> Series<'a> {
 
     fn note(&mut self, note: &str) {
         eprintln!("{}: {note}", self.scenario.spec().name);
-        self.notes.push(note.to_owned());
-    }
-
-    fn finish(mut self, root: &Path, placement: Placement) -> Result<Outcome, BenchError> {
-        let busy = self.blocks.iter().flatten().filter(|(_, figures)| {
-            figures
-                .get(&Figure::GeneratorShare)
-                .is_some_and(|share| *share > BUSY_GENERATOR)
-        });
-        let mut busy: Vec<&str> = busy.map(|(contestant, _)| contestant.title()).collect();
-        busy.sort_unstable();
-        busy.dedup();
-        if !busy.is_empty() {
-            let note = format!(
-                "the generator used more than 80 % of its processor against {}: \
-                 there, latency is also the generator's",
-                busy.join(", ")
-            );
-            self.note(&note);
+        if !self.outcome.notes.iter().any(|known| known == note) {
+            self.outcome.notes.push(note.to_owned());
         }
-        Ok(Outcome {
-            scenario: self.scenario,
-            blocks: self.blocks,
-            curves: self.curves,
-            attempts: self.attempts,
-            syscalls: self.syscalls,
-            notes: self.notes,
-            circumstances: Circumstances::now(root, placement)?,
-        })
     }
 }
 
@@ -374,32 +339,6 @@ fn shuffle<T>(items: &mut [T]) {
     }
 }
 
-impl Circumstances {
-    fn now(root: &Path, placement: Placement) -> Result<Self, BenchError> {
-        let mut commit = output(root, "git", &["describe", "--always", "--dirty"])?;
-        if commit.is_empty() {
-            "none".clone_into(&mut commit);
-        }
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
-        Ok(Self {
-            date: output(root, "date", &["-u", "+%Y-%m-%d %H:%M UTC"])?,
-            commit,
-            command: format!("cargo run --release -p bench -- {}", arguments.join(" ")),
-            placement: placement.title().to_owned(),
-        })
-    }
-}
-
-/// What a command prints, without the end of the line.
-pub(crate) fn output(root: &Path, program: &str, args: &[&str]) -> Result<String, BenchError> {
-    let output = Command::new(program)
-        .args(args)
-        .current_dir(root)
-        .output()
-        .attempt(&format!("run {program}"))?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
 /// The folder of the project, from any folder inside it.
 fn find_root() -> Result<PathBuf, BenchError> {
     let here = std::env::current_dir().attempt("find the current folder")?;
@@ -407,35 +346,6 @@ fn find_root() -> Result<PathBuf, BenchError> {
         .find(|folder| folder.join("bench/peers").is_dir())
         .map(Path::to_owned)
         .ok_or_else(|| BenchError::Setup("run this inside the project's checkout".to_owned()))
-}
-
-fn results(root: &Path, scenario: Scenario) -> PathBuf {
-    root.join("target/bench")
-        .join(format!("{}.json", scenario.spec().name))
-}
-
-fn save(root: &Path, outcome: &Outcome) -> Result<(), BenchError> {
-    let path = results(root, outcome.scenario);
-    let json = serde_json::to_vec_pretty(outcome).map_err(std::io::Error::from);
-    let json = json.attempt("encode the results")?;
-    fs::create_dir_all(root.join("target/bench")).attempt("make target/bench")?;
-    fs::write(&path, json).attempt(&format!("write {}", path.display()))
-}
-
-/// All results there are, in the order of the table.
-fn load(root: &Path) -> Result<Vec<Outcome>, BenchError> {
-    let mut outcomes = Vec::new();
-    for scenario in Scenario::value_variants() {
-        let path = results(root, *scenario);
-        if !path.exists() {
-            continue;
-        }
-        let what = format!("read {}", path.display());
-        let json = fs::read(&path).attempt(&what)?;
-        let outcome = serde_json::from_slice(&json).map_err(std::io::Error::from);
-        outcomes.push(outcome.attempt(&what)?);
-    }
-    Ok(outcomes)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use super::{absolute, align, number, ratio};
 use crate::figures::{Figure, Spread};
 use crate::lineup::Contestant;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 
 /// What a figure of ours is compared with.

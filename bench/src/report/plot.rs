@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::error::{Attempt, BenchError};
 use crate::figures::{Point, Spread};
 use crate::lineup::Contestant;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Attempt, BenchError};
-use crate::run::output;
+use crate::outcome::output;
 
 /// Names and versions, in the order of the page.
 pub(super) fn collect(root: &Path) -> Result<Vec<(&'static str, String)>, BenchError> {
