@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
-import { eventually, next, within } from "./support/bounded.mjs";
+import { eventually, next, within } from "../node/support/bounded.mjs";
 import { runOurs, startNest, startOurs } from "./support/servers.mjs";
 
 const CLIENT = { forceNew: true, reconnection: false, transports: ["websocket"] };

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { within } from "./bounded.mjs";
+import { within } from "../../node/support/bounded.mjs";
 
 const HERE = fileURLToPath(new URL("../", import.meta.url));
 const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${HERE}../../target/debug/conformance`;

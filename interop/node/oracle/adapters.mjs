@@ -14,13 +14,18 @@ async function pair(url, client) {
   return [publisher, subscriber];
 }
 
+/** A codec of the application's own. */
+const JSON_PARSER = { decode: (bytes) => JSON.parse(bytes), encode: JSON.stringify };
+
 /** What goes to `io.adapter(…)`. */
-export async function adapter({ redis, key, mode, client, specificResponse, requestsTimeout }) {
+export async function adapter(options) {
+  const { redis, key, mode, client, parser, specificResponse, requestsTimeout } = options;
   const clients = await pair(redis, client);
   for (const one of clients) one.on("error", (error) => console.error(`redis: ${error.message}`));
   if (mode === "classic") {
     return createAdapter(...clients, {
       key,
+      ...(parser === "json" ? { parser: JSON_PARSER } : {}),
       publishOnSpecificResponseChannel: specificResponse,
       requestsTimeout,
     });

@@ -86,9 +86,9 @@ export class Cluster {
   nodes = [];
   clients = [];
 
-  static async start(kinds, { redis, key, mode, clientsEach = 2 }) {
+  static async start(kinds, { redis, key, mode, clientsEach = 2, options = [] }) {
     const cluster = new Cluster();
-    const common = ["--redis", redis.url, "--key", key, ...MODES[mode]];
+    const common = ["--redis", redis.url, "--key", key, ...MODES[mode], ...options];
     try {
       cluster.nodes = await Promise.all(
         kinds.map((kind, index) => startNode(kind, [...common, "--name", `n${index}`])),

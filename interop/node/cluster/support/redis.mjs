@@ -44,6 +44,7 @@ export async function startRedis() {
     port,
     url,
     ask: (...words) => client.sendCommand(words.map(String)),
+    listen: (pattern) => listen(url, pattern),
     async stop() {
       client.destroy();
       child.kill("SIGTERM");
@@ -51,4 +52,14 @@ export async function startRedis() {
       await rm(folder, { recursive: true });
     },
   };
+}
+
+/** Hears all channels that fit a pattern, without being counted as a node of a cluster. */
+async function listen(url, pattern) {
+  const client = createClient({ url });
+  client.on("error", () => {});
+  await client.connect();
+  const messages = [];
+  await client.pSubscribe(pattern, (message, channel) => messages.push({ channel, message }));
+  return { messages, stop: () => client.destroy() };
 }
