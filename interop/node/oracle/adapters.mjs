@@ -1,11 +1,26 @@
 // Node's Redis adapters by the names of `--mode`, over either Redis client.
 import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
-import { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 import { createClient } from "redis";
+
+/** `host:port,host:port` as ioredis wants it. */
+const hosts = (list) =>
+  list.split(",").map((place) => {
+    const { hostname, port } = new URL(`redis://${place}`);
+    return { host: hostname, port: Number(port) };
+  });
+
+/** The schemes are those of the Rust nodes: a server, sentinels that know it, or a cluster. */
+function ioredis(url) {
+  const [, kind, places, name] = /^redis\+(cluster|sentinel):\/\/([^/]+)\/?(.*)$/.exec(url) ?? [];
+  if (kind === "cluster") return new Cluster(hosts(places), { shardedSubscribers: true });
+  if (kind === "sentinel") return new Redis({ name, sentinels: hosts(places) });
+  return new Redis(url);
+}
 
 async function pair(url, client) {
   if (client === "ioredis") {
-    const publisher = new Redis(url);
+    const publisher = ioredis(url);
     return [publisher, publisher.duplicate()];
   }
   const publisher = createClient({ url });

@@ -18,37 +18,50 @@ export async function freePorts(count) {
 }
 
 /** Starts `redis-server`; `ask` sends it a command, `stop` ends it. */
-export async function startRedis() {
+export async function startRedis(...settings) {
   const [port] = await freePorts(1);
-  const folder = await mkdtemp(join(tmpdir(), "portcullis-redis-"));
-  const options = ["--bind", "127.0.0.1", "--port", String(port), "--dir", folder];
-  const child = spawn("redis-server", [...options, "--save", "", "--appendonly", "no"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const closed = once(child, "close");
-  const ready = new Promise((done, failed) => {
-    let log = "";
-    child.on("error", failed);
-    child.stdout.on("data", (data) => {
-      log += data;
-      if (log.includes("Ready to accept connections")) done();
-    });
-    closed.then(() => failed(new Error(`redis-server ended: ${log}`)));
-  });
-  await within(ready, 10_000, "redis-server to be ready", () => child.kill("SIGKILL"));
+  const { folder, stop } = await launch("redis-server", (folder) => [
+    ...["--bind", "127.0.0.1", "--port", String(port), "--dir", folder],
+    ...["--save", "", "--appendonly", "no", ...settings],
+  ]);
   const url = `redis://127.0.0.1:${port}`;
   const client = createClient({ url });
   client.on("error", () => {});
   await client.connect();
   return {
+    folder,
     port,
     url,
     ask: (...words) => client.sendCommand(words.map(String)),
     listen: (pattern) => listen(url, pattern),
     async stop() {
       client.destroy();
+      await stop();
+    },
+  };
+}
+
+/** Runs a program of Redis until `stop`, in a folder of its own, from when it is ready on. */
+async function launch(program, settings) {
+  const folder = await mkdtemp(join(tmpdir(), "portcullis-redis-"));
+  const child = spawn(program, settings(folder), { stdio: ["ignore", "pipe", "inherit"] });
+  const closed = once(child, "close");
+  const kill = () => child.kill("SIGKILL");
+  const ready = new Promise((done, failed) => {
+    let log = "";
+    child.on("error", failed);
+    child.stdout.on("data", (data) => {
+      log += data;
+      if (/Ready to accept connections|Sentinel ID is/.test(log)) done();
+    });
+    closed.then(() => failed(new Error(`${program} ended: ${log}`)));
+  });
+  await within(ready, 10_000, `${program} to be ready`, kill);
+  return {
+    folder,
+    async stop() {
       child.kill("SIGTERM");
-      await within(closed, 10_000, "redis-server to end", () => child.kill("SIGKILL"));
+      await within(closed, 10_000, `${program} to end`, kill);
       await rm(folder, { recursive: true });
     },
   };
