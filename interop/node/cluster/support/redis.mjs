@@ -2,24 +2,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "redis";
 import { within } from "../../support/bounded.mjs";
-
-/** Ports that nobody listens on at the moment. */
-export async function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
-}
+import { freePort } from "../../support/ports.mjs";
 
 /** Starts `redis-server`; `ask` sends it a command, `stop` ends it. */
 export async function startRedis(...settings) {
-  const [port] = await freePorts(1);
+  const port = await freePort();
   const { folder, stop } = await launch("redis-server", (folder) => [
     ...["--bind", "127.0.0.1", "--port", String(port), "--dir", folder],
     ...["--save", "", "--appendonly", "no", ...settings],

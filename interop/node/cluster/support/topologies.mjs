@@ -5,7 +5,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { eventually, within } from "../../support/bounded.mjs";
-import { freePorts, startRedis } from "./redis.mjs";
+import { freePort, freePorts } from "../../support/ports.mjs";
+import { startRedis } from "./redis.mjs";
 
 const MASTERS = 3;
 const SLOTS = 16_384;
@@ -62,7 +63,7 @@ export async function startSentinels() {
   const replica = await startRedis("--replicaof", `127.0.0.1 ${master.port}`);
   const linked = () => replica.ask("INFO", "replication");
   await eventually(linked, (info) => info.includes("master_link_status:up"), "a replica", 10_000);
-  const [port] = await freePorts(1);
+  const port = await freePort();
   const file = join(master.folder, "sentinel.conf");
   await writeFile(
     file,
