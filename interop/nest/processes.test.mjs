@@ -13,6 +13,9 @@ const SERVERS = [
   { name: "ours", start: startOurs, waitsForHooks: true, survives: true },
 ];
 
+/** How long the connection hook of `/hook` takes when it is told to wait. */
+const HOOK_MS = 200;
+
 for (const { name, start, waitsForHooks, survives } of SERVERS) {
   describe(`${name}:`, () => {
     let server;
@@ -53,6 +56,27 @@ for (const { name, start, waitsForHooks, survives } of SERVERS) {
         else await eventually(seen, ({ length }) => length === 2, "two errors were nobody's");
       } finally {
         for (const socket of hooks) socket.disconnect();
+      }
+    });
+
+    const connects = waitsForHooks ? "after its connection hook is done" : "before";
+    test(`a client hears that it is connected ${connects}`, async () => {
+      // Neither the manager nor the session is part of the time.
+      const plain = connect(`${server.url}/fence`);
+      await next(plain, "connect");
+      const socket = plain.io.socket("/hook", { auth: { hook: "waits" } });
+      try {
+        const start = performance.now();
+        socket.connect();
+        await next(socket, "connect");
+        const took = performance.now() - start;
+        const isReady = await socket.timeout(5_000).emitWithAck("is-ready");
+        assert.equal(isReady, waitsForHooks);
+        // Timers may be early by a millisecond.
+        if (waitsForHooks) assert.ok(took >= HOOK_MS - 1, `${took} ms`);
+      } finally {
+        plain.disconnect();
+        socket.disconnect();
       }
     });
 
