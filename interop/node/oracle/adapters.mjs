@@ -1,4 +1,5 @@
 // Node's Redis adapters by the names of `--mode`, over either Redis client.
+import { once } from "node:events";
 import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
 import { Cluster, Redis } from "ioredis";
 import { createClient } from "redis";
@@ -21,7 +22,11 @@ function ioredis(url) {
 async function pair(url, client) {
   if (client === "ioredis") {
     const publisher = ioredis(url);
-    return [publisher, publisher.duplicate()];
+    const clients = [publisher, publisher.duplicate()];
+    // What is subscribed to between connecting and being ready fails ioredis' own check of whether
+    // it is, in a promise that is nobody's: the process would end when a client comes that early.
+    await Promise.all(clients.map((client) => once(client, "ready")));
+    return clients;
   }
   const publisher = createClient({ url });
   const subscriber = publisher.duplicate();
