@@ -11,6 +11,7 @@ mod lifecycle;
 mod payloads;
 mod plain;
 mod returns;
+mod rows;
 mod shared;
 mod validation;
 
@@ -57,6 +58,7 @@ fn gateways(options: &Options) -> Result<ServerBuilder, Failure> {
     let builder = Server::builder()
         .drain(portcullis::Drain::at_once())
         .nest_compat(!options.default_mode)
+        .authenticate_with(|attempt| std::future::ready(rows::authenticate(&attempt)))
         .guard(enhanced::logging("global guard", "denied-globally"))
         .intercept(enhanced::around("global interceptor"))
         .map_error(|error, _| match error.code() {
@@ -77,7 +79,9 @@ fn gateways(options: &Options) -> Result<ServerBuilder, Failure> {
         .namespace("/validation", validation::register)
         .gateway(shared::First)
         .gateway(shared::Second)
-        .gateway(shared::Dynamic);
+        .gateway(shared::Dynamic)
+        .gateway(rows::Typed)
+        .gateway(rows::Guarded);
     let builder = if options.handle_twice {
         builder.gateway(shared::Twice)
     } else {

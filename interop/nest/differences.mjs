@@ -19,7 +19,7 @@ const connected = (namespace) => ({
   raw: [`< 40${namespace},{"sid":"<id>"}`],
 });
 const refused = (namespace, message, data) => ({
-  stock: [`refused: ${json([message, data])}`],
+  stock: [`refused: ${json(data === undefined ? [message] : [message, data])}`],
   raw: [`< 44${namespace},${json({ message, data })}`],
 });
 const event = (namespace, ...event) => ({
@@ -33,6 +33,11 @@ const ack = (namespace, answer) => ({
 const disconnected = (namespace) => ({
   stock: ["disconnected: io server disconnect"],
   raw: [`< 41${namespace},`, "< closed 1005"],
+});
+/** An event that is none: the stock client closes the connection over it. */
+const nonsense = (namespace, ...event) => ({
+  stock: ["disconnected: parse error"],
+  raw: [`< 42${namespace},${json(event)}`],
 });
 const closed = { stock: ["disconnected: transport close"], raw: ["< closed 1005"] };
 const hookHeard = (...reasons) => {
@@ -170,4 +175,91 @@ const malformed = [
   },
 ];
 
-export const DIFFERENCES = [...errors, ...twoHandlers, ...hooks, ...order, ...malformed];
+/** The same difference with an ack wanted and without; `answer` is there for the former alone. */
+const echoed = (value, theirs, answer, reason) =>
+  ["ack", "no ack"].map((wanted) => ({
+    script: `/payloads echo(${json(value)}), ${wanted}`,
+    reason,
+    nest: heard(connected("/payloads"), ...theirs),
+    ours: heard(connected("/payloads"), ...answer(wanted)),
+  }));
+
+const NO_NAME = "NestJS emits it, and clients end the connection over a name that is no name";
+
+const names = [
+  ...[true, { name: "news" }, ["news"]].flatMap((name) => {
+    const value = { event: name, data: 1 };
+    const answer = (wanted) => (wanted === "ack" ? [ack("/payloads", value)] : []);
+    return echoed(value, [nonsense("/payloads", name, 1)], answer, NO_NAME);
+  }),
+  ...echoed(
+    { event: "connect", data: 1 },
+    [],
+    () => [
+      event("/payloads", "exception", {
+        status: "error",
+        message: HIDDEN,
+        cause: { pattern: "echo", data: { event: "connect", data: 1 } },
+      }),
+    ],
+    "emitting a reserved name throws where nobody catches it in NestJS, and ends the process",
+  ),
+];
+
+const types = [
+  {
+    script: "/typed one(1, 2), ack",
+    reason: "`Data` is the first argument, as its type says, and never the list of all",
+    nest: heard(connected("/typed"), ack("/typed", [1, 2])),
+    ours: heard(connected("/typed"), ack("/typed", 1)),
+  },
+  {
+    script: "/typed maybe(), ack",
+    reason: "an absent value and null are both `None`",
+    nest: heard(connected("/typed"), ack("/typed", "undefined")),
+    ours: heard(connected("/typed"), ack("/typed", "null")),
+  },
+  {
+    script: "/guarded: no token",
+    reason: "a refusal by the authenticator always has a code; a middleware's has what it sets",
+    nest: heard(refused("/guarded", "Unauthorized")),
+    ours: heard(refused("/guarded", "Unauthorized", { code: "TOKEN_MISSING" })),
+  },
+];
+
+const complaint = (path, message) => ({ path, message });
+const TOO_LONG = complaint("text", "text must be shorter than or equal to 5 characters");
+const NO_TEXT = complaint("text", "text must be a string");
+const TOO_SMALL = complaint("times", "times must not be less than 1");
+const NO_INTEGER = complaint("times", "times must be an integer number");
+const [OURS_TOO_LONG, OURS_TOO_SMALL, OURS_NO_TEXT] = [
+  complaint("text", "length is greater than 5"),
+  complaint("times", "lower than 1"),
+  complaint("text", "invalid type: integer, expected a string"),
+];
+
+const complaints = [
+  [{ text: "too long", times: 2 }, [TOO_LONG], [OURS_TOO_LONG]],
+  [{ text: "too long", times: 0 }, [TOO_LONG, TOO_SMALL], [OURS_TOO_LONG, OURS_TOO_SMALL]],
+  [{ text: 1, times: "2" }, [TOO_LONG, NO_TEXT, TOO_SMALL, NO_INTEGER], [OURS_NO_TEXT]],
+].flatMap(([data, theirs, ours]) => {
+  const told = (errors) =>
+    heard(connected("/validation"), event("/validation", "exception", { errors }));
+  return ["ack", "no ack"].map((wanted) => ({
+    script: `/validation complaints(${json(data)}), ${wanted}`,
+    reason: "a shape is read before rules are checked, and serde and garde have their own words",
+    nest: told(theirs),
+    ours: told(ours),
+  }));
+});
+
+export const DIFFERENCES = [
+  ...errors,
+  ...names,
+  ...twoHandlers,
+  ...hooks,
+  ...order,
+  ...malformed,
+  ...types,
+  ...complaints,
+];

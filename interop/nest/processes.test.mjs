@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
-import { eventually, next, within } from "./support/bounded.mjs";
+import { eventually, next, within } from "../node/support/bounded.mjs";
 import { runOurs, startNest, startOurs } from "./support/servers.mjs";
 
 const CLIENT = { forceNew: true, reconnection: false, transports: ["websocket"] };
@@ -12,6 +12,9 @@ const SERVERS = [
   { name: "NestJS", start: startNest, waitsForHooks: false, survives: false },
   { name: "ours", start: startOurs, waitsForHooks: true, survives: true },
 ];
+
+/** How long the connection hook of `/hook` takes when it is told to wait. */
+const HOOK_MS = 200;
 
 for (const { name, start, waitsForHooks, survives } of SERVERS) {
   describe(`${name}:`, () => {
@@ -53,6 +56,26 @@ for (const { name, start, waitsForHooks, survives } of SERVERS) {
         else await eventually(seen, ({ length }) => length === 2, "two errors were nobody's");
       } finally {
         for (const socket of hooks) socket.disconnect();
+      }
+    });
+
+    const connects = waitsForHooks ? "after its connection hook is done" : "before";
+    test(`a client hears that it is connected ${connects}`, async () => {
+      // Neither the manager nor the session is part of the time.
+      const plain = connect(`${server.url}/fence`);
+      await next(plain, "connect");
+      const start = performance.now();
+      const socket = plain.io.socket("/hook", { auth: { hook: "waits" } });
+      try {
+        await next(socket, "connect");
+        const took = performance.now() - start;
+        const isReady = await socket.timeout(5_000).emitWithAck("is-ready");
+        assert.equal(isReady, waitsForHooks);
+        // Timers may be early by a millisecond.
+        if (waitsForHooks) assert.ok(took >= HOOK_MS - 1, `${took} ms`);
+      } finally {
+        plain.disconnect();
+        socket.disconnect();
       }
     });
 

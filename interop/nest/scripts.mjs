@@ -117,6 +117,19 @@ const payloads = [
     ["echo", { event: "echoed", data: [1] }],
     ["echo", { event: "echoed", other: 1 }],
     ["echo", { event: "" }],
+    ["echo", { event: null, data: 1 }],
+    ["echo", { event: false, data: 1 }],
+    ["echo", { event: 0, data: 1 }],
+    ["echo", { event: 7, data: 1 }],
+    ["echo", { event: -1.5, data: [1] }],
+    ["echo", { event: 2 ** 53 }],
+    ["echo", { event: "7", data: 1 }],
+    ["echo", { event: "twice", data: BYTES }],
+    ["echo", { event: 8, data: BYTES }],
+    ["echo", { event: true, data: 1 }],
+    ["echo", { event: { name: "news" }, data: 1 }],
+    ["echo", { event: ["news"], data: 1 }],
+    ["echo", { event: "connect", data: 1 }],
     ["bytes-in", BYTES],
     ["bytes-in", Buffer.alloc(0)],
     ["bytes-out"],
@@ -160,6 +173,28 @@ const validation = ["with-factory", "without-factory"].flatMap((event) =>
     [event, {}],
   ]),
 );
+
+const complaints = all("/validation", [
+  ["complaints", { text: "ab", times: 2 }],
+  ["complaints", { text: "too long", times: 2 }],
+  ["complaints", { text: "too long", times: 0 }],
+  ["complaints", { text: 1, times: "2" }],
+]);
+
+const typed = all("/typed", [
+  ["one", 1],
+  ["one", [1, 2]],
+  ["one", 1, 2],
+  ["maybe", 1],
+  ["maybe", null],
+  ["maybe"],
+]);
+
+const guarded = [
+  ["the right token", { token: "right" }],
+  ["a wrong token", { token: "wrong" }],
+  ["no token", {}],
+].map(([name, auth]) => ({ name: `/guarded: ${name}`, namespace: "/guarded", steps: [], auth }));
 
 // NestJS's own end-to-end tests, without those that have another place here.
 const plain = [
@@ -312,6 +347,9 @@ export const SCRIPTS = [
   ...enhanced,
   ...filters,
   ...validation,
+  ...complaints,
+  ...typed,
+  ...guarded,
   ...plain,
   ...shared,
   ...rooms,

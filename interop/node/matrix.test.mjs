@@ -69,6 +69,9 @@ function values(join, codec) {
     "bytes nested and repeated": [{ a: [BYTES, { b: BYTES }], c: "text" }, BYTES, [[BYTES]]],
     "an object that looks like a placeholder": [{ _placeholder: 1, num: 0 }],
   };
+  if (codec === "msgpack") {
+    cases["points in time"] = [new Date(1_700_000_000_123), [new Date(-1)], { at: new Date(0) }];
+  }
   for (const [name, args] of Object.entries(cases)) {
     test(`${name} goes there and back in events and in acks`, async (t) => {
       const socket = await join(t);

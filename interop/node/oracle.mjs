@@ -34,6 +34,7 @@ const { positionals, values } = parseArgs({
     mode: text("classic"),
     client: text("redis"),
     "specific-response": { type: "boolean", default: false },
+    parser: text("msgpack"),
     "requests-timeout": text("5000"),
     "websocket-only": { type: "boolean", default: false },
     name: text(undefined),

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe } from "node:test";
@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import { WebSocket } from "ws";
 import { eventually, next, quiet, within } from "./support/bounded.mjs";
 import { mint, refused, scope } from "./support/client.mjs";
+import { freePort } from "./support/ports.mjs";
 import { ours, portcullis, startAuth } from "./support/server.mjs";
 
 /** How many tries with revoked tokens there are, most of them by raw sockets, which are cheaper. */
@@ -18,15 +19,6 @@ const TRIES = 10_000;
 const STOCK_TRIES = 300;
 
 const run = promisify(execFile);
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** A Redis that keeps nothing when it ends. */
 async function startRedis(port, folder) {

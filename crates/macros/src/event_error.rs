@@ -8,6 +8,7 @@
 //! | `internal`                   | an internal error: for the log, with an id for the client   |
 //! | `transparent`                | what its only field says of itself                          |
 //! | on a field: `details`        | the field stands in the details, under its name             |
+//! | above it all: `crate = "…"`  | where the crate `portcullis` is                             |
 //!
 //! # Invariants
 //!
@@ -15,13 +16,14 @@
 
 mod variant;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Data, DeriveInput, Ident, LitStr, parse_quote_spanned};
 
-use self::variant::{Detail, Told, Variant};
+use self::variant::{Arguments, Detail, Told, Variant, is_ours};
 use crate::problems::Problems;
+use crate::root::Root;
 
 /// Expands the derive.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -30,34 +32,41 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let mut problems = Problems::default();
-    let variants = read(&input, &mut problems);
+    let (root, variants) = read(&input, &mut problems);
     if problems.is_empty() {
-        implementation(&input, &variants)
+        implementation(&root, &input, &variants)
     } else {
         problems.into_tokens()
     }
 }
 
-fn read(input: &DeriveInput, problems: &mut Problems) -> Vec<Variant> {
-    match &input.data {
+fn read(input: &DeriveInput, problems: &mut Problems) -> (Root, Vec<Variant>) {
+    let mut arguments = Arguments::read(&input.attrs, problems);
+    let root = std::mem::take(&mut arguments.root);
+    let variants = match &input.data {
         Data::Struct(data) => {
-            let variant = Variant::read(&input.ident, &input.attrs, &data.fields, problems);
+            let variant = Variant::read(&input.ident, arguments, &data.fields, problems);
             vec![variant]
         }
         Data::Enum(data) => {
-            for attribute in input
-                .attrs
-                .iter()
-                .filter(|one| one.path().is_ident("event"))
-            {
-                problems.at(attribute, "`#[event(…)]` is for the variants of an enum");
+            if !arguments.is_empty() {
+                for attribute in input.attrs.iter().filter(|one| is_ours(one)) {
+                    problems.at(attribute, "`#[event(…)]` is for the variants of an enum");
+                }
             }
             if data.variants.is_empty() {
                 problems.at(&input.ident, "an error without variants never happens");
             }
             let variants = data.variants.iter();
             variants
-                .map(|one| Variant::read(&one.ident, &one.attrs, &one.fields, problems))
+                .map(|one| {
+                    let arguments = Arguments::read(&one.attrs, problems);
+                    if arguments.root.is_given() {
+                        let text = "`crate` is said once, above the enum";
+                        problems.at(&one.ident, text);
+                    }
+                    Variant::read(&one.ident, arguments, &one.fields, problems)
+                })
                 .collect()
         }
         Data::Union(_) => {
@@ -67,11 +76,13 @@ fn read(input: &DeriveInput, problems: &mut Problems) -> Vec<Variant> {
             );
             Vec::new()
         }
-    }
+    };
+    (root, variants)
 }
 
 /// The implementation of `From<…> for EventError`.
-fn implementation(input: &DeriveInput, variants: &[Variant]) -> TokenStream {
+fn implementation(root: &Root, input: &DeriveInput, variants: &[Variant]) -> TokenStream {
+    let root = root.at(Span::call_site());
     let ident = &input.ident;
     let mut generics = input.generics.clone();
     if !generics.params.is_empty() {
@@ -99,18 +110,18 @@ fn implementation(input: &DeriveInput, variants: &[Variant]) -> TokenStream {
                 #path { #member: inner } => ::std::convert::Into::into(inner),
             }),
             Told::Internal => told.push(quote! {
-                #path { .. } => ::portcullis::gateway::EventError::internal(),
+                #path { .. } => #root::gateway::EventError::internal(),
             }),
             Told::Openly { code, message } => {
-                told.push(openly(&path, code, message.as_ref(), variant));
+                told.push(openly(&root, &path, code, message.as_ref(), variant));
             }
         }
     }
-    let others = (!told.is_empty()).then(|| tell(ident, &told, !passed_on.is_empty()));
+    let others = (!told.is_empty()).then(|| tell(&root, ident, &told, !passed_on.is_empty()));
     quote! {
         #[automatically_derived]
         impl #parameters ::std::convert::From<#ident #arguments>
-            for ::portcullis::gateway::EventError #bounds
+            for #root::gateway::EventError #bounds
         {
             fn from(error: #ident #arguments) -> Self {
                 match error {
@@ -124,6 +135,7 @@ fn implementation(input: &DeriveInput, variants: &[Variant]) -> TokenStream {
 
 /// The arm of a variant that is told: `Full { limit, .. } => EventError::new(…).with_detail(…)`.
 fn openly(
+    root: &TokenStream,
     path: &TokenStream,
     code: &str,
     message: Option<&LitStr>,
@@ -143,14 +155,19 @@ fn openly(
     });
     quote! {
         #path { #(#fields,)* .. } =>
-            ::portcullis::gateway::EventError::new(#code, #message) #(#calls)*,
+            #root::gateway::EventError::new(#code, #message) #(#calls)*,
     }
 }
 
 /// What is told is made while the error is there; then it becomes the cause.
-fn tell(ident: &Ident, told: &[TokenStream], some_are_passed_on: bool) -> TokenStream {
+fn tell(
+    root: &TokenStream,
+    ident: &Ident,
+    told: &[TokenStream],
+    some_are_passed_on: bool,
+) -> TokenStream {
     let passed_on = some_are_passed_on.then(|| {
-        quote! { _ => ::portcullis::gateway::EventError::internal(), }
+        quote! { _ => #root::gateway::EventError::internal(), }
     });
     let cause = quote_spanned! { ident.span() => ::std::boxed::Box::new(error) };
     quote! {

@@ -52,7 +52,10 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     };
     let mut block = Block::read(arguments, item, &mut problems);
     if !problems.is_empty() {
-        block.arguments = GatewayArguments::default();
+        block.arguments = GatewayArguments {
+            root: std::mem::take(&mut block.arguments.root),
+            ..GatewayArguments::default()
+        };
         block.around.clear();
         block.methods.clear();
     }

@@ -7,6 +7,7 @@
 mod event_error;
 mod gateway;
 mod problems;
+mod root;
 mod suggest;
 
 use proc_macro::TokenStream;
@@ -46,6 +47,7 @@ use self::gateway::attribute::Kind;
 /// | `namespace = "/chat"` | a name, or a pattern such as `"/tenant-{id}"`. Default: `/` |
 /// | `public` | sockets connect without an identity |
 /// | `name = "Chat"` | what it is called at start and in problems. Default: its type |
+/// | `crate = "gate"` | the path of the crate `portcullis`, where it has another name: renamed in `Cargo.toml`, or exported again by a crate of your own. Default: `::portcullis` |
 ///
 /// The block stays as it is, without these attributes; its methods can be called as any others,
 /// which is how they are tested. Methods without one of them are left alone.
@@ -265,7 +267,9 @@ pub fn connect_guard(_arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// | `#[event(transparent)]` | its only field, which is `Into<EventError>`, says what is told |
 /// | on a field: `#[event(details)]` | the field, serialised, stands in the details by its name |
 ///
-/// The error itself is kept as the cause, for `map_error`.
+/// The error itself is kept as the cause, for `map_error`. Where the crate `portcullis` has another
+/// name, `#[event(crate = "gate")]` above the enum or struct says which, as it does for
+/// [`#[gateway]`](macro@gateway).
 #[proc_macro_derive(EventError, attributes(event))]
 pub fn event_error(input: TokenStream) -> TokenStream {
     event_error::expand(input.into()).into()

@@ -28,6 +28,7 @@
 mod by_name;
 mod de;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
@@ -223,8 +224,16 @@ impl Args {
         Ok(self.all_values())
     }
 
-    pub(crate) fn all_values(&self) -> Vec<Value> {
-        (0..self.len()).map(|index| self.value(index)).collect()
+    fn all_values(&self) -> Vec<Value> {
+        self.to_values().into_owned()
+    }
+
+    /// All arguments, read if they were not yet.
+    pub(crate) fn to_values(&self) -> Cow<'_, [Value]> {
+        match self.0.as_deref() {
+            Some(Repr::Values(values)) => Cow::Borrowed(values),
+            _ => (0..self.len()).map(|index| self.value(index)).collect(),
+        }
     }
 
     /// The JSON of all arguments, with its commas, and what its placeholders stand for.
@@ -306,11 +315,8 @@ thread_local! {
 /// As a tuple, so that emitting received arguments again spreads them.
 impl Serialize for Args {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.json().is_none() {
-            return Spread(self).serialize(serializer);
-        }
         CURRENT.set(Some(self.clone()));
-        let done = serializer.serialize_newtype_struct(SENT_ON, &Spread(self));
+        let done = serializer.serialize_newtype_struct(SENT_ON, &Late(self));
         CURRENT.set(None);
         done
     }
@@ -321,13 +327,23 @@ pub(crate) fn being_sent_on() -> Option<Args> {
     CURRENT.take()
 }
 
-struct Spread<'a>(&'a Args);
+/// Arguments that are read only if somebody wants their values.
+struct Late<'a>(&'a Args);
 
-impl Serialize for Spread<'_> {
+impl Serialize for Late<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Separate(&self.0.to_values()).serialize(serializer)
+    }
+}
+
+/// Values as a tuple.
+pub(crate) struct Separate<'a>(pub(crate) &'a [Value]);
+
+impl Serialize for Separate<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut tuple = serializer.serialize_tuple(self.0.len())?;
-        for index in 0..self.0.len() {
-            tuple.serialize_element(&self.0.value(index))?;
+        for value in self.0 {
+            tuple.serialize_element(value)?;
         }
         tuple.end()
     }

@@ -6,7 +6,7 @@
 //! | any other number    | float64                              | `Float`       |
 //! | `Buffer`            | bin                                  | `Bytes`       |
 //! | `ArrayBuffer`       | extension 0 (older peers), bin       | `Bytes`       |
-//! | `Date`              | extension −1, extension 0 (older)    | `Timestamp`   |
+//! | `Date`              | extension −1, extension 0 (clients)  | `Timestamp`   |
 //! | `undefined`         | extension 0 (older peers), nil       | `Null`        |
 //! | another extension   | as it is                             | `[type, bytes]` |
 //!
@@ -27,4 +27,6 @@ mod encode;
 pub(crate) use self::decode::Reader;
 pub use self::decode::{MsgpackError, decode, decode_shared};
 pub use self::encode::encode;
-pub(crate) use self::encode::{write_array_len, write_map_len, write_str, write_uint};
+pub(crate) use self::encode::{
+    encode_for_clients, write_array_len, write_map_len, write_str, write_uint,
+};

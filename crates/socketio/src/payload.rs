@@ -5,6 +5,7 @@
 //!                           └──▶ attachments  [Bytes]
 //!                                    │ only when asked for
 //!                                    └──▶ values ─▶ msgpack
+//!  received arguments ─▶ the same; with points in time, which are texts in JSON, their values too
 //! ```
 //!
 //! # Invariants
@@ -28,7 +29,7 @@ use serde::Serialize;
 
 use self::extract::Extract;
 use self::spread::Arguments;
-use crate::args::Args;
+use crate::args::{Args, Separate};
 use crate::packet::is_reserved;
 use crate::value::Value;
 use crate::{MAX_DEPTH, attachments, json, msgpack};
@@ -54,6 +55,8 @@ use crate::{MAX_DEPTH, attachments, json, msgpack};
 pub struct Payload {
     json: Vec<u8>,
     attachments: Vec<Bytes>,
+    /// The same array in msgpack, if JSON does not hold all of it.
+    exact: Option<Bytes>,
 }
 
 impl Payload {
@@ -80,7 +83,8 @@ impl Payload {
 
     /// Sends on what was received, as an event or as an answer.
     ///
-    /// JSON is copied as it came, without looking at its content.
+    /// JSON is copied as it came, without looking at its content. Points in time stay what they are,
+    /// for nodes and clients that speak msgpack; those of an application's own types are texts.
     ///
     /// # Errors
     ///
@@ -90,7 +94,10 @@ impl Payload {
             check_name(event)?;
         }
         let Some((text, attachments)) = args.json() else {
-            return Self::serialize_anew(event, args);
+            let values = args.to_values();
+            let mut payload = Self::serialize_anew(event, &Separate(&values))?;
+            payload.exact = exact(event, &values);
+            return Ok(payload);
         };
         let mut json = Vec::with_capacity(text.len() + event.map_or(0, str::len) + 8);
         json.push(b'[');
@@ -103,6 +110,7 @@ impl Payload {
         Ok(Self {
             json,
             attachments: attachments.to_vec(),
+            exact: None,
         })
     }
 
@@ -125,7 +133,11 @@ impl Payload {
         let mut serializer = serde_json::Serializer::with_formatter(&mut json, extract.formatter());
         Arguments { event, args }.serialize(&mut serializer)?;
         let attachments = extract.finish()?;
-        Ok(Self { json, attachments })
+        Ok(Self {
+            json,
+            attachments,
+            exact: None,
+        })
     }
 
     /// The text of the JSON array.
@@ -149,12 +161,19 @@ impl Payload {
     /// How much memory it keeps, attachments included, for bounds.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.json.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
+        let exact = self.exact.as_ref().map_or(0, Bytes::len);
+        self.json.len() + exact + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// The items of the array, with the attachments in their places.
     #[must_use]
     pub fn values(&self) -> Vec<Value> {
+        let exact = self.exact.as_ref();
+        if let Some(Ok(Value::Array(items))) =
+            exact.map(|bytes| msgpack::decode_shared(bytes, MAX_DEPTH))
+        {
+            return items;
+        }
         let parsed = std::str::from_utf8(&self.json)
             .ok()
             .and_then(|text| json::parse(text).ok());
@@ -170,14 +189,30 @@ impl Payload {
         items
     }
 
-    /// Appends the array as msgpack, with the attachments in their places.
+    /// Appends the array as the msgpack of clients, with the attachments in their places.
     pub fn to_msgpack(&self, out: &mut Vec<u8>) {
         let items = self.values();
         msgpack::write_array_len(out, items.len());
         for item in &items {
-            msgpack::encode(item, out);
+            msgpack::encode_for_clients(item, out);
         }
     }
+}
+
+/// The event and its arguments in msgpack, if there is a point in time among them.
+fn exact(event: Option<&str>, args: &[Value]) -> Option<Bytes> {
+    if !args.iter().any(Value::has_timestamp) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(128);
+    msgpack::write_array_len(&mut out, args.len() + usize::from(event.is_some()));
+    if let Some(event) = event {
+        msgpack::write_str(&mut out, event);
+    }
+    for value in args {
+        msgpack::encode(value, &mut out);
+    }
+    Some(out.into())
 }
 
 fn check_name(event: &str) -> Result<(), EncodeError> {

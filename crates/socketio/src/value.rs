@@ -5,7 +5,7 @@
 //! | [`Value::Integer`]        | a number              | the shortest int  |
 //! | [`Value::Float`]          | a number, else `null` | float64, or an int if integral |
 //! | [`Value::Bytes`]          | a placeholder         | bin               |
-//! | [`Value::Timestamp`]      | an ISO 8601 string    | extension −1      |
+//! | [`Value::Timestamp`]      | an ISO 8601 string    | extension −1, to clients 0 |
 //! | [`Value::Map`]            | an object, in order   | a map, in order   |
 //!
 //! # Invariants
@@ -137,6 +137,16 @@ impl Value {
         match self {
             Self::Map(entries) => Some(entries),
             _ => None,
+        }
+    }
+
+    /// Whether it is, or holds, a point in time.
+    pub(crate) fn has_timestamp(&self) -> bool {
+        match self {
+            Self::Timestamp { .. } => true,
+            Self::Array(items) => items.iter().any(Self::has_timestamp),
+            Self::Map(entries) => entries.iter().any(|(_, value)| value.has_timestamp()),
+            _ => false,
         }
     }
 

@@ -19,6 +19,7 @@ import {
 import { PayloadsGateway } from "./payloads.gateway.js";
 import { FenceGateway, OwnPortGateway, RootGateway, TestGateway } from "./plain.gateways.js";
 import { ReturnsGateway } from "./returns.gateway.js";
+import { GuardedGateway, TypedGateway } from "./rows.gateways.js";
 import { DynamicGateway, FirstGateway, RoomsGateway, SecondGateway } from "./shared.gateways.js";
 import { ValidationGateway } from "./validation.gateway.js";
 
@@ -47,6 +48,8 @@ import { ValidationGateway } from "./validation.gateway.js";
     OrderGateway,
     StateGateway,
     FarewellGateway,
+    TypedGateway,
+    GuardedGateway,
   ],
 })
 class AppModule {}

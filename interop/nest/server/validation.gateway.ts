@@ -17,6 +17,16 @@ const intoWsException = new ValidationPipe({
   exceptionFactory: () => new WsException("Validation failed"),
 });
 
+/** Tells the client everything that is wrong. */
+const intoComplaints = new ValidationPipe({
+  exceptionFactory: (errors) =>
+    new WsException({
+      errors: errors.flatMap(({ property, constraints }) =>
+        Object.values(constraints ?? {}).map((message) => ({ path: property, message })),
+      ),
+    }),
+});
+
 @WebSocketGateway({ namespace: "/validation" })
 export class ValidationGateway {
   @UsePipes(intoWsException)
@@ -28,6 +38,12 @@ export class ValidationGateway {
   @UsePipes(new ValidationPipe())
   @SubscribeMessage("without-factory")
   withoutFactory(@MessageBody() say: Say) {
+    return say.text.repeat(say.times);
+  }
+
+  @UsePipes(intoComplaints)
+  @SubscribeMessage("complaints")
+  complaints(@MessageBody() say: Say) {
     return say.text.repeat(say.times);
   }
 }

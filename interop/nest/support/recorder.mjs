@@ -11,7 +11,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Manager } from "socket.io-client";
 import { WebSocket } from "ws";
-import { eventually, within } from "./bounded.mjs";
+import { eventually, within } from "../../node/support/bounded.mjs";
 
 /** How long a script waits for what must not come, if it does not say. */
 const QUIET = 150;

@@ -1,10 +1,9 @@
 // Starts NestJS and our server, behind the same command line.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { within } from "./bounded.mjs";
+import { within } from "../../node/support/bounded.mjs";
+import { announcedPort, freePort } from "../../node/support/ports.mjs";
 
 const HERE = fileURLToPath(new URL("../", import.meta.url));
 const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${HERE}../../target/debug/conformance`;
@@ -43,16 +42,8 @@ async function start(binary, args, env) {
     stream.on("data", (data) => (log += data));
   }
   const closed = once(child, "close");
-  const listening = new Promise((done, failed) => {
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const port = /^listening on 127\.0\.0\.1:(\d+)$/.exec(line)?.[1];
-      if (port !== undefined) done(Number(port));
-    });
-    child.on("error", failed);
-    closed.then(([code]) => failed(new Error(`${binary} ended (${code}): ${log}`)));
-  });
   const kill = () => child.kill("SIGKILL");
-  const port = await within(listening, LIMIT, `${binary} to listen`, kill);
+  const port = await announcedPort(child, closed, () => log, LIMIT);
   return {
     url: `http://127.0.0.1:${port}`,
     log: () => log,
@@ -61,13 +52,4 @@ async function start(binary, args, env) {
       await within(closed, LIMIT, `${binary} to stop`, kill);
     },
   };
-}
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -1,7 +1,7 @@
 // The cases of the Redis adapter's own suite, by behaviour: three nodes, a client on each.
 //
-// `specific` are those of its second suite. Its test of closing is here as what an observer at
-// Redis sees; its test of a custom parser is not: that is a test of ours in Rust.
+// `specific` are those of its second suite. Its tests of closing and of a custom parser are here as
+// what an observer at Redis sees.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually, next, quiet } from "../support/bounded.mjs";
@@ -16,6 +16,9 @@ const CLUSTERS = isOracle
       ["rust", "node", "rust"],
       ["node", "rust", "ioredis"],
     ];
+
+/** What an answer of a client is among the messages of the classic wire. */
+const BROADCAST_ACK = 9;
 
 /** How long a room may be without its channel, and what must not come is waited for. */
 const SETTLE_MS = 60;
@@ -239,6 +242,8 @@ function suite(kinds, mode) {
     });
   }
 
+  if (!mode.startsWith("sharded")) usesCustomParser(kinds, mode);
+
   test("unsubscribes when it is closed", async () => {
     const options = ["--redis", redis.url, "--key", `${key} alone`, ...MODES[mode]];
     const last = await startNode(kinds[0], options);
@@ -256,5 +261,43 @@ function suite(kinds, mode) {
       (now) => now < patterns,
       `fewer than ${patterns} patterns`,
     );
+  });
+}
+
+/** The classic wire alone has a parser to choose: here JSON, on Rust's nodes and on Node's. */
+function usesCustomParser(kinds, mode) {
+  test("uses a custom parser", async (t) => {
+    const key = `${kinds} ${mode} in JSON`;
+    const common = { clientsEach: 1, key, mode, redis };
+    const cluster = await Cluster.start(kinds, { ...common, options: ["--parser", "json"] });
+    t.after(() => cluster.stop());
+    const sockets = cluster.clients.map(({ socket }) => socket);
+    const { messages, stop } = await redis.listen(`${key}*`);
+    t.after(stop);
+
+    for (const [index, socket] of sockets.entries()) {
+      const act = () => done(socket, "emit", { event: "test", args: ["☺", { from: index }] });
+      const heard = sockets.map((one) => next(one, "test"));
+      await act();
+      for (const args of await Promise.all(heard)) assert.deepEqual(args, ["☺", { from: index }]);
+    }
+    const said = sockets.map((_, from) => ["test", "☺", { from }]);
+    const broadcasts = () => messages.filter(({ channel }) => channel === `${key}#/#`);
+    await eventually(broadcasts, ({ length }) => length === said.length, "a message of each node");
+    const published = broadcasts().map(({ message }) => JSON.parse(message)[1].data);
+    assert.deepEqual(published, said);
+    messages.length = 0;
+    for (const asker of [0, 1]) {
+      const around = [...sockets.slice(asker), ...sockets.slice(0, asker)];
+      const { ok } = await asked(around, [1, "two", { three: 3 }]);
+      assert.deepEqual(ok.map((answer) => JSON.stringify(answer)).sort(), [
+        '"two"',
+        "1",
+        '{"three":3}',
+      ]);
+    }
+    const texts = messages.map(({ message }) => message);
+    const acks = texts.filter((text) => JSON.parse(text).type === BROADCAST_ACK);
+    assert.equal(acks.length, 4, texts.join("\n"));
   });
 }

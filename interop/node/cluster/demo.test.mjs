@@ -4,10 +4,11 @@ import { after, before, test } from "node:test";
 import { eventually, next } from "../support/bounded.mjs";
 import { openBrowser } from "../support/browser.mjs";
 import { mint } from "../support/client.mjs";
+import { freePorts } from "../support/ports.mjs";
 import { http } from "../support/raw.mjs";
 import { isOracle, SECRET, startDev } from "../support/server.mjs";
 import { clientOf, join } from "./support/nodes.mjs";
-import { freePorts, startRedis } from "./support/redis.mjs";
+import { startRedis } from "./support/redis.mjs";
 
 // Node has no such program.
 if (!isOracle) {

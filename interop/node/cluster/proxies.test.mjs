@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { Agent, createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { eventually, next } from "../support/bounded.mjs";
+import { freePorts } from "../support/ports.mjs";
 import { http, openPolling } from "../support/raw.mjs";
 import { isOracle } from "../support/server.mjs";
 import { clientOf, done, join, op, startNode } from "./support/nodes.mjs";
 import { startProxy } from "./support/proxies.mjs";
-import { freePorts, startRedis } from "./support/redis.mjs";
+import { startRedis } from "./support/redis.mjs";
 
 const KIND = isOracle ? "node" : "rust";
 const OPEN = "/socket.io/?EIO=4&transport=polling";

@@ -6,10 +6,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { quiet } from "../support/bounded.mjs";
+import { freePorts } from "../support/ports.mjs";
 import { isOracle } from "../support/server.mjs";
 import { Load } from "./support/load.mjs";
 import { done, startNode } from "./support/nodes.mjs";
-import { freePorts, startRedis } from "./support/redis.mjs";
+import { startRedis } from "./support/redis.mjs";
 
 const NODES = 3;
 const CLIENTS = 60;

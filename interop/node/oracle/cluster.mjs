@@ -27,12 +27,13 @@ export async function serve(values) {
 }
 
 export function busOf(values) {
-  const { redis, key, mode, client } = values;
+  const { redis, key, mode, client, parser } = values;
   return {
     redis,
     key,
     mode,
     client,
+    parser,
     specificResponse: values["specific-response"],
     requestsTimeout: Number(values["requests-timeout"]),
   };

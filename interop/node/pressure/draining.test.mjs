@@ -5,12 +5,11 @@
 //
 // INTEROP_LONG=1 does so with three nodes and 3,000 clients, five times.
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { after, describe } from "node:test";
 import { peak, startBalancer } from "../support/balancer.mjs";
 import { eventually, next, quiet, within } from "../support/bounded.mjs";
 import { client, mint } from "../support/client.mjs";
+import { freePort } from "../support/ports.mjs";
 import { ours, startBusyAuth } from "../support/server.mjs";
 
 const isLong = process.env.INTEROP_LONG === "1";
@@ -24,15 +23,6 @@ const LEAST_A_SECOND = 100;
 const EMIT_EVERY_MS = isLong ? 3_000 : 1_000;
 /** How long clients may take to come back, from the signal on. */
 const RETURN_MS = 30_000;
-
-async function freePort() {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, "close");
-  return port;
-}
 
 /** A client that says a number every so often, and wants each of them acked. */
 class Speaker {

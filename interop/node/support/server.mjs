@@ -2,10 +2,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { quiet, within } from "./bounded.mjs";
+import { announcedPort } from "./ports.mjs";
 import { assertUnsaid, learn } from "./secrets.mjs";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -70,16 +70,8 @@ export async function start(binary, args, level = "trace") {
     stream.on("data", (data) => (server.log += data));
   }
   const closed = once(child, "close");
-  const listening = new Promise((done, failed) => {
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const port = /^listening on 127\.0\.0\.1:(\d+)$/.exec(line)?.[1];
-      if (port !== undefined) done(Number(port));
-    });
-    child.on("error", failed);
-    closed.then(([code]) => failed(new Error(`${binary} ended (${code}): ${server.log}`)));
-  });
   const kill = () => child.kill("SIGKILL");
-  server.port = await within(listening, 10_000, `${binary} to listen`, kill);
+  server.port = await announcedPort(child, closed, () => server.log, 10_000);
   server.url = `http://127.0.0.1:${server.port}`;
   server.signal = (name) => child.kill(name);
   server.closed = closed;

@@ -7,6 +7,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Fields, Ident, Index, LitStr, Member, Token};
 
 use crate::problems::Problems;
+use crate::root::Root;
 use crate::suggest::unknown_key;
 
 /// What is known of a variant.
@@ -38,23 +39,34 @@ pub(super) struct Detail {
 
 /// What stands in the parentheses of `#[event(…)]`.
 #[derive(Default)]
-struct Arguments {
+pub(super) struct Arguments {
     code: Option<LitStr>,
     message: Option<LitStr>,
     internal: Option<Span>,
     transparent: Option<Span>,
+    /// Said above it all, and not of a variant.
+    pub(super) root: Root,
+}
+
+/// Whether it is `#[event(…)]`.
+pub(super) fn is_ours(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("event")
 }
 
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut arguments = Self::default();
         while !input.is_empty() {
-            let key: Ident = input.parse()?;
+            let key = Ident::parse_any(input)?;
             let is_repeated = match key.to_string().as_str() {
                 "code" => arguments.code.replace(text(input, &key)?).is_some(),
                 "message" => arguments.message.replace(text(input, &key)?).is_some(),
                 "internal" => arguments.internal.replace(key.span()).is_some(),
                 "transparent" => arguments.transparent.replace(key.span()).is_some(),
+                "crate" => {
+                    let root = Root::parse(input, key.span())?;
+                    std::mem::replace(&mut arguments.root, root).is_given()
+                }
                 "details" => {
                     let problem = "`#[event(details)]` is for a field";
                     return Err(syn::Error::new(key.span(), problem));
@@ -87,9 +99,9 @@ fn text(input: ParseStream<'_>, key: &Ident) -> syn::Result<LitStr> {
 
 impl Arguments {
     /// What several attributes of one variant say together.
-    fn read(attributes: &[Attribute], problems: &mut Problems) -> Self {
+    pub(super) fn read(attributes: &[Attribute], problems: &mut Problems) -> Self {
         let mut arguments = Self::default();
-        let mut ours = attributes.iter().filter(|one| one.path().is_ident("event"));
+        let mut ours = attributes.iter().filter(|one| is_ours(one));
         if let Some(first) = ours.next() {
             arguments = problems.attempt(first.parse_args()).unwrap_or_default();
         }
@@ -100,6 +112,14 @@ impl Arguments {
             );
         }
         arguments
+    }
+
+    /// Whether nothing is said of what a client is told.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.code.is_none()
+            && self.message.is_none()
+            && self.internal.is_none()
+            && self.transparent.is_none()
     }
 
     fn told(self, ident: &Ident, fields: &Fields, problems: &mut Problems) -> Told {
@@ -142,11 +162,11 @@ impl Arguments {
 impl Variant {
     pub(super) fn read(
         ident: &Ident,
-        attributes: &[Attribute],
+        arguments: Arguments,
         fields: &Fields,
         problems: &mut Problems,
     ) -> Self {
-        let told = Arguments::read(attributes, problems).told(ident, fields, problems);
+        let told = arguments.told(ident, fields, problems);
         let details = details(fields, problems);
         if let (Some(detail), Told::Internal | Told::Transparent(_)) = (details.first(), &told) {
             problems.at(
@@ -165,11 +185,7 @@ impl Variant {
 fn details(fields: &Fields, problems: &mut Problems) -> Vec<Detail> {
     let mut details = Vec::new();
     for field in fields {
-        for attribute in field
-            .attrs
-            .iter()
-            .filter(|one| one.path().is_ident("event"))
-        {
+        for attribute in field.attrs.iter().filter(|one| is_ours(one)) {
             let key = problems.attempt(attribute.parse_args::<Ident>());
             match (key, &field.ident) {
                 (Some(key), Some(name)) if key == "details" => details.push(Detail {

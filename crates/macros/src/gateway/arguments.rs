@@ -1,9 +1,11 @@
 //! What stands in the parentheses of `#[gateway(…)]` and `#[subscribe(…)]`.
 
+use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::{Expr, ExprLit, Ident, Lit, LitStr, Token};
 
 use super::namespace;
+use crate::root::Root;
 use crate::suggest::unknown_key;
 
 /// `#[gateway(namespace = "/chat", public, name = "Chat")]`
@@ -12,6 +14,7 @@ pub(super) struct GatewayArguments {
     pub(super) namespace: Option<LitStr>,
     pub(super) name: Option<LitStr>,
     pub(super) is_public: bool,
+    pub(super) root: Root,
 }
 
 impl Parse for GatewayArguments {
@@ -21,7 +24,7 @@ impl Parse for GatewayArguments {
             if input.peek(LitStr) {
                 return Err(input.error("say what the text is: `namespace = \"/chat\"`"));
             }
-            let key: Ident = input.parse()?;
+            let key = Ident::parse_any(input)?;
             let text = key.to_string();
             let is_repeated = match text.as_str() {
                 "namespace" => {
@@ -43,8 +46,12 @@ impl Parse for GatewayArguments {
                     }
                     std::mem::replace(&mut arguments.is_public, true)
                 }
+                "crate" => {
+                    let root = Root::parse(input, key.span())?;
+                    std::mem::replace(&mut arguments.root, root).is_given()
+                }
                 _ => {
-                    let problem = unknown_key(&text, &["namespace", "name", "public"]);
+                    let problem = unknown_key(&text, &["namespace", "name", "public", "crate"]);
                     return Err(syn::Error::new(key.span(), problem));
                 }
             };

@@ -62,7 +62,8 @@ impl Kind {
         )
     }
 
-    /// What a path names: `subscribe`, or the same behind `gateway::` or `portcullis::gateway::`.
+    /// What a path names: `subscribe`, or the same behind `gateway::`, wherever that is: the crate
+    /// may have another name.
     fn of(path: &Path) -> Option<Self> {
         let names: Vec<String> = path
             .segments
@@ -71,7 +72,7 @@ impl Kind {
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let (last, before) = names.split_last()?;
-        matches!(before, [] | ["gateway"] | ["portcullis", "gateway"])
+        matches!(before, [] | [.., "gateway"])
             .then(|| KINDS.into_iter().find(|kind| kind.name() == *last))?
     }
 }

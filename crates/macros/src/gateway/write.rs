@@ -29,6 +29,7 @@ use syn::{Ident, ReturnType, Type};
 use super::Block;
 use super::arguments::SubscribeArguments;
 use super::method::{Method, Parameter, Returned, Role};
+use crate::root::Root;
 
 /// The implementation of `Gateway`.
 pub(super) fn implementation(block: &Block) -> TokenStream {
@@ -48,20 +49,21 @@ pub(super) fn implementation(block: &Block) -> TokenStream {
         .as_ref()
         .map_or_else(|| quote!("/"), |namespace| quote!(#namespace));
     let registrar = local("registrar");
-    let calls = calls(block);
+    let (calls, root) = (calls(block), block.arguments.root.at(Span::mixed_site()));
     let register = quote_spanned! { Span::mixed_site() =>
         #[allow(unused_variables, reason = "there may be nothing to register")]
         fn register(
             self: ::std::sync::Arc<Self>,
-            #registrar: &mut ::portcullis::gateway::Registrar,
+            #registrar: &mut #root::gateway::Registrar,
         ) {
             #calls
         }
     };
+    let root = block.arguments.root.at(Span::call_site());
     quote! {
         #(#conditions)*
         #[automatically_derived]
-        impl #generics ::portcullis::gateway::Gateway for #ty #bounds {
+        impl #generics #root::gateway::Gateway for #ty #bounds {
             #name
 
             fn namespace(&self) -> ::std::borrow::Cow<'static, str> {
@@ -83,13 +85,15 @@ fn calls(block: &Block) -> TokenStream {
         .around
         .iter()
         .map(|around| quote! { #registrar #around; });
+    let root = &block.arguments.root;
     let methods = block.methods.iter().map(|method| {
         let conditions = &method.conditions;
+        let writer = Writer { root, method };
         let calls = match &method.role {
-            Role::Events(events) => events.iter().map(|event| on_event(method, event)).collect(),
-            Role::Init => hook(method, "init", Taken::Init),
-            Role::Connect => hook(method, "connect", Taken::Socket),
-            Role::Disconnect => hook(method, "disconnect", Taken::End),
+            Role::Events(events) => events.iter().map(|event| writer.on_event(event)).collect(),
+            Role::Init => writer.hook("init", Taken::Init),
+            Role::Connect => writer.hook("connect", Taken::Socket),
+            Role::Disconnect => writer.hook("disconnect", Taken::End),
         };
         quote! { #(#conditions)* { #calls } }
     });
@@ -129,132 +133,150 @@ impl Taken {
     }
 }
 
-fn on_event(method: &Method, event: &SubscribeArguments) -> TokenStream {
-    let (registrar, span) = (local("registrar"), at(method.ident.span()));
-    let handler = handler(method, "event", Taken::Event);
-    let (name, text) = (method.ident.unraw().to_string(), &event.event);
-    let concurrency = event.concurrency.as_ref().map(|limit| {
-        quote_spanned! { limit.span() => .concurrency(#limit) }
-    });
-    let around = &method.around;
-    quote_spanned! { span =>
-        #registrar.on(
-            #text,
-            ::portcullis::gateway::EventHandler::named(#handler, #name) #concurrency #(#around)*,
-        );
-    }
+/// Writes the calls of one method.
+#[derive(Clone, Copy)]
+struct Writer<'a> {
+    root: &'a Root,
+    method: &'a Method,
 }
 
-fn hook(method: &Method, what: &str, taken: Taken) -> TokenStream {
-    let (registrar, span) = (local("registrar"), at(method.ident.span()));
-    let handler = handler(method, what, taken);
-    let register = format_ident!("on_{what}", span = span);
-    quote_spanned! { span => #registrar.#register(#handler); }
-}
-
-/// `Method::event(describe, call)` and its like.
-fn handler(method: &Method, what: &str, taken: Taken) -> TokenStream {
-    let span = at(method.ident.span());
-    let (gateway, what) = (local("gateway"), Ident::new(what, span));
-    let describe = describe(&method.parameters, taken);
-    let (names, lines): (Vec<_>, Vec<_>) = method
-        .parameters
-        .iter()
-        .enumerate()
-        .map(|(position, parameter)| take(parameter, position, taken))
-        .unzip();
-    let given = match (taken, lines.is_empty()) {
-        (Taken::End, true) => quote!(_, _),
-        (_, true) => quote!(_),
-        _ => {
-            let given = taken.given();
-            quote!(#(#given),*)
+impl Writer<'_> {
+    fn on_event(self, event: &SubscribeArguments) -> TokenStream {
+        let (method, registrar) = (self.method, local("registrar"));
+        let span = at(method.ident.span());
+        let (root, handler) = (self.root.at(span), self.handler("event", Taken::Event));
+        let (name, text) = (method.ident.unraw().to_string(), &event.event);
+        let concurrency = event.concurrency.as_ref().map(|limit| {
+            quote_spanned! { limit.span() => .concurrency(#limit) }
+        });
+        let around = &method.around;
+        quote_spanned! { span =>
+            #registrar.on(
+                #text,
+                #root::gateway::EventHandler::named(#handler, #name) #concurrency #(#around)*,
+            );
         }
-    };
-    let future = future(method, &names, taken);
-    quote_spanned! { span =>
-        ::portcullis::gateway::Method::#what(
-            #describe,
-            {
-                let #gateway = ::std::sync::Arc::clone(&self);
-                move |#given| {
-                    #(#lines)*
-                    let #gateway = ::std::sync::Arc::clone(&#gateway);
-                    ::std::result::Result::Ok(async move { #future })
-                }
+    }
+
+    fn hook(self, what: &str, taken: Taken) -> TokenStream {
+        let (registrar, span) = (local("registrar"), at(self.method.ident.span()));
+        let handler = self.handler(what, taken);
+        let register = format_ident!("on_{what}", span = span);
+        quote_spanned! { span => #registrar.#register(#handler); }
+    }
+
+    /// `Method::event(describe, call)` and its like.
+    fn handler(self, what: &str, taken: Taken) -> TokenStream {
+        let span = at(self.method.ident.span());
+        let (gateway, what) = (local("gateway"), Ident::new(what, span));
+        let (describe, root) = (self.describe(taken), self.root.at(span));
+        let (names, lines): (Vec<_>, Vec<_>) = self
+            .method
+            .parameters
+            .iter()
+            .enumerate()
+            .map(|(position, parameter)| self.take(parameter, position, taken))
+            .unzip();
+        let given = match (taken, lines.is_empty()) {
+            (Taken::End, true) => quote!(_, _),
+            (_, true) => quote!(_),
+            _ => {
+                let given = taken.given();
+                quote!(#(#given),*)
+            }
+        };
+        let future = self.future(&names, taken);
+        quote_spanned! { span =>
+            #root::gateway::Method::#what(
+                #describe,
+                {
+                    let #gateway = ::std::sync::Arc::clone(&self);
+                    move |#given| {
+                        #(#lines)*
+                        let #gateway = ::std::sync::Arc::clone(&#gateway);
+                        ::std::result::Result::Ok(async move { #future })
+                    }
+                },
+            )
+        }
+    }
+
+    fn describe(self, taken: Taken) -> TokenStream {
+        let parameters = &self.method.parameters;
+        if parameters.is_empty() {
+            return quote!(|_| {});
+        }
+        let described = local("parameters");
+        let lines = parameters.iter().map(|parameter| {
+            let path = self.path(&parameter.ty, taken, "describe");
+            quote! { #path(#described); }
+        });
+        quote! { |#described| { #(#lines)* } }
+    }
+
+    /// The name of a parameter, and the line that takes it.
+    fn take(self, parameter: &Parameter, position: usize, taken: Taken) -> (Ident, TokenStream) {
+        let name = match parameter.name.as_deref() {
+            // Not a name of the macro's own: those are `gateway`, `context` and the like.
+            Some(name) if syn::parse_str::<Ident>(name).is_ok() => {
+                Ident::new(name, Span::call_site())
+            }
+            _ => local(&format!("argument_{position}")),
+        };
+        let path = self.path(&parameter.ty, taken, taken.names().1);
+        let given = taken.given();
+        let line = quote! { let #name = #path(#(#given),*)?; };
+        (name, line)
+    }
+
+    /// `<Type as FromEvent>::function`, of which the compiler complains where the type is written.
+    fn path(self, ty: &Type, taken: Taken, function: &str) -> TokenStream {
+        let span = at(ty.span());
+        let (from, function) = (
+            Ident::new(taken.names().0, span),
+            Ident::new(function, span),
+        );
+        let root = self.root.at(span);
+        quote_spanned! { span => <#ty as #root::gateway::#from>::#function }
+    }
+
+    /// What becomes of one call.
+    fn future(self, names: &[Ident], taken: Taken) -> TokenStream {
+        let method = self.method;
+        let span = at(method.ident.span());
+        let (ident, gateway) = (&method.ident, local("gateway"));
+        let mut call = quote_spanned! { span => Self::#ident(&#gateway, #(#names),*) };
+        if method.is_async {
+            call = quote_spanned! { span => #call.await };
+        }
+        if method.returned() == Returned::Future {
+            call = quote_spanned! { span => #call.await };
+        }
+        let span = at(match &method.output {
+            ReturnType::Default => method.ident.span(),
+            ReturnType::Type(_, ty) => ty.span(),
+        });
+        let root = self.root.at(span);
+        match taken {
+            Taken::Event if method.returned() == Returned::Stream => stream(&root, &call, span),
+            Taken::Event => quote_spanned! { span => #root::__private::reply!(#call) },
+            Taken::Socket => quote_spanned! { span => #root::__private::verdict!(#call) },
+            Taken::End => quote_spanned! { span => #root::__private::ended!(#call) },
+            Taken::Init => quote_spanned! { span =>
+                match #call { value => #root::gateway::IntoInit::into_init(value) }
             },
-        )
-    }
-}
-
-fn describe(parameters: &[Parameter], taken: Taken) -> TokenStream {
-    if parameters.is_empty() {
-        return quote!(|_| {});
-    }
-    let described = local("parameters");
-    let lines = parameters.iter().map(|parameter| {
-        let path = path(&parameter.ty, taken, "describe");
-        quote! { #path(#described); }
-    });
-    quote! { |#described| { #(#lines)* } }
-}
-
-/// The name of a parameter, and the line that takes it.
-fn take(parameter: &Parameter, position: usize, taken: Taken) -> (Ident, TokenStream) {
-    let name = match parameter.name.as_deref() {
-        // Not a name of the macro's own: those are `gateway`, `context` and the like.
-        Some(name) if syn::parse_str::<Ident>(name).is_ok() => Ident::new(name, Span::call_site()),
-        _ => local(&format!("argument_{position}")),
-    };
-    let (path, given) = (path(&parameter.ty, taken, taken.names().1), taken.given());
-    let line = quote! { let #name = #path(#(#given),*)?; };
-    (name, line)
-}
-
-/// `<Type as FromEvent>::function`, of which the compiler complains where the type is written.
-fn path(ty: &Type, taken: Taken, function: &str) -> TokenStream {
-    let span = at(ty.span());
-    let (from, function) = (
-        Ident::new(taken.names().0, span),
-        Ident::new(function, span),
-    );
-    quote_spanned! { span => <#ty as ::portcullis::gateway::#from>::#function }
-}
-
-/// What becomes of one call.
-fn future(method: &Method, names: &[Ident], taken: Taken) -> TokenStream {
-    let span = at(method.ident.span());
-    let (ident, gateway) = (&method.ident, local("gateway"));
-    let mut call = quote_spanned! { span => Self::#ident(&#gateway, #(#names),*) };
-    if method.is_async {
-        call = quote_spanned! { span => #call.await };
-    }
-    if method.returned() == Returned::Future {
-        call = quote_spanned! { span => #call.await };
-    }
-    let span = at(match &method.output {
-        ReturnType::Default => method.ident.span(),
-        ReturnType::Type(_, ty) => ty.span(),
-    });
-    match taken {
-        Taken::Event if method.returned() == Returned::Stream => stream(&call, span),
-        Taken::Event => quote_spanned! { span => ::portcullis::__private::reply!(#call) },
-        Taken::Socket => quote_spanned! { span => ::portcullis::__private::verdict!(#call) },
-        Taken::End => quote_spanned! { span => ::portcullis::__private::ended!(#call) },
-        Taken::Init => quote_spanned! { span =>
-            match #call { value => ::portcullis::gateway::IntoInit::into_init(value) }
-        },
+        }
     }
 }
 
 /// A stream that may borrow from the gateway lives beside it, in a future of its own.
-fn stream(call: &TokenStream, span: Span) -> TokenStream {
+fn stream(root: &TokenStream, call: &TokenStream, span: Span) -> TokenStream {
     let (responder, item) = (local("responder"), local("item"));
     quote_spanned! { span =>
-        ::portcullis::gateway::Outcome::stream(move |#responder| async move {
-            let items = ::portcullis::__private::StreamExt::map(
+        #root::gateway::Outcome::stream(move |#responder| async move {
+            let items = #root::__private::StreamExt::map(
                 #call,
-                |#item| ::portcullis::__private::reply!(#item),
+                |#item| #root::__private::reply!(#item),
             );
             #responder.send_all(items).await
         })

@@ -261,7 +261,7 @@ fn nest_exception(error: &EventError, cause: Option<Value>) -> Value {
 enum NestReply {
     /// Null: neither an ack nor an event.
     Silence,
-    /// The value has an `event`: that is emitted, with its `data`.
+    /// The value has an `event` that can be one: that is emitted, with its `data`.
     Event(Payload),
     /// Anything else is the ack.
     Answer,
@@ -273,13 +273,24 @@ impl NestReply {
         let Some(value) = values.first().filter(|value| **value != Value::Null) else {
             return Ok(Self::Silence);
         };
-        let name = match value.get("event") {
-            Some(Value::String(name)) if !name.is_empty() => name.clone(),
-            Some(Value::Integer(number)) if *number != 0 => number.to_string(),
+        let data = value.get("data").unwrap_or(&Value::Null);
+        // NestJS emits whatever is true in JavaScript. Where that is neither text nor a number, its
+        // packet is none: clients end the connection over it, and are answered here instead.
+        let event = match value.get("event") {
+            Some(Value::String(name)) if !name.is_empty() => Payload::event(name, &(data,)),
+            Some(number) if is_number_but_zero(number) => Payload::args(&(number, data)),
             _ => return Ok(Self::Answer),
         };
-        let data = value.get("data").unwrap_or(&Value::Null);
-        Payload::event(&name, &(data,)).map(Self::Event)
+        event.map(Self::Event)
+    }
+}
+
+fn is_number_but_zero(value: &Value) -> bool {
+    match value {
+        Value::Integer(number) => *number != 0,
+        Value::Unsigned(_) => true,
+        Value::Float(number) => *number != 0.0 && !number.is_nan(),
+        _ => false,
     }
 }
 

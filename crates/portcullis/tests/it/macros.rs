@@ -9,5 +9,6 @@ mod building;
 mod cost;
 mod errors;
 mod hooks;
+mod renamed;
 mod replies;
 mod shapes;

@@ -62,11 +62,10 @@ fn broadcasts_of_node_are_read_and_written_the_same() {
         assert!(!classic::is_own_broadcast(&message.bytes, "abcdef"));
         count += 1;
         if message.label == "broadcast-date" {
-            // An event is JSON here, where a point in time is text. Nothing else is lost.
+            // What clients of the JSON codec get.
             let text = std::str::from_utf8(read.payload.json()).unwrap();
             assert!(text.contains("2023-11-14T22:13:20.123Z"), "{text}");
             assert!(text.contains("1969-12-31T23:59:59.999Z"), "{text}");
-            continue;
         }
         let write = match read.sender.as_str() {
             "emitter" => classic::encode_emitter_broadcast,
@@ -168,8 +167,6 @@ fn messages_of_nodes_sharded_adapter_are_read_and_written_the_same() {
         );
         let envelope = |envelope| speaker.envelope(&envelope).unwrap();
         let written = match read.body {
-            // An event is JSON here, where a point in time is text.
-            Body::Broadcast(..) if message.label == "broadcast-date" => continue,
             Body::Broadcast(payload, target, flags) => envelope(Envelope::Broadcast {
                 payload: payload.into(),
                 target,

@@ -12,6 +12,16 @@ const U64_END: f64 = 2.0 * I64_END;
 ///
 /// Floats without a fraction are written as ints, as JavaScript peers do, who have no other kind.
 pub fn encode(value: &Value, out: &mut Vec<u8>) {
+    write(value, out, write_timestamp);
+}
+
+/// As [`encode`], in the dialect of the clients' msgpack parser: it knows a point in time only as a
+/// number of milliseconds.
+pub(crate) fn encode_for_clients(value: &Value, out: &mut Vec<u8>) {
+    write(value, out, write_date);
+}
+
+fn write(value: &Value, out: &mut Vec<u8>, write_timestamp: fn(&mut Vec<u8>, i64, u32)) {
     match value {
         Value::Null => out.push(0xc0),
         Value::Bool(false) => out.push(0xc2),
@@ -27,14 +37,14 @@ pub fn encode(value: &Value, out: &mut Vec<u8>) {
         Value::Array(items) => {
             write_array_len(out, items.len());
             for item in items {
-                encode(item, out);
+                write(item, out, write_timestamp);
             }
         }
         Value::Map(entries) => {
             write_map_len(out, entries.len());
             for (key, value) in entries {
                 write_str(out, key);
-                encode(value, out);
+                write(value, out, write_timestamp);
             }
         }
         Value::Timestamp {
@@ -145,6 +155,15 @@ fn write_timestamp(out: &mut Vec<u8>, seconds: i64, nanoseconds: u32) {
             out.extend_from_slice(&seconds.to_be_bytes());
         }
     }
+}
+
+/// Extension 0 of eight bytes, as `notepack.io` 2 writes a `Date`.
+fn write_date(out: &mut Vec<u8>, seconds: i64, nanoseconds: u32) {
+    let milliseconds = seconds
+        .saturating_mul(1_000)
+        .saturating_add((nanoseconds / 1_000_000).into());
+    out.extend_from_slice(&[0xd7, 0]);
+    out.extend_from_slice(&milliseconds.to_be_bytes());
 }
 
 /// Writes a marker and a length in the first form that fits: inside the marker, or behind it in

@@ -285,3 +285,46 @@ fn received_attachments_are_sent_on_with_their_placeholders() {
     assert_eq!(payload.values()[1..], values);
     assert_eq!(Payload::event("out", &args).unwrap().values()[1..], values);
 }
+
+#[test]
+fn points_in_time_are_sent_on_as_they_are_to_whoever_speaks_msgpack() {
+    let at = Value::Timestamp {
+        seconds: -1,
+        nanoseconds: 999_000_000,
+    };
+    let args = Args::from_values(vec![Value::Map(vec![("at".to_owned(), at)]), 1.into()]);
+    let payload = Payload::from_args(Some("e"), &args).unwrap();
+    assert_eq!(
+        text(&payload),
+        r#"["e",{"at":"1969-12-31T23:59:59.999Z"},1]"#
+    );
+    assert_eq!(payload.values()[1..], args.values().unwrap());
+    assert_eq!(Payload::event("e", &args).unwrap(), payload);
+    assert!(payload.size_bytes() > payload.json().len());
+    let mut out = Vec::new();
+    payload.to_msgpack(&mut out);
+    // Node, notepack.io 2.2.0: encode(["e", { at: new Date(-1) }, 1])
+    let expected = b"\x93\xa1e\x81\xa2at\xd7\0\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+    assert_eq!(out, expected);
+    // Within something else they are what serde makes of them.
+    assert_eq!(
+        event(&(&args, 7)),
+        r#"["e",[{"at":"1969-12-31T23:59:59.999Z"},1],7]"#
+    );
+}
+
+#[test]
+fn the_deepest_payload_keeps_its_points_in_time() {
+    let at = || Value::Timestamp {
+        seconds: 1,
+        nanoseconds: 0,
+    };
+    let nested = |levels| (0..levels).fold(at(), |inner, _| Value::Array(vec![inner]));
+    for (levels, is_sent) in [(MAX_DEPTH - 1, true), (MAX_DEPTH, false)] {
+        let args = Args::from_values(vec![nested(levels)]);
+        match Payload::from_args(None, &args) {
+            Ok(payload) => assert_eq!(payload.values(), args.values().unwrap()),
+            Err(error) => assert!(!is_sent, "{levels}: {error}"),
+        }
+    }
+}

@@ -54,19 +54,24 @@ export function clientOf({ url }, options = {}) {
   });
 }
 
-/** Connects; a transport that fails on a busy machine is tried again, a refusal is not. */
-export async function join(socket, tries = 3) {
+/** Connects. */
+export async function join(socket) {
   const connect = next(socket, "connect", 10_000);
+  // Whoever is refused does not wait for it any more.
   connect.catch(() => {});
-  const refused = new Promise((_, failed) => socket.once("connect_error", failed));
+  const refused = new Promise((_, failed) => {
+    socket.once("connect_error", (error) => failed(explained(error)));
+  });
   socket.connect();
-  try {
-    await Promise.race([connect, refused]);
-  } catch (error) {
-    if (error.type !== "TransportError" || tries === 1) throw error;
-    return join(socket, tries - 1);
-  }
+  await Promise.race([connect, refused]);
   return socket;
+}
+
+/** A transport calls every failure "websocket error"; the socket below it knows more. */
+function explained(error) {
+  const { error: cause = error.description } = error.description ?? {};
+  if (cause === undefined) return error;
+  return new Error(`${error.message}: ${cause.message ?? cause}`, { cause: error });
 }
 
 /** Has the socket's node do something; the answer is `{ok}` or `{error}`. */
@@ -86,18 +91,27 @@ export class Cluster {
   nodes = [];
   clients = [];
 
-  static async start(kinds, { redis, key, mode, clientsEach = 2 }) {
+  static async start(kinds, { redis, key, mode, clientsEach = 2, options = [] }) {
     const cluster = new Cluster();
-    const common = ["--redis", redis.url, "--key", key, ...MODES[mode]];
+    const common = ["--redis", redis.url, "--key", key, ...MODES[mode], ...options];
     try {
-      cluster.nodes = await Promise.all(
+      const starts = await Promise.allSettled(
         kinds.map((kind, index) => startNode(kind, [...common, "--name", `n${index}`])),
       );
+      // One that does not start must not leave the others behind.
+      cluster.nodes = starts.flatMap(({ value }) => (value === undefined ? [] : [value]));
+      const failed = starts.find(({ status }) => status === "rejected");
+      if (failed !== undefined) throw failed.reason;
       for (const [index, node] of cluster.nodes.entries()) {
         for (let number = 1; number <= clientsEach; number += 1) {
           const socket = clientOf(node);
           cluster.clients.push({ name: `n${index}.${number}`, node: index, socket });
-          await join(socket);
+          await join(socket).catch((cause) => {
+            const state = node.isRunning() ? "running" : "gone";
+            const said = node.log.slice(-2_000);
+            const what = `no client on n${index} (${kinds[index]}, ${state}): ${cause.message}`;
+            throw new Error(`${what}\n${said}`, { cause });
+          });
         }
       }
       await cluster.converged();

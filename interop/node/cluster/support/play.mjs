@@ -6,6 +6,11 @@
 // A fence is an event to everyone. What its publisher did before has happened, wherever the fence
 // is heard: the first comes from the node that was asked, and the second from another, because a
 // node may learn of its own operations from Redis, behind its own emits.
+//
+// On a Redis Cluster channels have servers of their own, and nothing says in which order messages of
+// two of them come: there a step is over when what came of it is what is `expected`, or, if that is
+// not known yet, a while after its fences. What comes later still is found in the next step.
+import { isDeepStrictEqual } from "node:util";
 import { quiet, within } from "../../support/bounded.mjs";
 import { done, join, op } from "./nodes.mjs";
 import { ROOMS } from "./script.mjs";
@@ -14,6 +19,10 @@ const ROLES = ["here", "next", "last"];
 
 /** How long a room that was joined may be without its channel. */
 const SUBSCRIBED_MS = 60;
+
+/** How long what is on its way may take, over several servers: when nothing says so, and at most. */
+const UNTIL_SETTLED_MS = 40;
+const UNTIL_EXPECTED_MS = 2_000;
 
 let fences = 0;
 
@@ -115,7 +124,8 @@ export class Stage {
     await Promise.all(this.actors.map((actor) => actor.reached(fences)));
   }
 
-  async step({ argument, ends, heardByNodes, look, op: name, unordered }) {
+  async step(step, { expected, settleMs = 0 } = {}) {
+    const { argument, ends, heardByNodes, look, op: name, title, unordered } = step;
     for (const actor of this.actors) Object.assign(actor, { gone: null, heard: [] });
     const before = heardByNodes ? await this.#received() : undefined;
     const ask = this.asker ?? by(this.actor("here1"));
@@ -127,14 +137,24 @@ export class Stage {
     if (unordered) sort(answer.ok ?? answer.responses);
     if (name === "fetch-sockets") sort(answer.ok);
     if (name === "all-rooms") sort(answer.ok);
+    const record = await settled(
+      () => this.#record({ answer, before, look }),
+      (sofar) => isDeepStrictEqual(sofar, expected?.get(title)),
+      expected === undefined ? settleMs : UNTIL_EXPECTED_MS,
+    );
+    if (ends) await this.set();
+    return record;
+  }
+
+  /** What has come of a step by now. */
+  async #record({ answer, before, look }) {
     const record = { answer, heard: {}, gone: {} };
     for (const { gone, heard, role } of this.actors) {
       if (heard.length > 0) record.heard[role] = this.#named(heard);
       if (gone !== null) record.gone[role] = gone;
     }
     if (look) record.rooms = await this.#rooms();
-    if (heardByNodes) record.received = since(before, await this.#received());
-    if (ends) await this.set();
+    if (before) record.received = since(before, await this.#received());
     return record;
   }
 
@@ -199,13 +219,28 @@ function sort(list) {
 const since = (before, now) =>
   Object.fromEntries(ROLES.map((role) => [role, now[role].slice(before[role].length)]));
 
+/** The record when it is as it should be; or as it is after `ms`. */
+async function settled(ask, isRight, ms) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const record = await ask();
+    if (isRight(record) || Date.now() >= end) return record;
+    await quiet(10);
+  }
+}
+
+/** As `play`, on a Redis of several servers, of which none knows the order of all messages. */
+export function playApart(cluster, first, steps, expected) {
+  return play(cluster, first, steps, undefined, { expected, settleMs: UNTIL_SETTLED_MS });
+}
+
 /** Plays steps as seen from node `first`: title → what came of it. */
-export async function play(cluster, first, steps, asker) {
+export async function play(cluster, first, steps, asker, patience) {
   const stage = new Stage(cluster, first, asker);
   const records = new Map();
   try {
     await stage.set();
-    for (const step of steps) records.set(step.title, await stage.step(step));
+    for (const step of steps) records.set(step.title, await stage.step(step, patience));
   } finally {
     stage.release();
   }

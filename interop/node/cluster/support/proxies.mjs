@@ -6,8 +6,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually, within } from "../../support/bounded.mjs";
+import { freePort } from "../../support/ports.mjs";
 import { ROOT } from "../../support/server.mjs";
-import { freePorts } from "./redis.mjs";
 
 const PROGRAMS = {
   nginx: (file, folder) => [
@@ -27,7 +27,7 @@ const accepts = (port) =>
 /** Starts the proxy of a recipe; `ports` says which port stands for which of the recipe's. */
 export async function startProxy(recipe, ports) {
   const [program] = recipe.split("-");
-  const [port] = await freePorts(1);
+  const port = await freePort();
   const replaced = { 8080: port, ...ports };
   const text = await readFile(join(ROOT, "docs/deploy", recipe), "utf8");
   const folder = await mkdtemp(join(tmpdir(), "portcullis-proxy-"));
