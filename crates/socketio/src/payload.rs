@@ -27,7 +27,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use self::extract::Extract;
-use self::spread::Arguments;
+use self::spread::{Arguments, Values};
 use crate::args::Args;
 use crate::packet::is_reserved;
 use crate::value::Value;
@@ -104,6 +104,18 @@ impl Payload {
             json,
             attachments: attachments.to_vec(),
         })
+    }
+
+    /// Serialises values that are there already, such as another node sent: an event, or an answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Payload::event`].
+    pub fn from_values(event: Option<&str>, args: &[Value]) -> Result<Self, EncodeError> {
+        if let Some(event) = event {
+            check_name(event)?;
+        }
+        Self::serialize_anew(event, &Values(args))
     }
 
     fn serialize<T: Serialize + ?Sized>(

@@ -13,6 +13,7 @@ use serde::ser::{Error, Impossible, SerializeSeq, SerializeTuple};
 use serde::{Serialize, Serializer};
 
 use super::refusing::refuse_all_but_tuples;
+use crate::value::Value;
 
 /// The array of a packet: its event's name, if it has one, and its arguments.
 pub(super) struct Arguments<'a, T: ?Sized> {
@@ -33,6 +34,19 @@ impl<T: Serialize + ?Sized> Serialize for Arguments<'_, T> {
             Err(Stop::Custom(message)) => return Err(S::Error::custom(message)),
         }
         list.end()
+    }
+}
+
+/// Values that are several arguments, however many there are.
+pub(super) struct Values<'a>(pub(super) &'a [Value]);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        for value in self.0 {
+            tuple.serialize_element(value)?;
+        }
+        tuple.end()
     }
 }
 
