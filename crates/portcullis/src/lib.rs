@@ -54,6 +54,7 @@ mod tasks;
 // What time it is, and how often things may happen, for all that follows.
 pub mod clock;
 mod pace;
+mod random;
 
 // 1. Turn an HTTP request into an Engine.IO session, or refuse it.
 pub mod handshake;

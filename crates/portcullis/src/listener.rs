@@ -201,6 +201,8 @@ impl Entrance {
             stopping: CancellationToken::new(),
             connections: Tasks::default(),
         };
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        set_options(&listener);
         // A task like those of the connections: whoever awaits this may sit on a thread of its own,
         // and each connection would be handed from there to another.
         let accepting = CancellationToken::new();
@@ -269,6 +271,16 @@ impl Entrance {
     }
 }
 
+/// Here connections inherit the options of their listener, which saves each of them two system
+/// calls.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn set_options(listener: &TcpListener) {
+    let listener = socket2::SockRef::from(listener);
+    let _ = listener.set_tcp_nodelay(true);
+    // HTTP has no deadline for writing, and a peer with a full buffer acknowledges for ever.
+    let _ = listener.set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
+}
+
 /// Answers whatever the peer asks, and waits until it has gone: a connection that is closed with
 /// something unread is reset, and takes the answer with it.
 async fn say_no(mut stream: TcpStream) {
@@ -299,10 +311,8 @@ impl Accepted {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let _ = self.stream.set_nodelay(true);
-        // HTTP has no deadline for writing, and a peer with a full buffer acknowledges for ever.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
         let Some(address) = self.address().await else {
             metrics::counter!("portcullis_proxy_headers_refused_total").increment(1);
             return;
@@ -435,4 +445,23 @@ where
 fn is_exhausted(error: &io::Error) -> bool {
     // EMFILE, ENFILE, ENOBUFS and ENOMEM; the others concern one connection that is gone already.
     matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
+}
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_inherit_the_options_of_their_listener() {
+        let listener = bind(("127.0.0.1", 0)).await.unwrap();
+        set_options(&listener);
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (accepted, _peer) = tokio::join!(listener.accept(), connecting);
+        let (stream, _) = accepted.unwrap();
+        assert!(stream.nodelay().unwrap());
+        let timeout = SockRef::from(&stream).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(UNREAD_TIMEOUT));
+    }
 }

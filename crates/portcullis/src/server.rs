@@ -91,7 +91,8 @@ impl Server {
         })
     }
 
-    /// As [`Self::serve`], on a listener that exists already.
+    /// As [`Self::serve`], on a listener that exists already. On Linux its TCP options are set, for
+    /// connections to inherit: no delay, and how long a peer may leave data unacknowledged.
     pub async fn serve_on(
         self,
         listener: TcpListener,

@@ -94,10 +94,7 @@ impl Payload {
             check_name(event)?;
         }
         let Some((text, attachments)) = args.json() else {
-            let values = args.to_values();
-            let mut payload = Self::serialize_anew(event, &Separate(&values))?;
-            payload.exact = exact(event, &values);
-            return Ok(payload);
+            return Self::from_values(event, &args.to_values());
         };
         let mut json = Vec::with_capacity(text.len() + event.map_or(0, str::len) + 8);
         json.push(b'[');
@@ -112,6 +109,21 @@ impl Payload {
             attachments: attachments.to_vec(),
             exact: None,
         })
+    }
+
+    /// Serialises values that are there already, such as another node sent: an event, or an answer.
+    /// Points in time stay what they are, as with [`Payload::from_args`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Payload::event`].
+    pub fn from_values(event: Option<&str>, args: &[Value]) -> Result<Self, EncodeError> {
+        if let Some(event) = event {
+            check_name(event)?;
+        }
+        let mut payload = Self::serialize_anew(event, &Separate(args))?;
+        payload.exact = exact(event, args);
+        Ok(payload)
     }
 
     fn serialize<T: Serialize + ?Sized>(

@@ -37,6 +37,7 @@ use crate::namespace::{
     DisconnectReason, Found, Namespaces, Opened, Socket, SocketInner, SocketParts,
 };
 use crate::pace::Rate;
+use crate::random;
 use crate::revocation::Revocations;
 use crate::session::Connection;
 use crate::tasks::Tasks;
@@ -236,8 +237,7 @@ impl Gate {
             let opened = found.open();
             let kept_secrets: &[String] = &self.secret_fields;
             let drop_fields = if hold.is_some() { kept_secrets } else { &[] };
-            let mut random = [0; 15];
-            getrandom::fill(&mut random).map_err(|_| RefusalCode::AuthUnavailable)?;
+            let random = random::id().map_err(|_| RefusalCode::AuthUnavailable)?;
             let socket = Arc::new(SocketInner::new(SocketParts {
                 id: SocketId::from_random(random),
                 namespace: Arc::clone(opened.namespace()),

@@ -22,6 +22,7 @@ use super::gate::RequestHead;
 use super::options::HttpOptions;
 use super::respond::{self, Body};
 use super::{Accept, Headers, LaterRequest, bundle};
+use crate::random;
 use crate::session::{
     self, Connection, Core, Request as SessionRequest, SessionHandle, SessionHandler, Stream,
     Ticket,
@@ -385,8 +386,7 @@ impl Door {
             let id = generate(Arc::clone(head)).await;
             return id.map_err(|_| RejectionCode::BadRequest.into());
         }
-        let mut random = [0; 15];
-        getrandom::fill(&mut random).map_err(|_| RejectionCode::BadRequest)?;
+        let random = random::id().map_err(|_| RejectionCode::BadRequest)?;
         Ok(SessionId::from_random(random))
     }
 

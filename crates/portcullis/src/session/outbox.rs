@@ -27,18 +27,18 @@
 //!
 //! The lock around it (`connection`), and which task flushes when (`turn`, `flusher`).
 
-use std::io::{self, IoSlice};
+mod batch;
+
+use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
+pub(crate) use self::batch::Batch;
 use super::delivery::{Delivery, IfSlow};
 use super::frame::Frame;
-
-/// The most frames that one system call takes.
-const MAX_SLICES: usize = 64;
 
 /// Where frames go.
 #[derive(Debug)]
@@ -279,11 +279,8 @@ impl Outbox {
         if self.queue.capacity() > 8 {
             self.queue = SmallVec::new();
         }
-        Some(Batch {
-            stream,
-            frames,
-            offset: std::mem::take(&mut self.head_offset),
-        })
+        let offset = std::mem::take(&mut self.head_offset);
+        Some(Batch::new(stream, frames, offset))
     }
 
     /// Ends a flush: puts back what did not leave, in front of what came meanwhile.
@@ -291,14 +288,11 @@ impl Outbox {
         if !matches!(self.sink, Sink::Raw(_)) || self.state != State::Flushing {
             return Flushed::Done;
         }
-        self.bytes += batch
-            .frames
-            .iter()
-            .map(|frame| frame.wire().len())
-            .sum::<usize>();
-        self.head_offset = batch.offset;
-        if !batch.frames.is_empty() {
-            self.queue.insert_many(0, batch.frames);
+        let (rest, offset) = batch.into_rest();
+        self.bytes += rest.iter().map(|frame| frame.wire().len()).sum::<usize>();
+        self.head_offset = offset;
+        if !rest.is_empty() {
+            self.queue.insert_many(0, rest);
         }
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -323,64 +317,6 @@ impl Outbox {
             }
         }
     }
-}
-
-/// What one flush writes, outside the lock.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    stream: Arc<TcpStream>,
-    frames: SmallVec<[Frame; 8]>,
-    offset: usize,
-}
-
-impl Batch {
-    /// Writes until everything is out or the stream refuses.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` if the stream's buffer is full; otherwise the connection is broken.
-    pub(crate) fn write(&mut self) -> io::Result<()> {
-        while !self.frames.is_empty() {
-            let written = match self.frames.as_slice() {
-                [only] => self.stream.try_write(tail(only, self.offset))?,
-                several => {
-                    let mut slices: SmallVec<[IoSlice<'_>; MAX_SLICES]> = several
-                        .iter()
-                        .take(MAX_SLICES)
-                        .map(|frame| IoSlice::new(frame.wire()))
-                        .collect();
-                    if let Some(first) = slices.first_mut() {
-                        first.advance(self.offset);
-                    }
-                    self.stream.try_write_vectored(&slices)?
-                }
-            };
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            self.advance(written);
-        }
-        Ok(())
-    }
-
-    fn advance(&mut self, written: usize) {
-        let mut left = written + self.offset;
-        let mut done = 0;
-        for frame in &self.frames {
-            let len = frame.wire().len();
-            if left < len {
-                break;
-            }
-            left -= len;
-            done += 1;
-        }
-        self.frames.drain(..done);
-        self.offset = left;
-    }
-}
-
-fn tail(frame: &Frame, offset: usize) -> &[u8] {
-    frame.wire().get(offset..).unwrap_or_default()
 }
 
 #[cfg(test)]

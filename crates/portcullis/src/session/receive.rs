@@ -52,9 +52,9 @@ impl Session {
         let mut control = Vec::new();
         let mut heard = Heard::default();
         // The waker is lent to both the stream and the handler.
-        let waker = cx.waker().clone();
+        let waker = cx.waker();
         let end = websocket.poll_messages(cx, &mut control, |incoming| {
-            let cx = &mut Context::from_waker(&waker);
+            let cx = &mut Context::from_waker(waker);
             match incoming {
                 Incoming::Text(text) => match Packet::decode(text) {
                     Ok(packet) => deliver(machine, &mut **handler, packet, &mut heard, cx)?,

@@ -120,15 +120,13 @@ pub(crate) fn decode_broadcast(bytes: &Bytes, parser: &dyn Parser) -> Result<Bro
     let Some([sender, packet, options, ..]) = message.as_array() else {
         return Err(WireError::Field("array"));
     };
-    options.as_map().ok_or(WireError::Field("opts"))?;
     let (payload, namespace) = fields::read_packet(packet)?;
-    let around = map([("opts", options.clone())]);
     Ok(Broadcast {
         sender: sender.as_str().unwrap_or_default().to_owned(),
         namespace: namespace.unwrap_or("/").to_owned(),
         payload,
-        target: fields::read_target(&around)?,
-        flags: fields::read_flags(&around).0,
+        target: fields::read_target_of(options)?,
+        flags: fields::read_flags_of(options).0,
     })
 }
 

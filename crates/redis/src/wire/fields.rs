@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use portcullis::adapter::{Flags, SocketDescription, Target};
-use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{Room, SocketId};
 use portcullis::socketio::payload::Payload;
 use portcullis::socketio::value::Value;
@@ -131,7 +130,11 @@ pub(crate) fn read_room(value: &Value) -> Option<Room> {
 
 /// The target within a message; it must be there, because none would mean everyone.
 pub(crate) fn read_target(value: &Value) -> Result<Target, WireError> {
-    let options = get(value, "opts").ok_or(WireError::Field("opts"))?;
+    read_target_of(get(value, "opts").ok_or(WireError::Field("opts"))?)
+}
+
+/// The target that options name.
+pub(crate) fn read_target_of(options: &Value) -> Result<Target, WireError> {
     options.as_map().ok_or(WireError::Field("opts"))?;
     Ok(Target::new(
         read_rooms(options, "rooms")?,
@@ -141,7 +144,12 @@ pub(crate) fn read_target(value: &Value) -> Result<Target, WireError> {
 
 /// The flags within a message, and how long acks are waited for.
 pub(crate) fn read_flags(value: &Value) -> (Flags, Option<Duration>) {
-    let found = get(value, "opts").and_then(|options| get(options, "flags"));
+    get(value, "opts").map_or((Flags::new(), None), read_flags_of)
+}
+
+/// The flags within options, and how long acks are waited for.
+pub(crate) fn read_flags_of(options: &Value) -> (Flags, Option<Duration>) {
+    let found = get(options, "flags");
     let is = |key: &str| found.and_then(|flags| flags.get(key)?.as_bool());
     let mut flags = Flags::new();
     flags.volatile = is("volatile") == Some(true);
@@ -177,8 +185,7 @@ pub(crate) fn read_packet(packet: &Value) -> Result<(Payload, Option<&str>), Wir
 pub(crate) fn read_event(data: &[Value]) -> Result<Payload, WireError> {
     let (name, args) = data.split_first().ok_or(WireError::Field("data"))?;
     let name = name.as_str().ok_or(WireError::Field("data"))?;
-    let args = Args::from_values(args.to_vec());
-    Payload::from_args(Some(name), &args).map_err(|_| WireError::Field("data"))
+    Payload::from_values(Some(name), args).map_err(|_| WireError::Field("data"))
 }
 
 /// An event among servers, which may have names that clients must not see.
@@ -186,10 +193,7 @@ pub(crate) fn read_server_side(data: &[Value]) -> Result<Payload, WireError> {
     let name = data.first().and_then(Value::as_str);
     match name.ok_or(WireError::Field("data"))? {
         "connect" | "connection" | "new_namespace" => Err(WireError::Field("data")),
-        _ => {
-            let args = Args::from_values(data.to_vec());
-            Payload::from_args(None, &args).map_err(|_| WireError::Field("data"))
-        }
+        _ => Payload::from_values(None, data).map_err(|_| WireError::Field("data")),
     }
 }
 

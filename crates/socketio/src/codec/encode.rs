@@ -30,7 +30,7 @@ impl Codec {
         payload: &Payload,
     ) {
         match self {
-            Self::Json => write_text(out, ['2', '5'], namespace, ack, payload),
+            Self::Json => write_text(out, [b'2', b'5'], namespace, ack, payload),
             Self::Msgpack => write_map(out, 2, namespace, ack, payload),
         }
     }
@@ -45,7 +45,7 @@ impl Codec {
         payload: &Payload,
     ) {
         match self {
-            Self::Json => write_text(out, ['3', '6'], namespace, Some(id), payload),
+            Self::Json => write_text(out, [b'3', b'6'], namespace, Some(id), payload),
             Self::Msgpack => write_map(out, 3, namespace, Some(id), payload),
         }
     }
@@ -130,20 +130,22 @@ struct Refused<'a> {
 
 fn write_text(
     out: &mut Vec<u8>,
-    [plain, binary]: [char; 2],
+    [plain, binary]: [u8; 2],
     namespace: &str,
     id: Option<AckId>,
     payload: &Payload,
 ) {
     let attachments = payload.attachments().len();
     if attachments == 0 {
-        write_display(out, plain);
+        out.push(plain);
     } else {
-        write_display(out, format_args!("{binary}{attachments}-"));
+        out.push(binary);
+        write_json(out, &attachments);
+        out.push(b'-');
     }
     write_namespace(out, namespace);
     if let Some(id) = id {
-        write_display(out, id);
+        write_json(out, &u64::from(id));
     }
     out.extend_from_slice(payload.json());
 }
@@ -177,14 +179,10 @@ fn write_namespace_field(out: &mut Vec<u8>, namespace: &str) {
     write_str(out, namespace);
 }
 
-fn write_display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    use std::io::Write;
-
-    let written = write!(out, "{value}");
-    debug_assert!(written.is_ok(), "memory can be written to");
-}
-
 fn write_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
     let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok(), "text, and values whose keys are text");
+    debug_assert!(
+        written.is_ok(),
+        "text, numbers, and values whose keys are text"
+    );
 }

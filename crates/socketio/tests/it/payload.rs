@@ -228,6 +228,24 @@ fn msgpack_is_made_of_the_same_payload_with_the_attachments_in_place() {
     assert_eq!(out, expected);
 }
 
+#[test]
+fn values_are_as_many_arguments_and_go_the_way_of_any_other() {
+    let values = [
+        Value::from_iter([("a", 1)]),
+        Value::Null,
+        Value::Bytes(Bytes::from_static(b"x")),
+    ];
+    let payload = Payload::from_values(Some("say"), &values).unwrap();
+    let expected = r#"["say",{"a":1},null,{"_placeholder":true,"num":0}]"#;
+    assert_eq!(text(&payload), expected);
+    assert_eq!(payload.attachments(), [Bytes::from_static(b"x")]);
+    assert_eq!(text(&Payload::from_values(None, &[]).unwrap()), "[]");
+    let reserved = Payload::from_values(Some("connect"), &values);
+    assert!(matches!(reserved, Err(EncodeError::Reserved { .. })));
+    let deep = Payload::from_values(Some("say"), &[nested(MAX_DEPTH + 1)]);
+    assert!(matches!(deep, Err(EncodeError::TooDeep)));
+}
+
 fn received(text: &str, attachments: &[&'static [u8]]) -> Args {
     let mut decoder = Decoder::new(Codec::Json);
     let mut packet = decoder.handle_text(text, &Limits::new()).unwrap();
