@@ -6,8 +6,8 @@
 //!  CloseOldest: authenticated ─▶ in ─▶ ask the cluster ─▶ too many? ─▶ the oldest go
 //! ```
 //!
-//! The sockets of a user are in a room of theirs, so counting is what `fetch_sockets` does. Those of
-//! one connection are in another room together, by whose name they are known to be one.
+//! The sockets of a user are in a room of theirs, so counting is what `fetch_sockets` does. Those
+//! of one connection are in another room together, by whose name they are known to be one.
 //!
 //! # Invariants
 //!

@@ -11,8 +11,8 @@
 //! | `https://*.example.com`    | any host below it: `a.example.com`, `a.b.example.com`           |
 //! | `null`                     | pages without an origin: sandboxed frames, files                |
 //!
-//! Without a list the pages of the server itself may connect, and those that CORS lets read. Whether
-//! a page is the server's own is told by `Host`, which a page cannot forge either.
+//! Without a list the pages of the server itself may connect, and those that CORS lets read.
+//! Whether a page is the server's own is told by `Host`, which a page cannot forge either.
 //!
 //! # Invariants
 //!
@@ -86,8 +86,8 @@ impl Origins {
         Self::new(Allowed::Any)
     }
 
-    /// The pages of the server's own origin, whose host and port are the request's `Host`, and those
-    /// that [`Cors`] lets read its answers. This is what a server does that is told nothing.
+    /// The pages of the server's own origin, whose host and port are the request's `Host`, and
+    /// those that [`Cors`] lets read its answers. This is what a server does that is told nothing.
     ///
     /// The scheme is not compared: behind a proxy that ends TLS it is not known. A proxy must pass
     /// `Host` on as it came.
