@@ -50,7 +50,7 @@ pub(crate) fn server(
                 .issuer("https://login.example.com")
                 .max_lifetime(Duration::from_secs(24 * 3600)),
         )
-        // Pages of this site may poll; those of others may not read what comes.
+        // Pages of this site may connect, and read what comes; those of others may neither.
         .cors(Cors::origins([site]))
         .max_connections(50_000)
         .max_payload(64 * 1024)

@@ -199,7 +199,7 @@ fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
         builder = builder.cluster(Redis::new(url));
     }
     if let Some(count) = options.max_connections {
-        builder = builder.max_connections(count);
+        builder = builder.max_connections(count).max_pending_handshakes(count);
     }
     if options.origin.is_empty() {
         return builder;

@@ -149,7 +149,7 @@ function openness(transport) {
     const token = mint();
     const socket = await scope(t).connected(server, {
       auth: { token, extra: { a: [1] } },
-      extraHeaders: { origin: "http://page.example", "user-agent": "interop" },
+      extraHeaders: { origin: server.url, "user-agent": "interop" },
       query: { q: "ä &" },
       transport,
     });

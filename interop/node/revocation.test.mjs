@@ -1,17 +1,12 @@
 // Revocation with stock clients, on three nodes over Redis: restarted empty, and a node asleep.
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { execFile } from "node:child_process";
 import { after, before, describe } from "node:test";
 import { promisify } from "node:util";
 import { WebSocket } from "ws";
-import { eventually, next, quiet, within } from "./support/bounded.mjs";
+import { next, quiet, within } from "./support/bounded.mjs";
 import { mint, refused, scope } from "./support/client.mjs";
-import { freePort } from "./support/ports.mjs";
+import { startRedis } from "./support/redis.mjs";
 import { ours, portcullis, startAuth } from "./support/server.mjs";
 
 /** How many tries with revoked tokens there are, most of them by raw sockets, which are cheaper. */
@@ -19,27 +14,6 @@ const TRIES = 10_000;
 const STOCK_TRIES = 300;
 
 const run = promisify(execFile);
-
-/** A Redis that keeps nothing when it ends. */
-async function startRedis(port, folder) {
-  const keep = ["--save", "", "--appendonly", "no", "--dir", folder];
-  const options = ["--port", String(port), "--bind", "127.0.0.1", ...keep];
-  const child = spawn("redis-server", options, { stdio: "ignore" });
-  const answers = () =>
-    new Promise((done) => {
-      const socket = connect(port, "127.0.0.1", () => socket.write("PING\r\n"));
-      socket.once("data", () => (socket.destroy(), done(true)));
-      socket.once("error", () => done(false));
-    });
-  await eventually(answers, Boolean, "redis answers");
-  return {
-    async kill() {
-      const closed = once(child, "close");
-      child.kill("SIGKILL");
-      await closed;
-    },
-  };
-}
 
 /** One try by hand: what the server says to a CONNECT with this token. */
 function rawTry(node, token) {
@@ -61,19 +35,16 @@ function rawTry(node, token) {
 }
 
 describe("what is revoked", () => {
-  let folder, port, redis, url;
+  let redis, url;
   const nodes = [];
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "portcullis-revocation-"));
-    port = await freePort();
-    url = `redis://127.0.0.1:${port}`;
-    redis = await startRedis(port, folder);
+    redis = await startRedis();
+    url = redis.url;
     for (let number = 0; number < 3; number += 1) nodes.push(await startAuth("--redis", url));
   });
   after(async () => {
     await Promise.all(nodes.map((node) => node.stop()));
-    await redis?.kill();
-    await rm(folder, { recursive: true });
+    await redis?.remove();
   });
 
   const revoke = (...args) => run(portcullis, ["revoke", "--redis", url, ...args]);
@@ -157,7 +128,7 @@ describe("what is revoked", () => {
     await redis.kill();
     const away = attempts(60);
     await quiet(1_000);
-    redis = await startRedis(port, folder);
+    await redis.restart();
     await away;
     await attempts(500);
     await take("r-2");

@@ -53,8 +53,8 @@ pub use refusal::{Refusal, RefusalCode};
 pub use secret::{Secret, Token};
 pub use strict_json::JsonProblem;
 pub use token_error::{Claim, TokenError};
-pub(crate) use user::is_reserved_room;
 pub use user::{UserId, WhenFull};
+pub(crate) use user::{connection_of_room, is_reserved_room, room_of_connection};
 
 use crate::clock::Clock;
 use crate::handshake::{Handshake, Headers, RequestFacts};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_engineio::Timing;
 
-use crate::handshake::{Accept, Admission, Cors, Door, HttpOptions};
+use crate::handshake::{Accept, Admission, Cors, Door, HttpOptions, Origins};
 use crate::server::SocketService;
 use crate::session::{Core, CoreOptions, IfSlow, OutboxLimits};
 use crate::tasks::Tasks;
@@ -26,6 +26,7 @@ pub struct EngineOptions {
     ping_timeout: Duration,
     max_payload: usize,
     cors: Option<Cors>,
+    origins: Origins,
 }
 
 impl Default for EngineOptions {
@@ -35,6 +36,7 @@ impl Default for EngineOptions {
             ping_timeout: Duration::from_secs(20),
             max_payload: 1_000_000,
             cors: None,
+            origins: Origins::own(),
         }
     }
 }
@@ -67,6 +69,13 @@ impl EngineOptions {
         self.cors = Some(cors);
         self
     }
+
+    /// Which pages may connect, on every transport. Default: [`Origins::own`].
+    #[must_use]
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
 }
 
 impl Engine {
@@ -94,6 +103,7 @@ impl Engine {
             core: Core::start(core, shards, tasks.clone()),
             options: HttpOptions {
                 cors: options.cors,
+                origins: options.origins,
                 ..HttpOptions::default()
             },
             admission: Admission::default(),

@@ -16,6 +16,7 @@
 //!
 //! When accepting ends, and what is waited for then (`server`).
 
+mod http1;
 mod proxy_protocol;
 mod signal;
 
@@ -23,19 +24,13 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs, lookup_host};
 use tokio_util::sync::CancellationToken;
@@ -43,15 +38,11 @@ use tower_service::Service;
 
 pub use signal::{Shutdown, shutdown_signal};
 
-use crate::handshake::{Body, Counter, Door, HeldBack, Place, RemoteAddress, Ticket};
+use crate::handshake::{Body, Counter, Door, Place, Ticket};
 use crate::tasks::Tasks;
 
 /// The time within which the head of a request, or a PROXY header, must have arrived.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The largest head of a request, in bytes, and the most headers in it.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
-const MAX_HEADERS: usize = 64;
 
 /// How long a peer may leave unacknowledged what it was sent, be it silent or not reading.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -325,7 +316,7 @@ impl Accepted {
         };
         let ticket = Ticket::new((self.place, of_address));
         let (door, stopping) = (self.entrance.door, self.stopping);
-        http(door, fallback, self.stream, address, ticket, stopping).await;
+        http1::serve(door, fallback, self.stream, address, ticket, stopping).await;
     }
 
     /// Who is at the other end; `None` if that had to be said, and was not.
@@ -356,89 +347,6 @@ impl Accepted {
             .take(Some(address.ip()), None, max);
         taken.map(Some).map_err(drop)
     }
-}
-
-async fn http<S, B>(
-    door: Arc<Door>,
-    fallback: S,
-    stream: TcpStream,
-    address: SocketAddr,
-    ticket: Ticket,
-    stopping: CancellationToken,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let has_begun = Arc::new(AtomicBool::new(false));
-    let begun = Arc::clone(&has_begun);
-    let for_session = Arc::new(AtomicBool::new(false));
-    let stream = HeldBack::new(stream, Arc::clone(&for_session));
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        begun.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(RemoteAddress(address));
-        request.extensions_mut().insert(ticket.clone());
-        let (door, mut fallback) = (Arc::clone(&door), fallback.clone());
-        let is_ours = door.options.owns(request.uri().path());
-        for_session.store(is_ours, Ordering::Relaxed);
-        async move {
-            if is_ours {
-                let response = door.handle(request).await;
-                return Ok::<_, Infallible>(response.map(any_body));
-            }
-            std::future::poll_fn(|cx| fallback.poll_ready(cx)).await?;
-            Ok(fallback.call(request).await?.map(any_body))
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stopping.cancelled() => {
-            if !has_begun.load(Ordering::Relaxed) {
-                // hyper would wait for a first request, which browsers connect ahead of.
-                return;
-            }
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        let kind = kind(&error);
-        metrics::counter!("portcullis_http_errors_total", "kind" => kind).increment(1);
-        tracing::debug!(kind, "HTTP connection failed");
-    }
-}
-
-/// Why HTTP ended early. The error itself may quote the peer.
-fn kind(error: &hyper::Error) -> &'static str {
-    if error.is_parse_too_large() {
-        "head_too_large"
-    } else if error.is_timeout() {
-        "head_timeout"
-    } else if error.is_parse() {
-        "malformed"
-    } else {
-        "connection"
-    }
-}
-
-fn any_body<B>(body: B) -> AnyBody
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    body.map_err(Into::into).boxed_unsync()
 }
 
 /// No descriptors or no memory left, for the process or for the system.

@@ -6,6 +6,9 @@
 //! | `alice` of one of many issuers | `portcullis:user-of:https://a.example alice` |
 //! | whose room had over 256 bytes  | `portcullis:user-hash:`, and its SHA-256     |
 //!
+//! Where connections are counted, the sockets of each are in a room too: `portcullis:connection:`,
+//! and a name that is nobody's secret.
+//!
 //! # Invariants
 //!
 //! - Two users never have the same room. An issuer's name has no white space, which is checked
@@ -24,6 +27,8 @@ const OF_ONE_ISSUER: &str = "portcullis:user:";
 const OF_MANY_ISSUERS: &str = "portcullis:user-of:";
 
 const HASHED: &str = "portcullis:user-hash:";
+
+const OF_A_CONNECTION: &str = "portcullis:connection:";
 
 /// What the names of all rooms begin with that only the framework fills.
 const RESERVED: &str = "portcullis:";
@@ -113,6 +118,22 @@ pub enum WhenFull {
     CloseOldest,
 }
 
+/// The room of a new connection.
+pub(crate) fn room_of_connection() -> Result<Room, getrandom::Error> {
+    let mut random = [0; 15];
+    getrandom::fill(&mut random)?;
+    let name = URL_SAFE_NO_PAD.encode(random);
+    Ok(Room::from(format!("{OF_A_CONNECTION}{name}")))
+}
+
+/// The name of the connection whose room this is.
+pub(crate) fn connection_of_room(room: &Room) -> Option<&str> {
+    match room {
+        Room::Text(text) => text.strip_prefix(OF_A_CONNECTION),
+        Room::Number(_) => None,
+    }
+}
+
 /// Whether a room is one that only the framework fills.
 pub(crate) fn is_reserved_room(room: &Room) -> bool {
     match room {
@@ -146,5 +167,14 @@ mod tests {
             assert!(room.len_bytes() <= Room::MAX_LEN_BYTES);
         }
         assert!(!is_reserved_room(&Room::from("lobby")));
+    }
+
+    #[test]
+    fn a_connection_has_a_reserved_room_of_its_own() {
+        let (one, other) = (room_of_connection().unwrap(), room_of_connection().unwrap());
+        assert_ne!(one, other);
+        assert!(is_reserved_room(&one));
+        assert_eq!(connection_of_room(&one).map(str::len), Some(20));
+        assert_eq!(connection_of_room(&UserId::from("alice").room()), None);
     }
 }

@@ -19,6 +19,7 @@ use std::time::{Instant, SystemTime};
 
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
+use portcullis_socketio::ids::Room;
 use smallvec::SmallVec;
 
 use crate::auth::source::Credentials;
@@ -68,6 +69,8 @@ impl Printer {
 pub(super) struct Bond {
     /// What the first request showed.
     first: Option<Print>,
+    /// The room of its sockets, where connections are counted.
+    room: Option<Room>,
     state: Mutex<State>,
 }
 
@@ -103,11 +106,17 @@ pub(super) struct Moment {
 }
 
 impl Bond {
-    pub(super) fn new(first: Option<Print>) -> Arc<Self> {
+    pub(super) fn new(first: Option<Print>, room: Option<Room>) -> Arc<Self> {
         Arc::new(Self {
             first,
+            room,
             state: Mutex::default(),
         })
+    }
+
+    /// The room of the connection's sockets, where connections are counted.
+    pub(super) const fn room(&self) -> Option<&Room> {
+        self.room.as_ref()
     }
 
     /// Takes an identity on, unless the connection belongs to another subject.
@@ -211,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_connection_has_one_subject_until_its_last_holder_is_gone() {
-        let bond = Bond::new(None);
+        let bond = Bond::new(None, None);
         let first = claim(&bond, &identity("alice")).unwrap();
         let second = claim(&bond, &identity("alice")).unwrap();
         assert_eq!(
@@ -226,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_subject_of_another_issuer_is_another_subject() {
-        let bond = Bond::new(None);
+        let bond = Bond::new(None, None);
         let _held = claim(&bond, &identity("alice").with_issuer("a")).unwrap();
         assert!(claim(&bond, &identity("alice").with_issuer("b")).is_err());
         assert!(claim(&bond, &identity("alice")).is_err());
@@ -234,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_same_token_has_one_place_and_another_token_its_own() {
-        let bond = Bond::new(None);
+        let bond = Bond::new(None, None);
         let first = claim(&bond, &identity("alice").with_issued_at(1)).unwrap();
         let same = claim(&bond, &identity("alice").with_issued_at(1)).unwrap();
         let other = claim(&bond, &identity("alice").with_issued_at(2)).unwrap();
@@ -256,7 +265,7 @@ mod tests {
     fn later_credentials_are_remembered_only_when_they_are_of_the_same_subject() {
         let first = Print([1; PRINT_BYTES]);
         let (alice, bob) = (Print([2; PRINT_BYTES]), Print([3; PRINT_BYTES]));
-        let bond = Bond::new(Some(first));
+        let bond = Bond::new(Some(first), None);
         assert!(bond.knows(first));
         let _held = claim(&bond, &identity("alice")).unwrap();
         assert!(!bond.knows(alice));

@@ -15,6 +15,7 @@
 //!   found by those who end what is revoked.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,13 +27,13 @@ use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::packet::Auth;
 
 use super::bond::{Bond, Hold, Moment, Print, Printer};
-use super::user_limit::UserLimit;
+use super::user_limit::{Counted, UserLimit};
 use crate::auth::source::Credentials;
 use crate::auth::{
     self, Attempt, Authenticator, ExpiryPlan, Identity, Refusal, RefusalCode, Token, UserId,
 };
 use crate::clock::{self, Clock};
-use crate::handshake::RequestFacts;
+use crate::handshake::{Counter, RequestFacts};
 use crate::namespace::{
     DisconnectReason, Found, Namespaces, Opened, Socket, SocketInner, SocketParts,
 };
@@ -49,6 +50,8 @@ pub(crate) struct GateOptions {
     pub(crate) codec_limits: Limits,
     pub(crate) client_limits: ClientLimits,
     pub(crate) verify_timeout: Duration,
+    /// How many runs of the authenticator may be under way.
+    pub(crate) max_verifications: usize,
     pub(crate) handler_timeout: Duration,
     /// How many events a socket may send.
     pub(crate) event_rate: Option<Rate>,
@@ -70,6 +73,7 @@ pub(crate) struct Gate {
     has_several_issuers: bool,
     printer: Option<Printer>,
     revocations: Revocations,
+    verifying: Counter,
     tasks: Tasks,
 }
 
@@ -129,6 +133,7 @@ impl Gate {
             // Without randomness no session gets an id either.
             printer: Printer::new().ok(),
             revocations,
+            verifying: Counter::default(),
             tasks,
         }
     }
@@ -143,7 +148,9 @@ impl Gate {
             query: request.query(),
         };
         let first = self.print(&**authenticator, &credentials);
-        Some(Bond::new(first))
+        // Without randomness no socket gets an id either.
+        let room = self.options.user_limit.map(|_| auth::room_of_connection());
+        Some(Bond::new(first, room.and_then(Result::ok)))
     }
 
     fn print(&self, authenticator: &dyn Authenticator, shown: &Credentials<'_>) -> Option<Print> {
@@ -166,9 +173,9 @@ impl Gate {
         let judging = async move {
             let clock = Arc::clone(&gate.options.clock);
             let attempt = Attempt::new(facts, NamespacePath::root(), Auth::Absent, clock);
-            let verified =
-                auth::authenticate(&*authenticator, &attempt, gate.options.verify_timeout);
-            let admits = match verified.await {
+            let timeout = gate.options.verify_timeout;
+            let verifying = auth::authenticate(&*authenticator, &attempt, timeout);
+            let admits = match gate.verify(verifying).await {
                 Ok(identity) => {
                     !gate.revocations.is_revoked(&identity.facts()) && bond.admits(print, &identity)
                 }
@@ -227,9 +234,10 @@ impl Gate {
                 .map_err(|_| timed_out())?
                 .ok_or_else(invalid_namespace)?;
             let identity = self.identify(&found, &attempt).await?;
-            let room = identity
+            let user = identity
                 .as_ref()
                 .and_then(|identity| self.room_of(identity));
+            let counted = self.counted(user.as_ref(), bond.as_deref());
             let hold = match (identity, bond) {
                 (Some(identity), Some(bond)) => Some(self.claim(&bond, &identity)?),
                 _ => None,
@@ -250,14 +258,15 @@ impl Gate {
                 socket,
                 opened,
                 hold,
-                room: room.clone(),
+                counted: counted.clone(),
                 gate: Arc::clone(&self),
             }));
-            if let Some(room) = &room {
-                admitted.socket().enter_room(room);
-                if let Some(limit) = self.options.user_limit {
-                    limit.check(admitted.socket(), room).await?;
-                }
+            if let Some(user) = &user {
+                admitted.socket().enter_room(user);
+            }
+            if let Some(counted) = &counted {
+                admitted.socket().enter_room(&counted.connection);
+                counted.check(admitted.socket()).await?;
             }
             let dispatch = admitted.socket().namespace().dispatch();
             let connecting = dispatch.connect(Arc::clone(admitted.socket()).into());
@@ -281,6 +290,16 @@ impl Gate {
         };
         let allows_several = self.options.allows_several_subjects;
         bond.claim(identity, allows_several, &self.options.expiry, moment)
+    }
+
+    /// What a socket of this user is counted by, if users are limited.
+    fn counted(&self, user: Option<&Room>, bond: Option<&Bond>) -> Option<Counted> {
+        Some(Counted {
+            limit: self.options.user_limit?,
+            user: user?.clone(),
+            connection: bond?.room()?.clone(),
+            namespaces: Arc::clone(&self.namespaces),
+        })
     }
 
     /// The room that the sockets of this user are in.
@@ -308,7 +327,8 @@ impl Gate {
             let clock = Arc::clone(&self.options.clock);
             let attempt = Attempt::new(request, namespace, Auth::Absent, clock);
             let timeout = self.options.verify_timeout;
-            let identity = auth::refresh(&**authenticator, &attempt, &token, timeout).await?;
+            let verifying = auth::refresh(&**authenticator, &attempt, &token, timeout);
+            let identity = self.verify(verifying).await?;
             if !identity.is_same_subject(&current) {
                 metrics::counter!("portcullis_other_subjects_total", "where" => "refresh")
                     .increment(1);
@@ -318,6 +338,19 @@ impl Gate {
             Ok(identity)
         }
         .boxed()
+    }
+
+    /// Runs the authenticator, unless it runs for too many already.
+    async fn verify(
+        &self,
+        verifying: impl Future<Output = Result<Identity, RefusalCode>>,
+    ) -> Result<Identity, RefusalCode> {
+        let most = Some(self.options.max_verifications);
+        let Ok(_place) = self.verifying.take(None, most, None) else {
+            metrics::counter!("portcullis_limited_total", "limit" => "verifications").increment(1);
+            return Err(RefusalCode::AuthUnavailable);
+        };
+        verifying.await
     }
 
     /// Whether an identity was taken back, as far as the whole cluster knows.
@@ -354,7 +387,8 @@ impl Gate {
             .as_ref()
             .ok_or(RefusalCode::AuthUnavailable)?;
         let timeout = self.options.verify_timeout;
-        let mut identity = auth::authenticate(&**authenticator, attempt, timeout).await;
+        let verifying = auth::authenticate(&**authenticator, attempt, timeout);
+        let mut identity = self.verify(verifying).await;
         if let Ok(verified) = &identity
             && let Err(code) = self.check_revoked(verified).await
         {
@@ -388,8 +422,8 @@ struct Seated {
     /// The socket's part in the subject of its connection.
     #[expect(dead_code, reason = "held for its drop")]
     hold: Option<Hold>,
-    /// The room of its user.
-    room: Option<Room>,
+    /// What its connection is counted by, if that is limited.
+    counted: Option<Counted>,
     gate: Arc<Gate>,
 }
 
@@ -406,6 +440,12 @@ impl Admitted {
     /// Lets the socket in: from here on broadcasts reach it, behind the CONNECT reply.
     pub(super) fn enter(&self) {
         let socket = self.socket();
+        // A connection that is in one namespace already was counted when it came.
+        let counted = self
+            .0
+            .counted
+            .clone()
+            .filter(|counted| !counted.has_joined());
         socket.namespace().insert(socket);
         socket.accept();
         metrics::counter!("portcullis_sockets_connected_total").increment(1);
@@ -413,9 +453,9 @@ impl Admitted {
             // Those who look through the sockets may have passed before it was there.
             Socket::from(Arc::clone(socket)).end_revoked();
         }
-        if let (Some(limit), Some(room)) = (self.0.gate.options.user_limit, &self.0.room) {
-            let (socket, room) = (Arc::clone(socket), room.clone());
-            self.0.gate.tasks.spawn_service(limit.enforce(socket, room));
+        if let Some(counted) = counted {
+            let enforcing = counted.enforce(Arc::clone(socket));
+            self.0.gate.tasks.spawn_service(enforcing);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How many connections a user may have in a namespace, on all nodes together.
+//! How many connections a user may have, over all namespaces and on all nodes together.
 //!
 //! ```text
 //!  RejectNew:   authenticated ─▶ ask the cluster ─▶ full? ─▶ refused
@@ -6,25 +6,28 @@
 //!  CloseOldest: authenticated ─▶ in ─▶ ask the cluster ─▶ too many? ─▶ the oldest go
 //! ```
 //!
-//! The sockets of a user are in a room of theirs, so counting is what `fetch_sockets` does, and
-//! works with nodes of any kind.
+//! The sockets of a user are in a room of theirs, so counting is what `fetch_sockets` does. Those
+//! of one connection are in another room together, by whose name they are known to be one.
 //!
 //! # Invariants
 //!
-//! - Every node orders the sockets of a user alike: by the time of their handshake, then by id. Of
-//!   two that come at the same moment on two nodes, both agree which one is too many.
+//! - A connection counts once, however many namespaces it is in; who has one may join the next.
+//! - Every node orders the connections of a user alike: by the time of their handshake, then by
+//!   name. Of two that come at the same moment on two nodes, both agree which one is too many.
 //! - Nodes that do not answer are counted as having none: a node that is away locks nobody out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use portcullis_socketio::ids::{Room, SocketId};
 use portcullis_socketio::value::Value;
 
 use crate::adapter::Target;
-use crate::auth::{Refusal, WhenFull};
-use crate::broadcast::RemoteSocket;
-use crate::namespace::{DisconnectReason, Socket, SocketInner};
+use crate::auth::{Refusal, WhenFull, connection_of_room};
+use crate::broadcast::{Emitter, RemoteSocket};
+use crate::namespace::{DisconnectReason, Namespaces, Socket, SocketInner};
 
 /// How long the other nodes may take to say whom they have.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,55 +38,85 @@ const CODE: &str = "TOO_MANY_CONNECTIONS";
 /// The event that the client of a connection hears that has to go.
 const REPLACED: &str = "auth:replaced";
 
-/// How many connections a user may have in a namespace.
+/// How many connections a user may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UserLimit {
     pub(crate) max: usize,
     pub(crate) when_full: WhenFull,
 }
 
-/// When a socket came, in the order that all nodes agree on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// When a connection came, in the order that all nodes agree on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Seniority {
     issued_ms: i64,
-    id: SocketId,
+    name: String,
 }
 
-impl UserLimit {
-    /// Whether a socket that is in its user's room already, but not admitted yet, may come in.
-    pub(super) async fn check(self, socket: &Arc<SocketInner>, room: &Room) -> Result<(), Refusal> {
-        if self.when_full != WhenFull::RejectNew {
+/// What one connection of a user is counted by.
+#[derive(Debug, Clone)]
+pub(super) struct Counted {
+    pub(super) limit: UserLimit,
+    /// The room of the user.
+    pub(super) user: Room,
+    /// The room of the connection.
+    pub(super) connection: Room,
+    pub(super) namespaces: Arc<Namespaces>,
+}
+
+impl Counted {
+    /// Whether a socket that is in both rooms already, but not admitted yet, may come in.
+    pub(super) async fn check(&self, socket: &Arc<SocketInner>) -> Result<(), Refusal> {
+        if self.limit.when_full != WhenFull::RejectNew || self.has_joined() {
             return Ok(());
         }
         let own = seniority_of(socket);
-        let connected = everyone(socket, room).await;
+        let connected = self.everyone().await;
+        if connected.contains_key(&own) {
+            // Another of its sockets was faster.
+            return Ok(());
+        }
         // Those on their way in here count as well, if they were first.
-        let mut waiting = 0;
-        let target = Target::new([room.clone()], []);
-        socket.namespace().for_each(&target, |other| {
-            if !other.is_connected() && seniority_of(other) < own {
-                waiting += 1;
+        let mut waiting = BTreeSet::new();
+        self.each_here(&self.user, |other| {
+            let seniority = seniority_of(other);
+            if !other.is_connected() && seniority < own && !connected.contains_key(&seniority) {
+                waiting.insert(seniority);
             }
         });
-        if connected.len() + waiting >= self.max {
+        if connected.len() + waiting.len() >= self.limit.max {
             metrics::counter!("portcullis_user_limit_total", "what" => "refused").increment(1);
             return Err(Refusal::new("Too many connections").code(CODE));
         }
         Ok(())
     }
 
+    /// Whether the connection has a socket of this user that is in already.
+    pub(super) fn has_joined(&self) -> bool {
+        let mut has_joined = false;
+        self.each_here(&self.connection, |socket| {
+            has_joined |= socket.is_connected() && socket.memberships().contains(&self.user);
+        });
+        has_joined
+    }
+
+    fn each_here(&self, room: &Room, mut each: impl FnMut(&Arc<SocketInner>)) {
+        let target = Target::new([room.clone()], []);
+        for namespace in self.namespaces.all() {
+            namespace.for_each(&target, &mut each);
+        }
+    }
+
     /// Looks again when the socket is in, and ends whoever is too many.
-    pub(super) async fn enforce(self, socket: Arc<SocketInner>, room: Room) {
-        let mut all = everyone(&socket, &room).await;
-        if all.len() <= self.max {
+    pub(super) async fn enforce(self, socket: Arc<SocketInner>) {
+        let all = self.everyone().await;
+        if all.len() <= self.limit.max {
             return;
         }
-        all.sort_by_key(|(seniority, _)| *seniority);
-        match self.when_full {
+        match self.limit.when_full {
             WhenFull::RejectNew => {
                 let own = seniority_of(&socket);
-                let rank = all.iter().position(|(seniority, _)| *seniority == own);
-                if rank.is_some_and(|rank| rank >= self.max) {
+                let rank = all.keys().position(|seniority| *seniority == own);
+                if rank.is_some_and(|rank| rank >= self.limit.max) {
                     let _ = Socket::from(Arc::clone(&socket)).emit(REPLACED, &notice());
                     socket.disconnect_for(DisconnectReason::TooManyConnections, true);
                     metrics::counter!("portcullis_user_limit_total", "what" => "closed_new")
@@ -91,46 +124,56 @@ impl UserLimit {
                 }
             }
             WhenFull::CloseOldest => {
-                let surplus = all.len() - self.max;
-                for (_, oldest) in all.iter().take(surplus) {
-                    let address = oldest.address();
+                let surplus = all.len() - self.limit.max;
+                for sockets in all.values().take(surplus) {
                     // The server may be closing; then everybody goes anyway.
-                    let _ = address.emit(REPLACED, &notice());
-                    let _ = address.disconnect_sockets(true);
+                    for socket in sockets {
+                        let _ = socket.address().emit(REPLACED, &notice());
+                    }
+                    for socket in sockets {
+                        let _ = socket.address().disconnect_sockets(true);
+                    }
                     metrics::counter!("portcullis_user_limit_total", "what" => "closed_oldest")
                         .increment(1);
                 }
             }
         }
     }
-}
 
-/// The admitted sockets of a user, on all nodes that answer.
-async fn everyone(socket: &Arc<SocketInner>, room: &Room) -> Vec<(Seniority, RemoteSocket)> {
-    let operator = Socket::from(Arc::clone(socket))
-        .server()
-        .to(room.clone())
-        .timeout(ASK_TIMEOUT);
-    let Ok(answers) = operator.fetch_sockets().await else {
-        return Vec::new();
-    };
-    if !answers.is_complete() {
-        let missing = answers.missing_nodes as u64;
-        metrics::counter!("portcullis_user_limit_unheard_total").increment(missing);
+    /// The user's connections, the oldest first, with their admitted sockets, on all nodes that
+    /// answer.
+    async fn everyone(&self) -> BTreeMap<Seniority, Vec<RemoteSocket>> {
+        let asking = self
+            .namespaces
+            .all()
+            .into_iter()
+            .map(|namespace| async move {
+                let emitter = Emitter::new(namespace.cluster(), namespace.path().clone());
+                let operator = emitter.to(self.user.clone()).timeout(ASK_TIMEOUT);
+                operator.fetch_sockets().await
+            });
+        let mut connections: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for answers in join_all(asking).await.into_iter().flatten() {
+            if !answers.is_complete() {
+                let missing = answers.missing_nodes as u64;
+                metrics::counter!("portcullis_user_limit_unheard_total").increment(missing);
+            }
+            for socket in answers.items {
+                let issued = socket.handshake().get("issued");
+                let issued = issued.and_then(|issued| issued.to::<i64>().ok());
+                let seniority = Seniority {
+                    issued_ms: issued.unwrap_or(i64::MAX),
+                    name: name_of(socket.rooms(), &socket.id()),
+                };
+                connections.entry(seniority).or_default().push(socket);
+            }
+        }
+        connections
     }
-    let with_seniority = answers.items.into_iter().map(|remote| {
-        let issued = remote.handshake().get("issued");
-        let issued = issued.and_then(|issued| issued.to::<i64>().ok());
-        let seniority = Seniority {
-            issued_ms: issued.unwrap_or(i64::MAX),
-            id: remote.id(),
-        };
-        (seniority, remote)
-    });
-    with_seniority.collect()
 }
 
 fn seniority_of(socket: &Arc<SocketInner>) -> Seniority {
+    let name = name_of(&socket.memberships().rooms(), socket.id());
     let socket = Socket::from(Arc::clone(socket));
     let issued = socket.handshake().request().issued_at();
     let issued = issued
@@ -138,8 +181,14 @@ fn seniority_of(socket: &Arc<SocketInner>) -> Seniority {
         .unwrap_or_default();
     Seniority {
         issued_ms: i64::try_from(issued.as_millis()).unwrap_or(i64::MAX),
-        id: socket.id(),
+        name,
     }
+}
+
+/// What a connection is called; a socket of a node that does not say is one of its own.
+fn name_of(rooms: &[Room], id: &SocketId) -> String {
+    let name = rooms.iter().find_map(connection_of_room);
+    name.unwrap_or_else(|| id.as_str()).to_owned()
 }
 
 fn notice() -> Value {

@@ -1,8 +1,8 @@
-//! Whether there is room for one more: sessions of the node and of an address, and how often new
-//! ones may be asked for.
+//! Whether there is room for one more: sessions of the node and of an address, those that nobody
+//! knows yet, and how often new ones may be asked for.
 //!
 //! ```text
-//!  request ─▶ how often: this address? all? ─▶ how many: all? this address? ─▶ Place
+//!  request ─▶ how often: this address? all? ─▶ how many: all? this address? pending? ─▶ Places
 //!                         └─────────────────────────┴──▶ 503, Retry-After
 //! ```
 //!
@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 
 use crate::clock;
 use crate::pace::{Bucket, Rate};
+use crate::session::Places;
 
 /// So many addresses are remembered for their rate.
 const MAX_BUCKETS: usize = 65_536;
@@ -38,6 +39,8 @@ const RETRY_AFTER: u64 = 5;
 pub(crate) struct AdmissionOptions {
     pub(crate) max_sessions: Option<usize>,
     pub(crate) max_sessions_per_address: Option<usize>,
+    /// How many sessions may not have joined a namespace yet.
+    pub(crate) max_pending: Option<usize>,
     pub(crate) rate: Option<Rate>,
     pub(crate) rate_per_address: Option<Rate>,
 }
@@ -58,6 +61,7 @@ pub(crate) struct Full {
 pub(crate) struct Admission {
     options: AdmissionOptions,
     sessions: Counter,
+    pending: Counter,
     rate: Mutex<Bucket>,
     rates: Mutex<HashMap<Key, Bucket, RandomState>>,
 }
@@ -87,12 +91,13 @@ impl Admission {
         }
     }
 
-    /// Takes the place of a new session.
-    pub(crate) fn admit(&self, address: Option<IpAddr>) -> Result<Place, Full> {
+    /// Takes the places of a new session.
+    pub(crate) fn admit(&self, address: Option<IpAddr>) -> Result<Places, Full> {
         self.pace(address)?;
         let AdmissionOptions {
             max_sessions,
             max_sessions_per_address,
+            max_pending,
             ..
         } = self.options;
         let full = |limit| Full {
@@ -103,9 +108,15 @@ impl Admission {
         let taken = self
             .sessions
             .take(address, max_sessions, max_sessions_per_address);
-        taken.map_err(|taken| match taken {
+        let session = taken.map_err(|taken| match taken {
             Taken::All => full("sessions"),
             Taken::OfAddress => full("sessions_per_address"),
+        })?;
+        let pending = self.pending.take(None, max_pending, None);
+        let pending = pending.map_err(|_| full("pending_handshakes"))?;
+        Ok(Places {
+            session: Box::new(session),
+            pending: Box::new(pending),
         })
     }
 

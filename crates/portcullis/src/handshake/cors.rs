@@ -179,7 +179,8 @@ impl Cors {
         StatusCode::NO_CONTENT
     }
 
-    fn allows(&self, origin: &HeaderValue) -> bool {
+    /// Whether a page of this origin may read.
+    pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
         let Ok(origin) = origin.to_str() else {
             return false;
         };

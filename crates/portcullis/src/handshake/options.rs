@@ -51,7 +51,7 @@ impl Default for HttpOptions {
             },
             allow_upgrades: true,
             initial_packet: None,
-            origins: Origins::any(),
+            origins: Origins::own(),
             proxies: TrustedProxies::default(),
             body_timeout: Duration::from_secs(15),
             compression_threshold: Some(1024),

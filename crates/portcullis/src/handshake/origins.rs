@@ -11,6 +11,9 @@
 //! | `https://*.example.com`    | any host below it: `a.example.com`, `a.b.example.com`           |
 //! | `null`                     | pages without an origin: sandboxed frames, files                |
 //!
+//! Without a list the pages of the server itself may connect, and those that CORS lets read.
+//! Whether a page is the server's own is told by `Host`, which a page cannot forge either.
+//!
 //! # Invariants
 //!
 //! - A pattern matches at the borders of labels: `*.example.com` is neither `evil-example.com` nor
@@ -29,8 +32,11 @@
     clippy::expect_used
 )]
 
-use http::header::ORIGIN;
-use http::{HeaderMap, HeaderValue};
+use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Uri};
+
+use super::cors::Cors;
 
 /// Which pages may connect, on every transport.
 ///
@@ -50,7 +56,12 @@ pub struct Origins {
 #[derive(Debug, Clone)]
 enum Allowed {
     Any,
-    List { patterns: Vec<Pattern>, null: bool },
+    /// The pages of the server itself, and those that CORS lets read.
+    Own,
+    List {
+        patterns: Vec<Pattern>,
+        null: bool,
+    },
 }
 
 /// An origin, or all that end like it.
@@ -69,11 +80,20 @@ struct Origin {
 }
 
 impl Origins {
-    /// Every page, whatever its origin. This is what a server does that is told nothing; it does
-    /// not build together with cookies.
+    /// Every page, whatever its origin. It does not build together with cookies.
     #[must_use]
     pub const fn any() -> Self {
         Self::new(Allowed::Any)
+    }
+
+    /// The pages of the server's own origin, whose host and port are the request's `Host`, and
+    /// those that [`Cors`] lets read its answers. This is what a server does that is told nothing.
+    ///
+    /// The scheme is not compared: behind a proxy that ends TLS it is not known. A proxy must pass
+    /// `Host` on as it came.
+    #[must_use]
+    pub const fn own() -> Self {
+        Self::new(Allowed::Own)
     }
 
     /// These pages: `https://app.example.com`, `https://*.example.com`, `null`. A pattern that
@@ -117,33 +137,68 @@ impl Origins {
         matches!(self.allowed, Allowed::List { .. })
     }
 
+    /// Whether it keeps no page out.
+    pub(crate) const fn is_any(&self) -> bool {
+        matches!(self.allowed, Allowed::Any)
+    }
+
+    /// Whether it was not said who may connect.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self.allowed, Allowed::Own)
+    }
+
     /// What is wrong with the patterns.
     pub(crate) fn problems(&self) -> &[String] {
         &self.problems
     }
 
     /// Whether a request with these headers may go on.
-    pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn allow(&self, headers: &HeaderMap, uri: &Uri, cors: Option<&Cors>) -> bool {
         let mut origins = headers.get_all(ORIGIN).iter();
-        match (origins.next(), origins.next()) {
-            (None, _) => self.allows_none,
-            (Some(origin), None) => self.allows(origin),
-            (Some(_), Some(_)) => matches!(self.allowed, Allowed::Any),
+        let (origin, second) = (origins.next(), origins.next());
+        match (&self.allowed, origin) {
+            (_, None) => self.allows_none,
+            (Allowed::Any, Some(_)) => true,
+            _ if second.is_some() => false,
+            (Allowed::List { patterns, null }, Some(origin)) => lists(patterns, *null, origin),
+            (Allowed::Own, Some(origin)) => {
+                cors.is_some_and(|cors| cors.allows(origin)) || is_of(origin, headers, uri)
+            }
         }
     }
+}
 
-    fn allows(&self, origin: &HeaderValue) -> bool {
-        let Allowed::List { patterns, null } = &self.allowed else {
-            return true;
-        };
-        let Ok(text) = origin.to_str() else {
-            return false;
-        };
-        if text == "null" {
-            return *null;
-        }
-        Origin::parse(text).is_ok_and(|origin| patterns.iter().any(|one| one.matches(&origin)))
+/// Whether a page of this origin is among those that are listed.
+fn lists(patterns: &[Pattern], null: bool, origin: &HeaderValue) -> bool {
+    let Ok(text) = origin.to_str() else {
+        return false;
+    };
+    if text == "null" {
+        return null;
     }
+    Origin::parse(text).is_ok_and(|origin| patterns.iter().any(|one| one.matches(&origin)))
+}
+
+/// Whether a page of this origin is one of the server that is asked.
+fn is_of(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let asked = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        // HTTP/2 has it in the target.
+        (None, _) => uri.authority().map(Authority::as_str),
+        (Some(_), Some(_)) => None,
+    };
+    let origin = origin
+        .to_str()
+        .ok()
+        .and_then(|text| Origin::parse(text).ok());
+    let (Some(asked), Some(origin)) = (asked, origin) else {
+        return false;
+    };
+    split_port(asked).is_ok_and(|(host, port)| {
+        let port = port.unwrap_or_else(|| default_port(&origin.scheme));
+        origin.host == host.to_ascii_lowercase() && origin.port == port
+    })
 }
 
 impl Pattern {
@@ -188,18 +243,22 @@ impl Origin {
         }
         let scheme = scheme.to_ascii_lowercase();
         let (host, port) = split_port(rest)?;
-        let port = match (port, scheme.as_str()) {
-            (Some(port), _) => port,
-            (None, "https") => 443,
-            (None, "http") => 80,
-            // Apps with a scheme of their own have no ports.
-            (None, _) => 0,
-        };
+        let port = port.unwrap_or_else(|| default_port(&scheme));
         Ok(Self {
             scheme,
             host: host.to_ascii_lowercase(),
             port,
         })
+    }
+}
+
+/// The port that an origin of this scheme does not name.
+fn default_port(scheme: &str) -> u16 {
+    match scheme {
+        "https" => 443,
+        "http" => 80,
+        // Apps with a scheme of their own have no ports.
+        _ => 0,
     }
 }
 

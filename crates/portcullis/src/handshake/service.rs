@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use http::header::{CONNECTION, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY};
 use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
@@ -15,7 +15,7 @@ use portcullis_engineio::{
 };
 use tokio::sync::mpsc;
 
-use super::admission::{Admission, Full, Place};
+use super::admission::{Admission, Full};
 use super::compress::Coding;
 use super::facts::{RemoteAddress, RequestFacts};
 use super::gate::RequestHead;
@@ -24,8 +24,8 @@ use super::respond::{self, Body};
 use super::{Accept, Headers, LaterRequest, bundle};
 use crate::random;
 use crate::session::{
-    self, Connection, Core, Request as SessionRequest, SessionHandle, SessionHandler, Stream,
-    Ticket,
+    self, Connection, Core, Places, Request as SessionRequest, SessionHandle, SessionHandler,
+    Stream, Ticket,
 };
 
 /// What a server says that is about to go: another one takes newcomers at once.
@@ -92,10 +92,9 @@ impl Door {
             }
         }
         let exchange = self.exchange(&parts);
-        let result = if self.options.origins.allow(&parts.headers) {
+        let result = if self.allows_page(&parts) {
             self.answer(&exchange, &mut parts, body).await
         } else {
-            metrics::counter!("portcullis_origins_refused_total").increment(1);
             let forbidden = StatusCode::FORBIDDEN.as_u16();
             Err(Failure::Rejected(Rejection::forbidden(forbidden, None)))
         };
@@ -134,6 +133,25 @@ impl Door {
             hook(response.headers_mut(), head);
         }
         response
+    }
+
+    /// Whether the page that asks, if it is one, may connect.
+    fn allows_page(&self, parts: &Parts) -> bool {
+        static TOLD: Once = Once::new();
+        let (origins, cors) = (&self.options.origins, self.options.cors.as_ref());
+        let allows = origins.allow(&parts.headers, &parts.uri, cors);
+        if !allows {
+            metrics::counter!("portcullis_origins_refused_total").increment(1);
+            if origins.is_own() {
+                TOLD.call_once(|| {
+                    tracing::warn!(
+                        "a page of another origin was refused: `origins` says which may connect, \
+                         and a proxy must pass `Host` on"
+                    );
+                });
+            }
+        }
+        allows
     }
 
     fn exchange(&self, parts: &Parts) -> Exchange {
@@ -210,7 +228,7 @@ impl Door {
         parts: &mut Parts,
     ) -> Result<Response<Body>, Failure> {
         self.pass_end()?;
-        let place = self.take_place(exchange)?;
+        let places = self.take_places(exchange)?;
         self.pass_gate(exchange).await?;
         let id = self.generate_id(exchange).await?;
         let facts = Arc::new(self.facts(exchange, parts));
@@ -220,7 +238,7 @@ impl Door {
                 let newcomer = Newcomer {
                     id,
                     facts,
-                    place,
+                    places,
                     base64: exchange.query.base64(),
                     ticket: parts.extensions.remove::<Ticket>(),
                 };
@@ -237,9 +255,9 @@ impl Door {
                     .cookie
                     .as_ref()
                     .and_then(|cookie| cookie.header(&id));
-                let opened = self.core.open_polling(id, Box::new(place), |session| {
-                    self.accept_session(session, facts)
-                });
+                let opened = self
+                    .core
+                    .open_polling(id, places, |session| self.accept_session(session, facts));
                 opened.ok_or(RejectionCode::BadRequest)?;
                 let mut response = respond::payload(open.into());
                 if let Some(cookie) = cookie {
@@ -260,7 +278,7 @@ impl Door {
         let Newcomer {
             id,
             facts,
-            place,
+            places,
             base64,
             ticket,
         } = newcomer;
@@ -274,11 +292,11 @@ impl Door {
         } else {
             Stream::from_upgraded(upgraded, ticket)
         };
-        let opened =
-            self.core
-                .open_websocket(id, Box::new(place), upgraded, base64, &open, |session| {
-                    self.accept_session(session, facts)
-                });
+        let opened = self
+            .core
+            .open_websocket(id, places, upgraded, base64, &open, |session| {
+                self.accept_session(session, facts)
+            });
         if opened.is_none() {
             // Only an application's own generator makes an id twice.
             tracing::warn!("a session id was generated that is taken already");
@@ -362,10 +380,10 @@ impl Door {
     }
 
     /// Takes the place of one more session; an upgrade needs none.
-    fn take_place(&self, exchange: &Exchange) -> Result<Place, Failure> {
+    fn take_places(&self, exchange: &Exchange) -> Result<Places, Failure> {
         let address = exchange.address.map(|address| address.ip());
-        let place = self.admission.admit(address);
-        place.map_err(|full| {
+        let places = self.admission.admit(address);
+        places.map_err(|full| {
             metrics::counter!("portcullis_limited_total", "limit" => full.limit).increment(1);
             Failure::Full(full)
         })
@@ -437,7 +455,7 @@ impl Door {
 struct Newcomer {
     id: SessionId,
     facts: Arc<RequestFacts>,
-    place: Place,
+    places: Places,
     base64: bool,
     ticket: Option<Ticket>,
 }

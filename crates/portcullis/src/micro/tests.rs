@@ -9,7 +9,7 @@ use crate::client;
 fn what_is_kept_for_a_connection_is_as_large_as_the_table_says() {
     let sizes = [
         ("session", session::size_of_session(), 256),
-        ("connection", session::size_of_connection(), 280),
+        ("connection", session::size_of_connection(), 272),
         ("client", client::size_of_client(), 200),
         ("socket", size_of::<SocketInner>(), 176),
         ("request", size_of::<RequestFacts>(), 88),

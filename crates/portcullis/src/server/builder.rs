@@ -133,6 +133,7 @@ impl ServerBuilder {
                 codec_limits: Limits::new().max_attachment_bytes(max_payload),
                 client_limits: ClientLimits::new(),
                 verify_timeout: Duration::from_secs(5),
+                max_verifications: 4096,
                 handler_timeout: Duration::from_secs(30),
                 event_rate: None,
                 clock: Arc::new(SystemClock),

@@ -32,6 +32,7 @@ use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
 use super::delivery::Delivery;
+use super::engine::Held;
 use super::frame::Frame;
 use super::outbox::{Flushed, Outbox, OutboxLimits, Pushed, Sink};
 use super::polling::Request;
@@ -96,11 +97,19 @@ struct State {
     outbox: Outbox,
     heartbeat: Heartbeat,
     ending: Option<Ending>,
-    /// Until when a namespace must have been joined.
-    join_deadline: Option<Instant>,
+    /// There until a namespace has been joined.
+    joining: Option<Box<Joining>>,
     /// How the HTTP requests of a polling session reach its task.
     mailbox: Option<mpsc::Sender<Request>>,
     alarm: Alarm,
+}
+
+/// What a session that has not joined a namespace lives by.
+struct Joining {
+    /// Until when it must have joined one.
+    deadline: Option<Instant>,
+    #[expect(dead_code, reason = "held for its drop")]
+    place: Option<Held>,
 }
 
 /// When the layer above wants to be woken.
@@ -120,6 +129,7 @@ impl Connection {
         limits: Arc<Limits>,
         shard: Arc<Shard>,
         join_timeout: Option<Duration>,
+        pending: Option<Held>,
         now: Instant,
     ) -> Self {
         let heartbeat = Heartbeat::new(&limits.timing, now);
@@ -131,7 +141,10 @@ impl Connection {
                 outbox: Outbox::new(),
                 heartbeat,
                 ending: None,
-                join_deadline: join_timeout.map(|timeout| now + timeout),
+                joining: Some(Box::new(Joining {
+                    deadline: join_timeout.map(|timeout| now + timeout),
+                    place: pending,
+                })),
                 mailbox: None,
                 alarm: Alarm::default(),
             }),
@@ -250,7 +263,9 @@ impl Connection {
 
     /// A namespace was joined: the connection may stay.
     pub(crate) fn joined(&self) {
-        self.state.lock().join_deadline = None;
+        let joining = self.state.lock().joining.take();
+        // Outside the lock, which is a leaf: whoever counts has a lock too.
+        drop(joining);
     }
 
     /// Pings, or ends what did not answer; says when to look again.
@@ -264,10 +279,8 @@ impl Connection {
             if state.ending.is_some() {
                 return None;
             }
-            if state
-                .join_deadline
-                .is_some_and(|deadline| deadline <= horizon)
-            {
+            let join_deadline = state.join_deadline();
+            if join_deadline.is_some_and(|deadline| deadline <= horizon) {
                 state.end(Ending::Unjoined);
                 return None;
             }
@@ -278,9 +291,7 @@ impl Connection {
             }
             // A pong moves the next ping forward; looking once an interval does not miss it.
             let next = state.heartbeat.deadline().min(now + timing.ping_interval);
-            let next = state
-                .join_deadline
-                .map_or(next, |deadline| deadline.min(next));
+            let next = join_deadline.map_or(next, |deadline| deadline.min(next));
             (beat.is_some(), self.limits.visit_for(next))
         };
         if ping {
@@ -294,7 +305,7 @@ impl Connection {
         let state = self.state.lock();
         let ping = state.heartbeat.deadline();
         let first = state
-            .join_deadline
+            .join_deadline()
             .map_or(ping, |deadline| deadline.min(ping));
         self.limits.visit_for(first)
     }
@@ -375,6 +386,10 @@ impl Alarm {
 }
 
 impl State {
+    fn join_deadline(&self) -> Option<Instant> {
+        self.joining.as_ref()?.deadline
+    }
+
     fn end(&mut self, ending: Ending) {
         // A server that stops does not wait for the poll that a closing session waits for.
         if self.ending.is_none() || ending == Ending::Shutdown {

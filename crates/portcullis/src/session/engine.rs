@@ -63,8 +63,17 @@ pub(crate) struct Registration {
     place: Held,
 }
 
-/// What is given back when the session has ended.
+/// What counts for as long as it is kept.
 pub(crate) type Held = Box<dyn Any + Send + Sync>;
+
+/// The places that a session takes, each given back by its drop.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Until the session has ended.
+    pub(crate) session: Held,
+    /// Until it has joined a namespace, or has ended without.
+    pub(crate) pending: Held,
+}
 
 impl Core {
     /// Starts the tasks of `shards` shards; they end with `tasks`.
@@ -122,11 +131,11 @@ impl Core {
     pub(crate) fn open_polling(
         self: &Arc<Self>,
         id: SessionId,
-        place: Held,
+        places: Places,
         handler: impl FnOnce(SessionHandle) -> Box<dyn SessionHandler>,
     ) -> Option<()> {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
-        let registration = self.register(id, place)?;
+        let registration = self.register(id, places)?;
         registration.connection.set_mailbox(Some(sender));
         let machine = portcullis_engineio::Session::polling(self.options.upgrade_timeout);
         let transport = Transport::Polling(Box::new(PollingTransport::new(mailbox)));
@@ -139,7 +148,7 @@ impl Core {
     pub(crate) fn open_websocket(
         self: &Arc<Self>,
         id: SessionId,
-        place: Held,
+        places: Places,
         upgraded: Opened,
         base64: bool,
         open: &str,
@@ -152,7 +161,7 @@ impl Core {
         } = upgraded;
         let max_payload = self.options.max_payload;
         let websocket = WebSocketTransport::new(stream, read_ahead, max_payload, base64);
-        let registration = self.register(id, place)?;
+        let registration = self.register(id, places)?;
         let connection = &registration.connection;
         // Queued before there is a sink, so that all of it leaves with whatever the first turn
         // adds. What was held back is no frame, but goes where frames go.
@@ -171,7 +180,7 @@ impl Core {
         Some(())
     }
 
-    fn register(self: &Arc<Self>, id: SessionId, place: Held) -> Option<Registration> {
+    fn register(self: &Arc<Self>, id: SessionId, places: Places) -> Option<Registration> {
         let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
         let shard = Arc::clone(&self.shards[next % self.shards.len()]);
         let connection = Arc::new(Connection::new(
@@ -179,6 +188,7 @@ impl Core {
             Arc::clone(&self.limits),
             shard,
             self.options.join_timeout,
+            Some(places.pending),
             clock::instant(),
         ));
         if !self.registry.insert(id, Arc::clone(&connection)) {
@@ -196,7 +206,7 @@ impl Core {
             core: Arc::clone(self),
             connection,
             visit,
-            place,
+            place: places.session,
         })
     }
 
@@ -289,6 +299,8 @@ fn shuffle<T>(items: &mut [T]) {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        // It joins nothing any more.
+        self.connection.joined();
         self.connection.shard().remove(self.visit);
         self.core.registry.remove(self.connection.id());
     }

@@ -16,36 +16,48 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::length_lines::LengthLines;
+
 /// How such a response begins.
 const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
+
+/// What the stream and whoever answers its requests tell each other past hyper.
+#[derive(Debug, Default)]
+pub(crate) struct Overheard {
+    /// Whether the request that is answered is one for a session.
+    pub(crate) for_session: AtomicBool,
+    /// How many lines have come that begin with `Content-Length:`.
+    pub(crate) length_lines: AtomicUsize,
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct HeldBack {
     stream: TcpStream,
     held: Vec<u8>,
-    /// Whether the request that is answered is one for a session.
-    for_session: Arc<AtomicBool>,
+    overheard: Arc<Overheard>,
+    length_lines: LengthLines,
 }
 
 impl HeldBack {
-    /// Holds back what answers a request while `for_session` is true.
-    pub(crate) const fn new(stream: TcpStream, for_session: Arc<AtomicBool>) -> Self {
+    /// Holds back what answers a request while it is one for a session.
+    pub(crate) const fn new(stream: TcpStream, overheard: Arc<Overheard>) -> Self {
         Self {
             stream,
             held: Vec::new(),
-            for_session,
+            overheard,
+            length_lines: LengthLines::new(),
         }
     }
 
     fn holds(&self, bytes: &[u8]) -> bool {
-        bytes.starts_with(SWITCHING) && self.for_session.load(Ordering::Relaxed)
+        bytes.starts_with(SWITCHING) && self.overheard.for_session.load(Ordering::Relaxed)
     }
 
     /// The stream, and what must be written to it first.
@@ -73,7 +85,15 @@ impl AsyncRead for HeldBack {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_release(cx))?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        let lines = self.length_lines.scan(read);
+        if lines > 0 {
+            let heard = &self.overheard.length_lines;
+            heard.fetch_add(lines, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -135,8 +155,9 @@ mod tests {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let for_session = Arc::new(AtomicBool::new(true));
-        (HeldBack::new(stream, for_session), peer)
+        let overheard = Arc::new(Overheard::default());
+        overheard.for_session.store(true, Ordering::Relaxed);
+        (HeldBack::new(stream, overheard), peer)
     }
 
     #[tokio::test]
@@ -171,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_switch_to_something_else_leaves_at_once() {
         let (mut stream, mut peer) = pair().await;
-        stream.for_session.store(false, Ordering::Relaxed);
+        stream.overheard.for_session.store(false, Ordering::Relaxed);
         stream.write_all(RESPONSE).await.unwrap();
         let mut bytes = vec![0; RESPONSE.len()];
         peer.read_exact(&mut bytes).await.unwrap();

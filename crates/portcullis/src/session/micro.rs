@@ -44,7 +44,7 @@ pub(crate) fn connection(id: SessionId, timing: Timing, shard: &Arc<Shard>) -> A
         },
     };
     let (limits, shard) = (Arc::new(limits), Arc::clone(shard));
-    let connection = Connection::new(id, limits, shard, None, Instant::now());
+    let connection = Connection::new(id, limits, shard, None, None, Instant::now());
     Arc::new(connection)
 }
 

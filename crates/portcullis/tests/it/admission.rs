@@ -1,15 +1,18 @@
 //! How many may come, and how often: of the node and of an address, at each limit and beyond it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::auth::Identity;
 use portcullis::handshake::TrustedProxies;
 use portcullis::{Rate, ServerBuilder};
 use portcullis_testing::TestServer;
 use portcullis_testing::wire::{Client, Http, POLLING, Response, WEBSOCKET, WebSocket, tcp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
 
-use crate::support::{Wire, patiently, public, witness};
+use crate::support::{Wire, builder, patiently, public, witness};
 
 const ONE_IN_A_MINUTE: Rate = Rate::per_second(1).burst(2);
 
@@ -93,13 +96,142 @@ async fn no_place_is_lost_to_ten_thousand_refusals() {
 
 #[tokio::test]
 async fn no_limit_is_exceeded_however_many_ask_at_the_same_time() {
-    let server = TestServer::start(public(|_| {}).max_connections(5)).await;
+    let builder = public(|_| {})
+        .max_connections(5)
+        .max_pending_handshakes(100);
+    let server = TestServer::start(builder).await;
     let asking = (0..100).map(|_| async {
         let io = server.tcp().await;
         WebSocket::upgrade(io, WEBSOCKET, &[]).await
     });
     let answers = futures_util::future::join_all(asking).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
+}
+
+/// A server with room for so many that have not joined yet.
+async fn with_pending(count: usize) -> TestServer {
+    TestServer::start(public(|_| {}).max_pending_handshakes(count)).await
+}
+
+#[tokio::test]
+async fn as_many_handshakes_may_be_pending_as_allowed_and_joining_makes_room() {
+    let server = with_pending(2).await;
+    let mut joined = Vec::new();
+    for _ in 0..3 {
+        let mut socket = Client::open(server.address()).await;
+        let session = server.http().await.open_session().await;
+        socket.join("/").await;
+        let mut http = server.http().await;
+        assert_eq!(http.post(&session, "40").await.text(), "ok");
+        assert!(http.get(&session).await.text().starts_with("40"));
+        joined.push(socket);
+    }
+    assert_eq!(server.server().sessions(), 6);
+    for client in &mut joined {
+        assert!(client.sync().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn one_pending_handshake_more_is_refused_and_costs_those_who_joined_nothing() {
+    let server = with_pending(1).await;
+    let before = limited("pending_handshakes");
+    let mut known = server.client().await;
+    let mut pending = Client::open(server.address()).await;
+    let mut http = server.http().await;
+    assert_full(&http.get(POLLING).await, "Too many connections");
+    let io = server.tcp().await;
+    let refused = WebSocket::upgrade(io, WEBSOCKET, &[]).await.unwrap_err();
+    assert_eq!(refused.status, 503);
+    assert!(limited("pending_handshakes") >= before + 2);
+    assert!(known.sync().await.is_empty());
+    // A refused CONNECT leaves it pending, a leaving one makes room.
+    assert!(pending.try_join("/nowhere", "").await.starts_with("44"));
+    assert_eq!(http.get(POLLING).await.status, 503);
+    drop(pending);
+    let session = patiently(async {
+        loop {
+            let response = http.get(POLLING).await;
+            if response.status == 200 {
+                break response.text();
+            }
+        }
+    })
+    .await;
+    assert!(session.starts_with('0'));
+    assert_eq!(http.get(POLLING).await.status, 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_is_never_finished_gives_its_place_back_in_time() {
+    let server = with_pending(1).await;
+    let mut dawdling = server.open_within(1024).await;
+    let mut http = server.http_in_memory();
+    assert_eq!(http.get(POLLING).await.status, 503);
+    dawdling.rest().await;
+    assert_eq!(http.get(POLLING).await.status, 200);
+}
+
+/// A guarded server whose authenticator answers when it is told to, and who tells it.
+async fn slow_to_verify(most: usize) -> (TestServer, Arc<Semaphore>) {
+    let answers = Arc::new(Semaphore::new(0));
+    let asked = Arc::clone(&answers);
+    let guarded = builder()
+        .authenticate_with(move |_| {
+            let asked = Arc::clone(&asked);
+            async move {
+                asked.acquire().await.unwrap().forget();
+                Ok(Identity::new(()))
+            }
+        })
+        .namespace("/", |r| {
+            r.on("sync", async || {});
+        })
+        .max_verifications(most);
+    (TestServer::start(guarded).await, answers)
+}
+
+#[tokio::test]
+async fn as_many_verifications_as_allowed_are_under_way() {
+    let (server, answers) = slow_to_verify(2).await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::open(server.address()).await;
+        client.send("40").await;
+        clients.push(client);
+    }
+    answers.add_permits(2);
+    for client in &mut clients {
+        assert!(client.recv().await.unwrap().starts_with("40"));
+        assert!(client.sync().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn one_verification_more_is_refused_without_asking_and_can_be_had_later() {
+    let (server, answers) = slow_to_verify(1).await;
+    let before = limited("verifications");
+    let mut first = Client::open(server.address()).await;
+    first.send("40").await;
+    let mut second = Client::open(server.address()).await;
+    let refusal = patiently(async {
+        loop {
+            // The first one may be on its way still.
+            let refusal = second.try_join("/", "").await;
+            if refusal.starts_with("44") {
+                break refusal;
+            }
+        }
+    })
+    .await;
+    assert_eq!(
+        refusal,
+        r#"44{"message":"Unauthorized","data":{"code":"AUTH_UNAVAILABLE"}}"#
+    );
+    assert!(limited("verifications") > before);
+    answers.add_permits(2);
+    assert!(first.recv().await.unwrap().starts_with("40"));
+    second.join("/").await;
 }
 
 #[tokio::test]

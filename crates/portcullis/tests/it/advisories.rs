@@ -547,6 +547,58 @@ async fn rustsec_2021_0078_lengths_that_could_be_read_in_two_ways_are_refused() 
 }
 
 #[tokio::test]
+async fn rustsec_2021_0079_a_length_beside_chunks_is_refused_and_nothing_behind_it_is_read() {
+    let server = start().await;
+    let ambiguous = "portcullis_http_errors_total";
+    let before = witness().count(ambiguous, "kind=ambiguous_length");
+    let post = |headers: &str, body: &str| {
+        format!("POST {POLLING} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}")
+    };
+    let smuggled = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    let ends = [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "transfer-encoding: chunked\r\nX: y\r\ncontent-length:0\r\n",
+        "Content-Length: 1\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n",
+        "Content-Length: 5\nTransfer-Encoding: chunked\n",
+    ];
+    for headers in ends {
+        let answer = answered(&server, post(headers, smuggled).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{headers}: {answer}");
+        assert!(answer.contains("connection: close"), "{headers}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{headers}: {answer}");
+    }
+    // Behind a request whose length is in order, and on a path that is not the engine's.
+    let both = post("Content-Length: 0\r\n", "") + &post(ends[1], smuggled);
+    let answer = answered(&server, both.as_bytes()).await;
+    assert_eq!(answer.matches("HTTP/1.1 400").count(), 2, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1").count(), 2, "{answer}");
+    let elsewhere = post(ends[0], smuggled).replace(POLLING, "/");
+    let answer = answered(&server, elsewhere.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(
+        witness().count(ambiguous, "kind=ambiguous_length"),
+        before + 7
+    );
+    is_well(&server).await;
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_is_read_behind_bodies_of_any_other_kind() {
+    let server = start().await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    for _ in 0..2 {
+        assert_eq!(http.post(&session, "42[\"x\"]").await.text(), "ok");
+        let chunked = format!(
+            "POST {session} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+             3\r\n42[\r\n4\r\n\"x\"]\r\n0\r\n\r\n"
+        );
+        assert_eq!(http.exchange(chunked.as_bytes()).await.text(), "ok");
+    }
+}
+
+#[tokio::test]
 async fn rustsec_2024_0332_http_2_is_not_spoken() {
     let server = start().await;
     let answer = answered(

@@ -136,9 +136,41 @@ async fn cors_lets_a_page_read_and_origins_let_it_connect() {
 #[tokio::test]
 async fn without_a_word_no_page_may_read_and_no_answer_has_a_cors_header() {
     let server = TestServer::start(public(|_| {})).await;
-    let response = server.http().await.get_with(POLLING, &[EVIL]).await;
-    assert_eq!(response.status, 200);
-    for name in response.headers.keys() {
-        assert!(!name.as_str().starts_with("access-control"), "{name}");
+    for headers in [&[EVIL][..], &[("Origin", "http://localhost")], &[]] {
+        let response = server.http().await.get_with(POLLING, headers).await;
+        for name in response.headers.keys() {
+            assert!(!name.as_str().starts_with("access-control"), "{name}");
+        }
     }
+}
+
+#[tokio::test]
+async fn without_a_word_the_servers_own_pages_connect_and_no_others() {
+    let server = TestServer::start(public(|_| {})).await;
+    for (origin, allowed) in [
+        // The kit asks `localhost`.
+        ("http://localhost", true),
+        ("https://localhost", true),
+        (EVIL.1, false),
+        ("http://localhost:3000", false),
+        ("http://localhost.evil.io", false),
+        ("null", false),
+    ] {
+        let headers = [("Origin", origin)];
+        let polled = server.http().await.get_with(POLLING, &headers).await.status;
+        assert_eq!(polled, if allowed { 200 } else { 403 }, "{origin}");
+        let upgraded = upgrade(&server, WEBSOCKET, &headers).await;
+        assert_eq!(upgraded, if allowed { 101 } else { 403 }, "{origin}");
+    }
+    assert_eq!(upgrade(&server, WEBSOCKET, &[]).await, 101, "no page");
+}
+
+#[tokio::test]
+async fn without_a_list_of_origins_the_pages_that_cors_lets_read_connect() {
+    let cors = Cors::origins(["https://app.example.com"]);
+    let server = TestServer::start(public(|_| {}).cors(cors)).await;
+    assert_eq!(upgrade(&server, WEBSOCKET, &[OURS]).await, 101);
+    assert_eq!(upgrade(&server, WEBSOCKET, &[EVIL]).await, 403);
+    let server = TestServer::start(public(|_| {}).cors(Cors::any())).await;
+    assert_eq!(upgrade(&server, WEBSOCKET, &[EVIL]).await, 101);
 }

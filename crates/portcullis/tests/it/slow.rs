@@ -171,7 +171,8 @@ async fn what_is_volatile_needs_a_poll_that_waits() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused_until_one_has_gone() {
-    let server = TestServer::start(public(|_| {}).max_connections(2)).await;
+    let builder = public(|_| {}).max_connections(2).max_pending_handshakes(2);
+    let server = TestServer::start(builder).await;
     let first = server.client_in_memory().await;
     let mut http = server.http_in_memory();
     let _session = http.open_session().await;

@@ -60,10 +60,13 @@ fn tests() -> BTreeSet<String> {
 
 /// The titles of the tests of one script.
 fn titles(text: &str) -> Vec<String> {
-    let calls = ["test(\"", "ours(\"", "it(\""];
+    let calls = ["test(", "ours(", "it(", "headline("];
     let titles = calls.iter().flat_map(|call| text.split(call).skip(1));
     titles
-        .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+        .filter_map(|rest| {
+            let quoted = rest.trim_start().strip_prefix('"')?;
+            Some(quoted.split_once('"')?.0.to_owned())
+        })
         .collect()
 }
 
@@ -164,9 +167,20 @@ fn every_advisory_of_the_table_has_its_test() {
 #[test]
 fn every_headline_has_its_test() {
     let tests = tests();
-    for row in table(SECURITY, &["usual recipe", "here"]) {
-        for test in codes(row[2]) {
-            assert!(tests.contains(test), "{}: there is no test {test}", row[0]);
+    let against_the_recipe = include_str!("../../../../interop/node/headlines.test.mjs");
+    let against_the_recipe = titles(against_the_recipe);
+    let rows = table(SECURITY, &["usual recipe", "here"]);
+    assert_eq!(rows.len(), 9);
+    for row in rows {
+        let of_row = codes(row[2]);
+        for test in &of_row {
+            assert!(tests.contains(*test), "{}: there is no test {test}", row[0]);
         }
+        let is_run = |test: &&str| against_the_recipe.iter().any(|title| title == test);
+        assert!(
+            of_row.iter().any(is_run),
+            "{}: the recipe is not run",
+            row[0]
+        );
     }
 }

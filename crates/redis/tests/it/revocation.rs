@@ -10,6 +10,7 @@ use portcullis_redis::{AtStart, Mode, Redis, RedisRevoker};
 use portcullis_testing::{Disconnect, TestServer, TestTokens};
 use serde_json::{Value, json};
 
+use crate::support::redis_cluster::{RedisCluster, Sentinels};
 use crate::support::{RedisServer, until};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -215,4 +216,90 @@ async fn a_user_is_reached_and_limited_over_redis() {
     for tab in &tabs {
         assert_eq!(tab.expect("ping").await, 1);
     }
+}
+
+/// The key under which Redis keeps what is revoked.
+const SET: &str = "{socket.io-revocations}:set";
+
+/// Revokes until the cluster takes it: a fail-over takes its time.
+async fn revoke_in_the_end(by: &TestServer, revocation: Revocation) -> Duration {
+    until(async || by.server().revoke(revocation.clone()).await.is_ok()).await
+}
+
+/// What holds of a cluster of nodes whose Redis loses its master between two revocations.
+async fn survives_a_fail_over(
+    tokens: &TestTokens,
+    connect: impl Fn() -> Redis,
+    kill_master: impl AsyncFnOnce(),
+) {
+    let nodes = [node(connect(), tokens).await, node(connect(), tokens).await];
+    let token = |id: &str| tokens.mint_with("alice", &json!({ "jti": id }));
+    let (before, after, good) = (token("before"), token("after"), token("good"));
+    let alice = nodes[1].connect("/").token(&before).await;
+    let revocation = Revocation::token("before");
+    let started = Instant::now();
+    nodes[0].server().revoke(revocation).await.unwrap();
+    alice.expect_disconnect(Disconnect::ByServer).await;
+    assert!(started.elapsed() < Duration::from_secs(1));
+    let late = node(connect(), tokens).await;
+    assert_eq!(code(&late, &before).await.as_deref(), Some("TOKEN_REVOKED"));
+
+    let bob = nodes[1].connect("/").token(&after).await;
+    kill_master().await;
+    assert!(bob.is_connected());
+    let took = revoke_in_the_end(&nodes[0], Revocation::token("after")).await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    bob.expect_disconnect(Disconnect::ByServer).await;
+    let later = node(connect(), tokens).await;
+    for (number, node) in nodes.iter().chain([&late, &later]).enumerate() {
+        until(async || code(node, &good).await.is_none()).await;
+        for (name, revoked) in [("before", &before), ("after", &after)] {
+            let refused = code(node, revoked).await;
+            assert_eq!(refused.as_deref(), Some("TOKEN_REVOKED"), "{number} {name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_revoked_survives_the_fail_over_of_a_redis_cluster() {
+    for mode in [Mode::Classic, Mode::ShardedDynamic] {
+        let mut cluster = RedisCluster::start().await;
+        let tokens = TestTokens::new();
+        let (_, master) = cluster.place_of(SET).await;
+        let known = format!("127.0.0.1:{}", cluster.servers[(master + 1) % 3].port);
+        let connect = || Redis::cluster([known.clone()]).mode(mode);
+        let server = &mut cluster.servers[master];
+        let kill = async || {
+            // What no replica has is lost with its master; the nodes write it back, in their time.
+            let replicas: i64 = server.command(&["WAIT", "1", "5000"]).await;
+            assert_eq!(replicas, 1);
+            server.kill().await;
+        };
+        survives_a_fail_over(&tokens, connect, kill).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_revoked_survives_a_new_master_under_sentinels() {
+    let mut sentinels = Sentinels::start().await;
+    let tokens = TestTokens::new();
+    let known = format!("127.0.0.1:{}", sentinels.port);
+    let connect = || Redis::sentinel([known.clone()], "mymaster");
+    let master = &mut sentinels.master;
+    survives_a_fail_over(&tokens, connect, async || master.kill().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_without_sockets_revokes_over_a_redis_cluster_too() {
+    let cluster = RedisCluster::start().await;
+    let tokens = TestTokens::new();
+    let server = node(cluster.redis(), &tokens).await;
+    let alice = server.connect("/").token(&tokens.mint("alice")).await;
+    let revoker = RedisRevoker::connect(cluster.redis()).await.unwrap();
+    revoker
+        .revoke(Revocation::user("alice"), DAY)
+        .await
+        .unwrap();
+    alice.expect_disconnect(Disconnect::ByServer).await;
+    revoker.close().await;
 }

@@ -21,8 +21,12 @@ fn headers(origins: &[&[u8]]) -> HeaderMap {
     headers
 }
 
+fn is_allowed(origins: &Origins, headers: &HeaderMap) -> bool {
+    origins.allow(headers, &Uri::from_static("/socket.io/"), None)
+}
+
 fn allows(origin: &str) -> bool {
-    policy().allow(&headers(&[origin.as_bytes()]))
+    is_allowed(&policy(), &headers(&[origin.as_bytes()]))
 }
 
 #[test]
@@ -103,29 +107,38 @@ fn a_wildcard_stands_for_whole_labels() {
 #[test]
 fn null_is_allowed_where_it_is_listed_and_nowhere_else() {
     let null = headers(&[b"null"]);
-    assert!(!policy().allow(&null));
-    assert!(Origins::list(["null"]).allow(&null));
-    assert!(!Origins::list(["null"]).allow(&headers(&[b"NULL"])));
-    assert!(!Origins::list(["null"]).allow(&headers(&[b"https://app.example.com"])));
+    assert!(!is_allowed(&policy(), &null));
+    assert!(is_allowed(&Origins::list(["null"]), &null));
+    assert!(!is_allowed(&Origins::list(["null"]), &headers(&[b"NULL"])));
+    assert!(!is_allowed(
+        &Origins::list(["null"]),
+        &headers(&[b"https://app.example.com"])
+    ));
 }
 
 #[test]
 fn two_origins_are_none() {
     let twice = headers(&[b"https://app.example.com", b"https://app.example.com"]);
-    assert!(!policy().allow(&twice));
-    assert!(Origins::any().allow(&twice));
+    assert!(!is_allowed(&policy(), &twice));
+    assert!(is_allowed(&Origins::any(), &twice));
 }
 
 #[test]
 fn bytes_that_are_no_text_are_no_origin() {
-    assert!(!policy().allow(&headers(&[b"https://app.example.com\xff"])));
+    assert!(!is_allowed(
+        &policy(),
+        &headers(&[b"https://app.example.com\xff"])
+    ));
 }
 
 #[test]
 fn whether_clients_without_an_origin_may_connect_is_told() {
-    assert!(policy().allow(&HeaderMap::new()));
-    assert!(!policy().allow_none(false).allow(&HeaderMap::new()));
-    assert!(!Origins::any().allow_none(false).allow(&HeaderMap::new()));
+    assert!(is_allowed(&policy(), &HeaderMap::new()));
+    assert!(!is_allowed(&policy().allow_none(false), &HeaderMap::new()));
+    assert!(!is_allowed(
+        &Origins::any().allow_none(false),
+        &HeaderMap::new()
+    ));
 }
 
 #[test]
@@ -160,7 +173,9 @@ proptest! {
         bytes in prop::collection::vec(0x20_u8..=0xff, 0..64),
     ) {
         if let Ok(value) = HeaderValue::from_bytes(&bytes) {
-            let allowed = policy().allows(&value);
+            let mut headers = HeaderMap::new();
+            headers.append(ORIGIN, value);
+            let allowed = is_allowed(&policy(), &headers);
             let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
             prop_assert!(!allowed || text.contains("example") || text.contains("desktop")
                 || text.contains("localhost") || text.contains("::1"));
@@ -173,5 +188,71 @@ proptest! {
         prop_assert!(!allows(&near), "{}", near);
         let below = format!("https://{prefix}.example.org");
         prop_assert!(allows(&below), "{}", below);
+    }
+}
+
+#[test]
+fn a_page_is_the_servers_own_if_it_comes_from_the_host_that_is_asked() {
+    for (host, origin, own) in [
+        ("app.example.com", "https://app.example.com", true),
+        ("app.example.com", "http://app.example.com", true),
+        ("APP.example.com", "https://App.Example.com", true),
+        ("app.example.com:443", "https://app.example.com", true),
+        ("app.example.com:80", "http://app.example.com", true),
+        ("app.example.com:80", "https://app.example.com", false),
+        ("app.example.com:3000", "http://app.example.com:3000", true),
+        ("app.example.com:3000", "http://app.example.com:3001", false),
+        ("app.example.com:3000", "http://app.example.com", false),
+        ("[::1]:3000", "http://[::1]:3000", true),
+        ("app.example.com", "https://evil.example", false),
+        ("app.example.com", "https://app.example.com.evil.io", false),
+        ("app.example.com", "https://evil-app.example.com", false),
+        ("app.example.com", "null", false),
+        ("app.example.com", "", false),
+        ("", "https://", false),
+        (
+            "evil.example@app.example.com",
+            "https://app.example.com",
+            false,
+        ),
+    ] {
+        let mut headers = headers(&[origin.as_bytes()]);
+        headers.append(HOST, HeaderValue::from_str(host).unwrap());
+        assert_eq!(
+            is_allowed(&Origins::own(), &headers),
+            own,
+            "{host} {origin}"
+        );
+        headers.append(HOST, HeaderValue::from_str(host).unwrap());
+        assert!(!is_allowed(&Origins::own(), &headers), "two hosts");
+    }
+    let origin = headers(&[b"https://app.example.com"]);
+    assert!(!is_allowed(&Origins::own(), &origin), "no host");
+    let target = Uri::from_static("https://app.example.com/socket.io/");
+    assert!(Origins::own().allow(&origin, &target, None));
+    let twice = headers(&[b"https://app.example.com", b"https://app.example.com"]);
+    assert!(!Origins::own().allow(&twice, &target, None));
+}
+
+#[test]
+fn without_a_list_a_page_that_may_read_may_connect() {
+    let page = headers(&[b"https://page.example"]);
+    let target = Uri::from_static("/socket.io/");
+    for (cors, allowed) in [
+        (Cors::any(), true),
+        (Cors::origins(["https://page.example"]), true),
+        (
+            Cors::predicate(|origin| origin.ends_with("page.example")),
+            true,
+        ),
+        (Cors::origins(["https://other.example"]), false),
+        (Cors::predicate(|_| false), false),
+    ] {
+        assert_eq!(
+            Origins::own().allow(&page, &target, Some(&cors)),
+            allowed,
+            "{cors:?}"
+        );
+        assert!(!policy().allow(&page, &target, Some(&cors)), "{cors:?}");
     }
 }

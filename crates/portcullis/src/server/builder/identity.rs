@@ -47,9 +47,9 @@ impl ServerBuilder {
         self
     }
 
-    /// How many connections a user may have in a namespace, on all nodes together. It takes
-    /// [`Self::user_rooms`], and one question to the cluster for each connection. Default: no
-    /// limit.
+    /// How many connections a user may have, on all nodes together. A connection counts once,
+    /// however many namespaces it is in. It takes [`Self::user_rooms`], and for each connection one
+    /// question to the cluster for each namespace. Default: no limit.
     #[must_use]
     pub fn max_connections_per_user(mut self, max: usize, when_full: WhenFull) -> Self {
         self.say("max_connections_per_user", &(max, when_full));

@@ -6,8 +6,8 @@ use crate::pace::Rate;
 use crate::server::Drain;
 
 impl ServerBuilder {
-    /// Which pages may connect, on every transport. Default: all of them, which does not build
-    /// together with cookies.
+    /// Which pages may connect, on every transport. Default: [`Origins::own`], the server's own and
+    /// those that CORS lets read. Tokens from cookies need a list.
     #[must_use]
     pub fn origins(mut self, origins: Origins) -> Self {
         self.say("origins", &origins);
@@ -50,6 +50,24 @@ impl ServerBuilder {
     pub fn max_connections_per_address(mut self, count: usize) -> Self {
         self.say("max_connections_per_address", &count);
         self.admission.max_sessions_per_address = Some(count);
+        self
+    }
+
+    /// The most sessions that have not joined a namespace yet; more are refused with 503, and room
+    /// is left for those who hold a token. Default: half of [`Self::max_connections`].
+    #[must_use]
+    pub fn max_pending_handshakes(mut self, count: usize) -> Self {
+        self.say("max_pending_handshakes", &count);
+        self.admission.max_pending = Some(count);
+        self
+    }
+
+    /// The most runs of the authenticator at the same time; who comes on top is refused with
+    /// `AUTH_UNAVAILABLE`, which stock clients do not try again by themselves. Default: 4,096.
+    #[must_use]
+    pub fn max_verifications(mut self, count: usize) -> Self {
+        self.say("max_verifications", &count);
+        self.gate.max_verifications = count;
         self
     }
 
@@ -112,12 +130,14 @@ impl ServerBuilder {
 
     /// Takes what was not said from what the system allows.
     pub(super) fn fill_in_limits(&mut self) {
-        let Some(files) = open_files() else {
-            return;
-        };
-        let most = files - files / 10;
-        self.admission.max_sessions.get_or_insert(most);
-        self.listener.max_connections.get_or_insert(most);
+        if let Some(files) = open_files() {
+            let most = files - files / 10;
+            self.admission.max_sessions.get_or_insert(most);
+            self.listener.max_connections.get_or_insert(most);
+        }
+        if let Some(most) = self.admission.max_sessions {
+            self.admission.max_pending.get_or_insert(most.div_ceil(2));
+        }
     }
 
     /// What is wrong with all that.
@@ -154,7 +174,7 @@ impl ServerBuilder {
 
     /// Says what does not keep a server from being built, and may surprise.
     pub(super) fn warn_of_pressure(&self) {
-        if self.http.cors.is_some() && !self.http.origins.is_list() {
+        if self.http.cors.is_some() && self.http.origins.is_any() {
             tracing::warn!("CORS keeps no page from connecting: `origins` does");
         }
     }
@@ -183,11 +203,14 @@ mod tests {
         let files = open_files().unwrap();
         assert_eq!(builder.admission.max_sessions, Some(files - files / 10));
         assert_eq!(builder.listener.max_connections, Some(files - files / 10));
+        let half = (files - files / 10).div_ceil(2);
+        assert_eq!(builder.admission.max_pending, Some(half));
         let mut builder = ServerBuilder::new()
             .max_connections(7)
             .max_tcp_connections(8);
         builder.fill_in_limits();
         assert_eq!(builder.admission.max_sessions, Some(7));
+        assert_eq!(builder.admission.max_pending, Some(4));
         assert_eq!(builder.listener.max_connections, Some(8));
     }
 }

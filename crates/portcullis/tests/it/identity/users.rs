@@ -109,17 +109,62 @@ async fn one_connection_more_than_a_user_may_have_is_refused_wherever_it_comes()
 }
 
 #[tokio::test]
-async fn of_many_that_come_at_once_as_many_stay_as_may() {
+async fn a_connection_counts_once_however_many_namespaces_it_is_in() {
     let (clock, tokens) = clock_and_tokens();
     let cluster = TestCluster::start(2, |_| {
-        server(&clock, &tokens).max_connections_per_user(3, WhenFull::RejectNew)
+        server(&clock, &tokens).max_connections_per_user(2, WhenFull::RejectNew)
+    })
+    .await;
+    let (here, there) = (cluster.server(0), cluster.server(1));
+    let token = tokens.mint("alice");
+    let first = here.connect("/").token(&token).await;
+    let _beside = first.connect("/chat").token(&token).await;
+    let second = there.connect("/chat").token(&token).await;
+    for (server, namespace) in [(here, "/"), (here, "/chat"), (there, "/"), (there, "/chat")] {
+        let refused = server.connect(namespace).token(&token).refused().await;
+        assert_eq!(refused.code(), Some("TOO_MANY_CONNECTIONS"), "{namespace}");
+    }
+    // Who has a place may use it for one namespace more.
+    let beside = second.connect("/").token(&token).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(first.is_connected() && second.is_connected() && beside.is_connected());
+}
+
+#[tokio::test]
+async fn the_oldest_connection_goes_with_all_its_namespaces() {
+    let (clock, tokens) = clock_and_tokens();
+    let cluster = TestCluster::start(2, |_| {
+        server(&clock, &tokens).max_connections_per_user(1, WhenFull::CloseOldest)
     })
     .await;
     let token = tokens.mint("alice");
-    let coming = (0..20).map(|number| {
+    let oldest = cluster.server(0).connect("/").token(&token).await;
+    let beside = oldest.connect("/chat").token(&token).await;
+    clock.advance(seconds(1));
+    let newest = cluster.server(1).connect("/chat").token(&token).await;
+    for socket in [&oldest, &beside] {
+        assert_eq!(
+            socket.expect("auth:replaced").await,
+            json!({ "code": "TOO_MANY_CONNECTIONS" })
+        );
+        socket.expect_disconnect(Disconnect::ByServer).await;
+    }
+    assert!(newest.is_connected());
+}
+
+#[tokio::test]
+async fn of_many_that_come_at_once_as_many_stay_as_may() {
+    let (clock, tokens) = clock_and_tokens();
+    let cluster = TestCluster::start(3, |_| {
+        server(&clock, &tokens).max_connections_per_user(5, WhenFull::RejectNew)
+    })
+    .await;
+    let token = tokens.mint("alice");
+    let coming = (0..100).map(|number| {
+        let namespace = if number % 2 == 0 { "/" } else { "/chat" };
         cluster
-            .server(number % 2)
-            .connect("/")
+            .server(number % 3)
+            .connect(namespace)
             .token(&token)
             .outcome()
     });
@@ -130,7 +175,7 @@ async fn of_many_that_come_at_once_as_many_stay_as_may() {
         .iter()
         .filter(|client| client.is_connected())
         .count();
-    assert_eq!(staying, 3);
+    assert_eq!(staying, 5);
 }
 
 #[tokio::test]
