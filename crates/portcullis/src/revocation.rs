@@ -13,7 +13,8 @@
 //!   several ways.
 //! - A revocation is in the set before sockets are looked through, and a socket looks at the set
 //!   once more when it has become visible: none slips through between the two.
-//! - The set is bounded. A node that cannot hold what the cluster has revoked admits nobody new.
+//! - The set is bounded. A node that cannot hold what the cluster has revoked admits nobody new
+//!   until it can.
 //!
 //! # Not here
 //!
@@ -30,7 +31,7 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 pub(crate) use set::Facts;
-use set::Set;
+use set::{Added, Set};
 
 use crate::clock::Clock;
 
@@ -224,7 +225,7 @@ pub enum RevokeError {
     /// A name is empty or longer than 1,024 bytes.
     #[error("a revocation names its token, session or user with 1 to 1024 bytes")]
     Name,
-    /// This node holds as many as it may.
+    /// This node holds as many as it may, 1,000,000. The other nodes were told nevertheless.
     #[error("no more revocations can be held")]
     Full,
     /// The server is not running.
@@ -275,8 +276,9 @@ pub trait RevocationStore: fmt::Debug + Send + Sync + 'static {
 
 /// This node's revocations, as a store sees them.
 pub trait LocalRevocations: fmt::Debug + Send + Sync + 'static {
-    /// Applies what other nodes have revoked.
-    fn apply(&self, revocations: Vec<Revocation>);
+    /// Applies what other nodes have revoked; `false` if not all of it could be held. The store is
+    /// not settled then until all that it keeps was applied anew.
+    fn apply(&self, revocations: Vec<Revocation>) -> bool;
 
     /// Everything that this node holds and that has not expired.
     fn held(&self) -> Vec<Revocation>;
@@ -340,21 +342,20 @@ impl Revocations {
     pub async fn revoke(&self, revocation: Revocation) -> Result<(), RevokeError> {
         let wiring = self.0.wiring.get().ok_or(RevokeError::NotServing)?;
         let revocation = revocation.resolve(wiring.clock.now(), wiring.longest_life)?;
-        if !self.0.add(std::iter::once(&revocation)) {
-            return Err(RevokeError::Full);
-        }
+        let fits = self.0.add(std::slice::from_ref(&revocation));
         metrics::counter!("portcullis_revocations_total", "from" => "here").increment(1);
-        match &wiring.store {
-            Some(store) => store.publish(revocation).await.map_err(RevokeError::Store),
-            None => Ok(()),
+        if let Some(store) = &wiring.store {
+            let published = store.publish(revocation).await;
+            published.map_err(RevokeError::Store)?;
         }
+        if fits { Ok(()) } else { Err(RevokeError::Full) }
     }
 
     /// Whether this node knows all that is revoked in its cluster.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let store = self.0.wiring.get().and_then(|wiring| wiring.store.as_ref());
-        store.is_none_or(|store| store.is_settled()) && !self.0.set.read().is_overfull()
+        store.is_none_or(|store| store.is_settled())
     }
 
     /// Whether new connections are admitted while it does not.
@@ -395,13 +396,10 @@ impl Revocations {
         if let Some(store) = &wiring.store {
             store.settled().await;
         }
-        if self.0.set.read().is_overfull() {
-            std::future::pending::<()>().await;
-        }
     }
 
     pub(crate) fn is_revoked(&self, facts: &Facts<'_>) -> bool {
-        self.0.set.read().contains(facts)
+        self.0.set.read().contains(facts, self.0.now())
     }
 
     /// Ready when something was added since this was last ready.
@@ -411,41 +409,47 @@ impl Revocations {
 }
 
 impl Shared {
-    /// Adds them, and has the sockets looked through; `false` if there was no room.
-    fn add<'r>(&self, revocations: impl Iterator<Item = &'r Revocation>) -> bool {
-        let now = self
-            .wiring
-            .get()
-            .map_or(0, |wiring| seconds_up(wiring.clock.now()));
-        let fits = {
+    /// Adds them, and has the sockets looked through if they say anything new; `false` if there was
+    /// no room.
+    fn add(&self, revocations: &[Revocation]) -> bool {
+        let now = self.now();
+        let (mut changed, mut fits) = (false, true);
+        {
             let mut set = self.set.write();
-            let mut fits = true;
             for revocation in revocations {
-                fits &= set.add(revocation, now);
+                match set.add(revocation, now) {
+                    Added::Changed => changed = true,
+                    Added::Known => {}
+                    Added::Full => fits = false,
+                }
             }
-            fits
-        };
-        self.applied.notify_one();
+        }
+        if changed {
+            self.applied.notify_one();
+        }
         fits
+    }
+
+    /// Seconds since 1970, by the server's clock.
+    fn now(&self) -> u64 {
+        let wiring = self.wiring.get();
+        wiring.map_or(0, |wiring| seconds_up(wiring.clock.now()))
     }
 }
 
 impl LocalRevocations for Shared {
-    fn apply(&self, revocations: Vec<Revocation>) {
+    fn apply(&self, revocations: Vec<Revocation>) -> bool {
         let count = revocations.len() as u64;
         metrics::counter!("portcullis_revocations_total", "from" => "cluster").increment(count);
-        if !self.add(revocations.iter()) {
+        let fits = self.add(&revocations);
+        if !fits {
             tracing::error!("this node cannot hold all revocations of the cluster");
-            self.set.write().set_overfull();
         }
+        fits
     }
 
     fn held(&self) -> Vec<Revocation> {
-        let now = self
-            .wiring
-            .get()
-            .map_or(0, |wiring| seconds_up(wiring.clock.now()));
-        self.set.read().held(now)
+        self.set.read().held(self.now())
     }
 }
 

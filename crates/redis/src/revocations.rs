@@ -1,10 +1,10 @@
 //! What the cluster has revoked, kept in Redis.
 //!
 //! ```text
-//!  revoke ─▶ MULTI ZADD, INCR version EXEC ─▶ PUBLISH ─▶ every node applies it at once
+//!  revoke ─▶ MULTI ZADD, new version EXEC ─▶ PUBLISH ─▶ every node applies it at once
 //!
-//!  every 250 ms: GET version ─▶ as known: all that was revoked before is applied here
-//!                          └──▶ another: read the set, apply it, write back what it lacks
+//!  every 250 ms: which version? ─▶ as known: all that was revoked before is applied here
+//!                            └──▶ another: read the set, apply it, write back what it lacks
 //! ```
 //!
 //! The version is what makes it sound. Whatever went wrong (a message lost, a node that slept, a
@@ -15,28 +15,31 @@
 //!
 //! - A node says that it is settled only for a second after Redis has confirmed its version. One
 //!   that was stopped in between has to ask again before it admits anybody.
-//! - The version is read before the set: what changes meanwhile is seen the next time.
+//! - The version is read before the set; what changes meanwhile is told by messages, or seen when
+//!   it is asked for again.
 //! - It costs no connection: questions go over the one that publishes, messages over the other.
 
+mod history;
+mod kept;
 mod revoker;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use parking_lot::Mutex;
 use portcullis::revocation::{LocalRevocations, Revocation, RevocationStore, StoreError};
-use redis::{Pipeline, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub(crate) use history::{Change, Version};
+pub(crate) use kept::Names;
 pub use revoker::RedisRevoker;
 
+use self::history::History;
 use crate::connection::Bus;
 use crate::connection::error::LinkError;
-use crate::connection::queue::Outgoing;
-use crate::connection::subscriptions::Subscription;
 use crate::protocol::Context;
 use crate::wire::revocation as wire;
 
@@ -46,51 +49,24 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// For how long its answer is relied upon.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// So many are read or written at once.
-const PAGE: usize = 1000;
+/// A version that is not known may be that of a message on its way: it is waited for so often, and
+/// so long each time, before the whole set is read.
+const WAITS: u32 = 5;
+const WAIT: Duration = Duration::from_millis(20);
 
-/// The end of the year 9999, beyond which nothing is kept.
-const LAST_DATE: u64 = 253_402_300_799;
-
-/// Where things are.
-#[derive(Debug, Clone)]
-pub(crate) struct Names {
-    set: String,
-    version: String,
-    channel: String,
-    is_sharded: bool,
-}
-
-impl Names {
-    pub(crate) fn new(prefix: &str, is_sharded: bool) -> Self {
-        // In one slot of a cluster, because they are changed together.
-        let tag = format!("{{{prefix}-revocations}}");
-        Self {
-            set: format!("{tag}:set"),
-            version: format!("{tag}:version"),
-            channel: format!("{tag}#"),
-            is_sharded,
-        }
-    }
-
-    fn subscription(&self) -> Subscription {
-        if self.is_sharded {
-            Subscription::Sharded(self.channel.as_str().into())
-        } else {
-            Subscription::Channel(self.channel.as_str().into())
-        }
-    }
-}
+/// How long a node that cannot hold the whole set waits before it reads it again.
+const UNTIL_ROOM: Duration = Duration::from_secs(30);
 
 /// What this node knows of the set.
 #[derive(Debug)]
 pub(crate) struct Revocations {
     names: Names,
     local: OnceLock<Arc<dyn LocalRevocations>>,
-    /// The version that is applied here; `None` if that is not known.
-    known: Mutex<Option<u64>>,
-    /// When Redis was last asked, and said that this is its version.
+    history: Mutex<History>,
+    /// When Redis was last asked, and named a version that is applied here.
     confirmed: watch::Sender<Option<Instant>>,
+    /// When something did not fit into this node.
+    overfull_since: Mutex<Option<Instant>>,
 }
 
 impl Revocations {
@@ -98,8 +74,9 @@ impl Revocations {
         Arc::new(Self {
             names,
             local: OnceLock::new(),
-            known: Mutex::new(None),
+            history: Mutex::default(),
             confirmed: watch::Sender::new(None),
+            overfull_since: Mutex::new(None),
         })
     }
 
@@ -108,147 +85,88 @@ impl Revocations {
         if channel != self.names.channel {
             return false;
         }
-        let Some((version, revocation)) = wire::read_message(payload) else {
-            metrics::counter!("portcullis_bus_poison_total", "kind" => "revocation").increment(1);
+        let Some((change, revocation)) = wire::read_message(payload) else {
+            kept::count_poison();
             return true;
         };
-        if let Some(local) = self.local.get() {
-            local.apply(vec![revocation]);
-            self.advance(version);
+        if let Some(local) = self.local.get()
+            && self.apply(&**local, vec![revocation])
+        {
+            self.history.lock().advance(change);
         }
         true
     }
 
-    /// `version` is applied: the known one, if it is the next.
-    fn advance(&self, version: u64) {
-        let mut known = self.known.lock();
-        if known.and_then(|known| known.checked_add(1)) == Some(version) {
-            *known = Some(version);
+    /// Applies what was revoked. If it does not fit, the node knows nothing for sure any more.
+    fn apply(&self, local: &dyn LocalRevocations, revocations: Vec<Revocation>) -> bool {
+        let fits = local.apply(revocations);
+        if !fits {
+            *self.overfull_since.lock() = Some(Instant::now());
+            self.history.lock().forget();
+            self.confirmed.send_replace(None);
         }
+        fits
     }
 
-    /// Asks Redis whether the known version is still its own, and catches up if not.
+    /// Asks Redis whether its version is applied here, and catches up if not.
     async fn look(&self, bus: &Bus, local: &dyn LocalRevocations) -> Result<(), LinkError> {
-        let asked_at = Instant::now();
-        let version = self.version(bus).await?;
-        if *self.known.lock() != Some(version) {
-            let kept = self.read(bus).await?;
-            let members: HashSet<String> = kept.iter().map(wire::member).collect();
-            local.apply(kept);
-            let mut held = local.held();
-            held.retain(|revocation| !members.contains(&wire::member(revocation)));
-            *self.known.lock() = Some(version);
-            for page in held.chunks(PAGE) {
-                tracing::info!(count = page.len(), "revocations are written back to redis");
-                let written = write(bus, &self.names, page).await?;
-                self.advance(written);
-            }
+        let overfull_since = *self.overfull_since.lock();
+        if overfull_since.is_some_and(|since| since.elapsed() < UNTIL_ROOM) {
+            return Ok(());
         }
-        self.confirmed.send_replace(Some(asked_at));
+        if !self.confirm(bus).await? && self.catch_up(bus, local).await? {
+            self.confirm(bus).await?;
+        }
         Ok(())
     }
 
-    async fn version(&self, bus: &Bus) -> Result<u64, LinkError> {
-        let mut commands = redis::pipe();
-        commands.cmd("GET").arg(&self.names.version);
-        let answers = bus.ask(&self.names.version, &commands).await?;
-        let version: Option<u64> = first(answers)?;
-        Ok(version.unwrap_or(0))
+    /// Asks Redis for its version; `false` if it is not applied here.
+    async fn confirm(&self, bus: &Bus) -> Result<bool, LinkError> {
+        let (asked_at, position) = (Instant::now(), self.history.lock().position());
+        let version = kept::version(bus, &self.names).await?;
+        for _ in 0..WAITS {
+            if self.history.lock().has_reached(&version, position) {
+                self.confirmed.send_replace(Some(asked_at));
+                return Ok(true);
+            }
+            tokio::time::sleep(WAIT).await;
+        }
+        Ok(false)
     }
 
-    /// The whole set, as far as it has not expired.
-    async fn read(&self, bus: &Bus) -> Result<Vec<Revocation>, LinkError> {
-        let mut kept = Vec::new();
-        let mut offset = 0;
+    /// Reads the whole set, applies it, and writes back what it lacks; `false` if it does not fit.
+    async fn catch_up(&self, bus: &Bus, local: &dyn LocalRevocations) -> Result<bool, LinkError> {
+        let version = kept::version(bus, &self.names).await?;
+        // Messages lead on from there while the set is read.
+        self.history.lock().restart(version);
+        *self.overfull_since.lock() = None;
+        let mut kept = HashMap::new();
+        let mut cursor = 0;
         loop {
-            let mut commands = redis::pipe();
-            commands
-                .cmd("ZRANGEBYSCORE")
-                .arg(&self.names.set)
-                .arg(now())
-                .arg("+inf")
-                .arg("WITHSCORES")
-                .arg("LIMIT")
-                .arg(offset)
-                .arg(PAGE);
-            let answers = bus.ask(&self.names.set, &commands).await?;
-            let page: Vec<(Vec<u8>, f64)> = first(answers)?;
-            let len = page.len();
-            kept.extend(page.into_iter().filter_map(|(member, until)| {
-                let until = until.clamp(0.0, LAST_DATE as f64) as u64;
-                let read = wire::read_member(&member, until);
-                if read.is_none() {
-                    metrics::counter!("portcullis_bus_poison_total", "kind" => "revocation")
-                        .increment(1);
-                }
-                read
-            }));
-            if len < PAGE {
-                return Ok(kept);
+            let page = kept::read(bus, &self.names, cursor).await?;
+            for revocation in &page.revocations {
+                kept.insert(wire::member(revocation), kept::score(revocation));
             }
-            offset += len;
+            if !self.apply(local, page.revocations) {
+                return Ok(false);
+            }
+            cursor = page.cursor;
+            if cursor == 0 {
+                break;
+            }
         }
+        for page in kept::lacking(local.held(), &kept).chunks(kept::PAGE) {
+            tracing::info!(count = page.len(), "revocations are written back to redis");
+            let change = kept::write(bus, &self.names, page).await?;
+            self.history.lock().advance(change);
+        }
+        Ok(true)
     }
 
     fn is_fresh(&self) -> bool {
         let confirmed = *self.confirmed.borrow();
         confirmed.is_some_and(|at| at.elapsed() < FRESH)
     }
-}
-
-/// Adds revocations to the set; says which version that is.
-async fn write(bus: &Bus, names: &Names, revocations: &[Revocation]) -> Result<u64, LinkError> {
-    let base = SystemTime::now().duration_since(UNIX_EPOCH);
-    let base = base.unwrap_or_default().as_micros();
-    let mut commands = Pipeline::new();
-    commands.cmd("MULTI");
-    commands
-        .cmd("ZREMRANGEBYSCORE")
-        .arg(&names.set)
-        .arg("-inf")
-        .arg(format!("({}", now()));
-    let add = commands.cmd("ZADD").arg(&names.set);
-    for revocation in revocations {
-        let until = revocation.kept_until_seconds().unwrap_or(LAST_DATE);
-        add.arg(until.min(LAST_DATE)).arg(wire::member(revocation));
-    }
-    // A Redis that has lost its data must not count up to a version that somebody knows.
-    commands
-        .cmd("SET")
-        .arg(&names.version)
-        .arg(base.to_string())
-        .arg("NX");
-    commands.cmd("INCR").arg(&names.version);
-    commands.cmd("EXEC");
-    let mut answers = bus.ask(&names.set, &commands).await?;
-    let done = answers.pop().unwrap_or(Value::Nil);
-    let done: Vec<Value> = first(vec![done])?;
-    first(done.into_iter().skip(3).collect())
-}
-
-/// Adds a revocation, and tells every node.
-async fn publish(bus: &Bus, names: &Names, revocation: &Revocation) -> Result<u64, LinkError> {
-    let version = write(bus, names, std::slice::from_ref(revocation)).await?;
-    let message = Outgoing {
-        channel: names.channel.clone(),
-        payload: wire::message(revocation, version).into_bytes(),
-        is_sharded: names.is_sharded,
-    };
-    bus.publish_now(message).await?;
-    Ok(version)
-}
-
-/// The first answer, as what it should be.
-fn first<T: redis::FromRedisValue>(answers: Vec<Value>) -> Result<T, LinkError> {
-    let answer = answers.into_iter().next().unwrap_or(Value::Nil);
-    let answer = answer.extract_error();
-    let answer = answer.map_err(|error| LinkError::redis("redis", error))?;
-    T::from_redis_value(answer).map_err(|error| LinkError::redis("redis", error.into()))
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }
 
 /// The store, as the framework sees it.
@@ -276,17 +194,13 @@ impl RevocationStore for Store {
     fn publish(&self, revocation: Revocation) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let names = &self.revocations.names;
-            match publish(&self.context.bus, names, &revocation).await {
-                Ok(version) => {
-                    self.revocations.advance(version);
-                    Ok(())
-                }
-                Err(error) => {
-                    // Nobody knows what became of it: the set is read, and what it lacks written.
-                    *self.revocations.known.lock() = None;
-                    Err(StoreError::new(error))
-                }
-            }
+            // The node's own message comes back to it, and leads its history on.
+            let published = kept::publish(&self.context.bus, names, &revocation).await;
+            published.map_err(|error| {
+                // Nobody knows what became of it: the set is read, and what it lacks written.
+                self.revocations.history.lock().forget();
+                StoreError::new(error)
+            })
         })
     }
 
@@ -319,7 +233,7 @@ async fn keep_up(
         let looked = revocations.look(&context.bus, &*local).await;
         drop(context);
         if let Err(error) = &looked {
-            *revocations.known.lock() = None;
+            revocations.history.lock().forget();
             // A line for each change, not for each attempt.
             if was_heard {
                 tracing::warn!(%error, "what is revoked cannot be read");

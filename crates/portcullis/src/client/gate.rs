@@ -363,10 +363,15 @@ impl Gate {
             tracing::warn!("it is not known what was revoked: nobody new is admitted");
             return Err(RefusalCode::AuthUnavailable);
         }
-        if self.revocations.is_revoked(&identity.facts()) {
+        if self.is_revoked(identity) {
             return Err(RefusalCode::TokenRevoked);
         }
         Ok(())
+    }
+
+    /// Whether what came with `identity` was taken back, as far as this node knows.
+    pub(super) fn is_revoked(&self, identity: &Identity) -> bool {
+        self.revocations.is_revoked(&identity.facts())
     }
 
     async fn identify(
@@ -434,7 +439,7 @@ impl Admitted {
 
     fn is_revoked(&self) -> bool {
         let place = self.socket().identity();
-        place.is_some_and(|place| self.0.gate.revocations.is_revoked(&place.get().facts()))
+        place.is_some_and(|place| self.0.gate.is_revoked(&place.get()))
     }
 
     /// Lets the socket in: from here on broadcasts reach it, behind the CONNECT reply.

@@ -108,12 +108,23 @@ impl ClientTask {
                 let expires_at = identity.expires_at();
                 let (plan, wall) = (self.gate.expiry_plan(), self.gate.wall());
                 place.swap(identity, plan, wall, clock::instant());
+                self.end_if_revoked(&place);
                 let exp = expires_at.map_or(Value::Null, Value::from);
                 answer(&socket, ack, vec![("status", "ok".into()), ("exp", exp)]);
             }
             Err(code) => self.refresh_refused(&socket, ack, code),
         }
         self.check_expiry();
+    }
+
+    /// Who looks through the sockets may have seen the old identity here: the new one is asked
+    /// about once more.
+    fn end_if_revoked(&self, place: &Arc<Place>) {
+        if self.gate.is_revoked(&place.get()) {
+            for socket in self.sockets_at(place) {
+                Socket::from(socket).end_revoked();
+            }
+        }
     }
 
     fn refresh_refused(

@@ -10,6 +10,7 @@
 //!
 //! - Looking up allocates nothing.
 //! - An entry is never replaced by a weaker one: of two for the same name the later date counts.
+//! - What has expired revokes nothing, whether it was removed yet or not.
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
@@ -19,6 +20,9 @@ use super::{Revocation, Revoked};
 
 /// The most revocations that a node holds.
 const MAX_ENTRIES: usize = 1_000_000;
+
+/// A full set is searched for expired ones this often, in seconds.
+const PRUNE_EVERY: u64 = 60;
 
 /// What a token says of itself, as far as it can be revoked by that.
 #[derive(Clone, Copy, Default)]
@@ -41,7 +45,19 @@ pub(super) struct Set {
     len: usize,
     /// How many there were when the expired ones were last removed.
     pruned_at: usize,
-    is_overfull: bool,
+    /// When that was, in seconds since 1970.
+    pruned_on: u64,
+}
+
+/// What came of adding a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It revokes something that was not revoked before.
+    Changed,
+    /// It says nothing new.
+    Known,
+    /// There is no room for it.
+    Full,
 }
 
 struct Entry {
@@ -56,54 +72,63 @@ impl Set {
         self.len
     }
 
-    pub(super) const fn is_overfull(&self) -> bool {
-        self.is_overfull
-    }
-
-    pub(super) const fn set_overfull(&mut self) {
-        self.is_overfull = true;
-    }
-
-    /// Adds a resolved revocation; `false` if there is no room for it.
-    pub(super) fn add(&mut self, revocation: &Revocation, now: u64) -> bool {
+    /// Adds a resolved revocation.
+    pub(super) fn add(&mut self, revocation: &Revocation, now: u64) -> Added {
         let until = revocation.kept_until.unwrap_or(u64::MAX);
         if until < now {
-            return true;
+            return Added::Known;
         }
-        if self.len >= MAX_ENTRIES || self.len > 2 * self.pruned_at + 1024 {
-            self.prune(now);
-        }
-        if self.len >= MAX_ENTRIES {
-            return false;
-        }
-        let (names, name) = match &revocation.what {
-            Revoked::Token(id) => (&mut self.tokens, id),
-            Revoked::Session(id) => (&mut self.sessions, id),
-            Revoked::User(subject) => (&mut self.users, subject),
-        };
         let before = match revocation.what {
             Revoked::User(_) => revocation.issued_before.unwrap_or(u64::MAX),
             Revoked::Token(_) | Revoked::Session(_) => u64::MAX,
         };
-        let entries = names.entry(name.as_str().into()).or_default();
-        let same = entries
-            .iter_mut()
-            .find(|entry| entry.issuer.as_deref() == revocation.issuer.as_deref());
-        match same {
-            Some(entry) => {
-                entry.before = entry.before.max(before);
-                entry.until = entry.until.max(until);
-            }
-            None => {
-                entries.push(Entry {
-                    issuer: revocation.issuer.as_deref().map(Box::from),
-                    before,
-                    until,
-                });
-                self.len += 1;
-            }
+        if let Some(entry) = self.find(revocation) {
+            let was_live = entry.until >= now;
+            let changed = !was_live || before > entry.before;
+            entry.before = entry.before.max(before);
+            entry.until = entry.until.max(until);
+            return if changed {
+                Added::Changed
+            } else {
+                Added::Known
+            };
         }
-        true
+        if !self.make_room(now) {
+            return Added::Full;
+        }
+        let entry = Entry {
+            issuer: revocation.issuer.as_deref().map(Box::from),
+            before,
+            until,
+        };
+        let (names, name) = self.names(revocation);
+        names.entry(name.into()).or_default().push(entry);
+        self.len += 1;
+        Added::Changed
+    }
+
+    fn names<'r>(&mut self, revocation: &'r Revocation) -> (&mut Names, &'r str) {
+        match &revocation.what {
+            Revoked::Token(id) => (&mut self.tokens, id),
+            Revoked::Session(id) => (&mut self.sessions, id),
+            Revoked::User(subject) => (&mut self.users, subject),
+        }
+    }
+
+    fn find(&mut self, revocation: &Revocation) -> Option<&mut Entry> {
+        let (names, name) = self.names(revocation);
+        let mut entries = names.get_mut(name)?.iter_mut();
+        entries.find(|entry| entry.issuer.as_deref() == revocation.issuer.as_deref())
+    }
+
+    /// Whether there is room for one more, if need be by removing what has expired.
+    fn make_room(&mut self, now: u64) -> bool {
+        let is_full = self.len >= MAX_ENTRIES;
+        let is_due = now >= self.pruned_on.saturating_add(PRUNE_EVERY);
+        if (is_full && is_due) || self.len > 2 * self.pruned_at + 1024 {
+            self.prune(now);
+        }
+        self.len < MAX_ENTRIES
     }
 
     /// Removes what has expired.
@@ -118,10 +143,11 @@ impl Set {
         }
         self.len = len;
         self.pruned_at = len;
+        self.pruned_on = now;
     }
 
-    /// Whether any revocation is about a token that says this.
-    pub(super) fn contains(&self, facts: &Facts<'_>) -> bool {
+    /// Whether any revocation is about a token that says this, and is in force.
+    pub(super) fn contains(&self, facts: &Facts<'_>, now: u64) -> bool {
         // A token that does not say when it was issued may be older than anything.
         let issued_at = facts.issued_at.unwrap_or(0);
         let lookups = [
@@ -135,7 +161,7 @@ impl Set {
                 entries.iter().any(|entry| {
                     let is_of_issuer =
                         entry.issuer.is_none() || entry.issuer.as_deref() == facts.issuer;
-                    is_of_issuer && issued_at < entry.before
+                    is_of_issuer && issued_at < entry.before && entry.until >= now
                 })
             })
         })
@@ -171,7 +197,7 @@ mod tests {
     fn set(revocations: &[Revocation]) -> Set {
         let mut set = Set::default();
         for revocation in revocations {
-            assert!(set.add(revocation, NOW));
+            assert_ne!(set.add(revocation, NOW), Added::Full);
         }
         set
     }
@@ -194,13 +220,14 @@ mod tests {
             issued_at,
             ..Facts::default()
         };
-        assert!(set.contains(&alice(Some(NOW - 1))));
-        assert!(!set.contains(&alice(Some(NOW))));
-        assert!(set.contains(&alice(None)));
-        assert!(!set.contains(&Facts {
+        assert!(set.contains(&alice(Some(NOW - 1)), NOW));
+        assert!(!set.contains(&alice(Some(NOW)), NOW));
+        assert!(set.contains(&alice(None), NOW));
+        let bob = Facts {
             subject: Some("bob"),
             ..alice(None)
-        }));
+        };
+        assert!(!set.contains(&bob, NOW));
     }
 
     #[test]
@@ -211,44 +238,45 @@ mod tests {
             token_id: Some(token_id),
             ..Facts::default()
         };
-        assert!(set.contains(&of(Some("a"), "t")));
-        assert!(!set.contains(&of(Some("b"), "t")));
-        assert!(!set.contains(&of(None, "t")));
-        assert!(set.contains(&of(Some("b"), "u")));
-        assert!(set.contains(&of(None, "u")));
+        assert!(set.contains(&of(Some("a"), "t"), NOW));
+        assert!(!set.contains(&of(Some("b"), "t"), NOW));
+        assert!(!set.contains(&of(None, "t"), NOW));
+        assert!(set.contains(&of(Some("b"), "u"), NOW));
+        assert!(set.contains(&of(None, "u"), NOW));
     }
 
     #[test]
     fn the_names_of_tokens_sessions_and_users_are_kept_apart() {
         let set = set(&[token("x", None)]);
-        assert!(!set.contains(&Facts {
+        let other = Facts {
             subject: Some("x"),
             session_id: Some("x"),
             ..Facts::default()
-        }));
+        };
+        assert!(!set.contains(&other, NOW));
     }
 
     #[test]
     fn a_weaker_revocation_does_not_replace_a_stronger_one() {
         let set = set(&[user("alice", None, NOW), user("alice", None, NOW - 50)]);
         assert_eq!(set.len(), 1);
-        assert!(set.contains(&Facts {
+        let alice = Facts {
             subject: Some("alice"),
             issued_at: Some(NOW - 10),
             ..Facts::default()
-        }));
+        };
+        assert!(set.contains(&alice, NOW));
     }
 
     #[test]
     fn what_has_expired_is_forgotten_when_there_are_many() {
         let mut set = Set::default();
         for number in 0..5000 {
-            assert!(set.add(&token(&number.to_string(), None), NOW));
+            let added = set.add(&token(&number.to_string(), None), NOW);
+            assert_eq!(added, Added::Changed);
         }
-        assert!(set.add(
-            &Revocation::stored(Revoked::Token("late".into()), None, None, NOW + 5000),
-            NOW + 1000
-        ));
+        let late = Revocation::stored(Revoked::Token("late".into()), None, None, NOW + 5000);
+        assert_eq!(set.add(&late, NOW + 1000), Added::Changed);
         for number in 0..5000 {
             let revocation = Revocation::stored(
                 Revoked::Token(format!("more {number}")),
@@ -256,7 +284,7 @@ mod tests {
                 None,
                 NOW + 5000,
             );
-            assert!(set.add(&revocation, NOW + 1000));
+            assert_eq!(set.add(&revocation, NOW + 1000), Added::Changed);
         }
         assert!(set.len() < 7000, "{}", set.len());
         assert_eq!(set.held(NOW + 1000).len(), 5001);
@@ -274,5 +302,38 @@ mod tests {
         for revocation in second.held(NOW) {
             assert!(first.held(NOW).contains(&revocation));
         }
+    }
+
+    #[test]
+    fn what_says_nothing_new_is_known_and_what_has_expired_is_new_again() {
+        let mut set = set(&[user("alice", None, NOW)]);
+        assert_eq!(set.add(&user("alice", None, NOW), NOW), Added::Known);
+        assert_eq!(set.add(&user("alice", None, NOW - 9), NOW), Added::Known);
+        assert_eq!(set.add(&user("alice", None, NOW + 1), NOW), Added::Changed);
+        let facts = Facts {
+            subject: Some("alice"),
+            ..Facts::default()
+        };
+        assert!(set.contains(&facts, NOW + 100));
+        assert!(!set.contains(&facts, NOW + 101));
+        let again = Revocation::stored(Revoked::User("alice".into()), None, Some(1), NOW + 200);
+        assert_eq!(set.add(&again, NOW + 101), Added::Changed);
+        assert!(set.contains(&facts, NOW + 101));
+    }
+
+    #[test]
+    fn a_full_set_takes_what_it_holds_already_and_has_room_again_when_something_expires() {
+        let mut set = Set::default();
+        for number in 0..MAX_ENTRIES {
+            assert_eq!(
+                set.add(&token(&number.to_string(), None), NOW),
+                Added::Changed
+            );
+        }
+        assert_eq!(set.add(&token("one more", None), NOW), Added::Full);
+        assert_eq!(set.add(&token("7", None), NOW), Added::Known);
+        let later = Revocation::stored(Revoked::Token("later".into()), None, None, NOW + 300);
+        assert_eq!(set.add(&later, NOW + 101), Added::Changed);
+        assert_eq!(set.len(), 1);
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use portcullis::adapter::BusGap;
 use portcullis::revocation::{Revocation, RevokeError, StoreError};
 
-use super::Names;
+use super::kept::{self, Names};
 use crate::connection::{Bus, Receive};
 use crate::options::Redis;
 use crate::start::{self, StartError};
@@ -70,10 +70,8 @@ impl RedisRevoker {
         longest_life: Duration,
     ) -> Result<(), RevokeError> {
         let revocation = revocation.resolve(SystemTime::now(), longest_life)?;
-        let published = super::publish(&self.bus, &self.names, &revocation).await;
-        published
-            .map(drop)
-            .map_err(|error| RevokeError::Store(StoreError::new(error)))
+        let published = kept::publish(&self.bus, &self.names, &revocation).await;
+        published.map_err(|error| RevokeError::Store(StoreError::new(error)))
     }
 
     /// Leaves.

@@ -1,10 +1,9 @@
 //! A revocation as it is kept in Redis, and as nodes tell each other. Node knows nothing of it.
 //!
 //! ```text
-//!  sorted set   {socket.io-revocations}:set       member {"sub":"alice","before":1900000000}
-//!                                                 score  1900086400, until when it is kept
-//!  counter      {socket.io-revocations}:version   how often the set was changed
-//!  channel      {socket.io-revocations}#          {"version":7,"until":1900086400,"sub":…}
+//!  sorted set   {socket.io-revocations}:set   member {"sub":"alice","before":1900000000}
+//!                                             score  1900086400, until when it is kept
+//!  channel      {socket.io-revocations}#      {"from":"4355…","to":"9f86…","until":1900086400,…}
 //! ```
 //!
 //! # Invariants
@@ -15,6 +14,8 @@ use std::borrow::Cow;
 
 use portcullis::revocation::{Revocation, Revoked};
 use serde::{Deserialize, Serialize};
+
+use crate::revocations::{Change, Version};
 
 /// The largest member or message that is read.
 const MAX_BYTES: usize = 16 * 1024;
@@ -37,7 +38,11 @@ struct Fields<'a> {
 /// What nodes tell each other.
 #[derive(Debug, Serialize, Deserialize)]
 struct Message<'a> {
-    version: u64,
+    /// The versions of the set before and after.
+    #[serde(borrow)]
+    from: Cow<'a, str>,
+    #[serde(borrow)]
+    to: Cow<'a, str>,
     until: u64,
     #[serde(borrow, flatten)]
     fields: Fields<'a>,
@@ -90,24 +95,29 @@ pub(crate) fn read_member(member: &[u8], until: u64) -> Option<Revocation> {
     fields.into_revocation(until)
 }
 
-/// A revocation as the other nodes are told, with the version that it has led to.
-pub(crate) fn message(revocation: &Revocation, version: u64) -> String {
+/// A revocation as the other nodes are told, with what it has changed.
+pub(crate) fn message(revocation: &Revocation, change: &Change) -> String {
     let message = Message {
-        version,
+        from: Cow::Borrowed(change.from.as_str()),
+        to: Cow::Borrowed(change.to.as_str()),
         until: revocation.kept_until_seconds().unwrap_or(u64::MAX),
         fields: Fields::of(revocation),
     };
     serde_json::to_string(&message).unwrap_or_default()
 }
 
-/// What another node has told: the version that it led to, and the revocation.
-pub(crate) fn read_message(payload: &[u8]) -> Option<(u64, Revocation)> {
+/// What another node has told: the change of the set, and the revocation.
+pub(crate) fn read_message(payload: &[u8]) -> Option<(Change, Revocation)> {
     if payload.len() > MAX_BYTES {
         return None;
     }
     let message: Message<'_> = serde_json::from_slice(payload).ok()?;
     let revocation = message.fields.into_revocation(message.until)?;
-    Some((message.version, revocation))
+    let change = Change {
+        from: Version::from(&*message.from),
+        to: Version::from(&*message.to),
+    };
+    Some((change, revocation))
 }
 
 #[cfg(test)]
@@ -129,8 +139,12 @@ mod tests {
             let until = revocation.kept_until_seconds().unwrap();
             let read = read_member(member(&revocation).as_bytes(), until);
             assert_eq!(read.as_ref(), Some(&revocation));
-            let told = read_message(message(&revocation, 3).as_bytes());
-            assert_eq!(told, Some((3, revocation)));
+            let change = Change {
+                from: "".into(),
+                to: Version::random(),
+            };
+            let told = read_message(message(&revocation, &change).as_bytes());
+            assert_eq!(told, Some((change, revocation)));
         }
     }
 

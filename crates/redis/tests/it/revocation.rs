@@ -1,6 +1,6 @@
 //! What is revoked, on three nodes over a real Redis: told at once, kept, written back.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use portcullis::Server;
 use portcullis::auth::WhenFull;
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use crate::support::redis_cluster::{RedisCluster, Sentinels};
 use crate::support::{RedisServer, until};
 
+/// The key under which Redis keeps what is revoked.
+const SET: &str = "{socket.io-revocations}:set";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn node(redis: Redis, tokens: &TestTokens) -> TestServer {
@@ -90,9 +92,7 @@ async fn a_node_that_comes_later_refuses_and_no_connection_is_made_for_it() {
     assert_eq!(code(&late, &token).await.as_deref(), Some("TOKEN_REVOKED"));
     assert_eq!(late.server().revocations().len(), 3);
     assert_eq!(redis.connections().await, 4);
-    let kept: Vec<String> = redis
-        .command(&["ZRANGE", "{socket.io-revocations}:set", "0", "-1"])
-        .await;
+    let kept: Vec<String> = redis.command(&["ZRANGE", SET, "0", "-1"]).await;
     assert!(kept.contains(&r#"{"jti":"1"}"#.to_owned()), "{kept:?}");
 }
 
@@ -156,11 +156,8 @@ async fn ten_thousand_tries_while_redis_loses_everything_admit_nobody() {
     }
     assert_eq!((admitted, tries), (0, 10_000));
     until(async || code(&nodes[1], &good).await.is_none()).await;
-    until(async || {
-        let key = "{socket.io-revocations}:set";
-        redis.command::<i64>(&["ZCARD", key]).await == 1
-    })
-    .await;
+    // One, and the name of the version.
+    until(async || redis.command::<i64>(&["ZCARD", SET]).await == 2).await;
     let late = node(redis.redis(), &tokens).await;
     assert_eq!(
         code(&late, &revoked).await.as_deref(),
@@ -217,9 +214,6 @@ async fn a_user_is_reached_and_limited_over_redis() {
         assert_eq!(tab.expect("ping").await, 1);
     }
 }
-
-/// The key under which Redis keeps what is revoked.
-const SET: &str = "{socket.io-revocations}:set";
 
 /// Revokes until the cluster takes it: a fail-over takes its time.
 async fn revoke_in_the_end(by: &TestServer, revocation: Revocation) -> Duration {
@@ -302,4 +296,141 @@ async fn a_process_without_sockets_revokes_over_a_redis_cluster_too() {
         .unwrap();
     alice.expect_disconnect(Disconnect::ByServer).await;
     revoker.close().await;
+}
+
+/// Puts `count` revocations of tokens into Redis, as if they had always been there.
+async fn fill(redis: &RedisServer, count: u64, name: &str) {
+    let script = "for i = 1, tonumber(ARGV[1]) do redis.call('ZADD', KEYS[1], ARGV[2], \
+                  string.format('{\"jti\":\"%s%d\"}', ARGV[3], i)) end return 1";
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let until = (since + DAY).as_secs().to_string();
+    let arguments = ["EVAL", script, "1", SET, &count.to_string(), &until, name];
+    assert_eq!(redis.command::<i64>(&arguments).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_set_that_keeps_changing_is_read_once_and_known() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    for part in 0..4 {
+        fill(&redis, 25_000, &format!("p{part}-")).await;
+    }
+    let revoker = RedisRevoker::connect(redis.redis()).await.unwrap();
+    let going = tokio::spawn(async move {
+        for number in 0_u32.. {
+            let revocation = Revocation::token(format!("more {number}"));
+            revoker.revoke(revocation, DAY).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let node = node(redis.redis(), &tokens).await;
+    let revoked = tokens.mint_with("alice", &json!({ "jti": "p3-25000" }));
+    until(async || node.server().revocations().is_settled()).await;
+    assert_eq!(
+        code(&node, &revoked).await.as_deref(),
+        Some("TOKEN_REVOKED")
+    );
+
+    let scans = async || {
+        let statistics: String = redis.command(&["INFO", "commandstats"]).await;
+        let scans = statistics.lines().find(|line| line.contains("zscan"));
+        scans.map(str::to_owned)
+    };
+    let before = scans().await;
+    for _ in 0..40 {
+        assert!(node.server().revocations().is_settled());
+        assert_eq!(code(&node, &tokens.mint("bob")).await, None);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(scans().await, before);
+    going.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoking_again_for_a_shorter_time_weakens_nothing() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let first = node(redis.redis(), &tokens).await;
+    let token = tokens.mint_with("alice", &json!({ "jti": "1" }));
+    first.server().revoke(Revocation::token("1")).await.unwrap();
+    let score = async || {
+        redis
+            .command::<f64>(&["ZSCORE", SET, r#"{"jti":"1"}"#])
+            .await
+    };
+    let until = score().await;
+    let revoker = RedisRevoker::connect(redis.redis()).await.unwrap();
+    let again = revoker.revoke(Revocation::token("1"), Duration::ZERO);
+    again.await.unwrap();
+    assert_eq!(score().await, until);
+    let late = node(redis.redis(), &tokens).await;
+    assert_eq!(code(&late, &token).await.as_deref(), Some("TOKEN_REVOKED"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_that_was_evicted_is_written_back() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let first = node(redis.redis(), &tokens).await;
+    first.server().revoke(Revocation::token("1")).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(redis.command::<i64>(&["DEL", SET]).await, 1);
+        until(async || redis.command::<i64>(&["ZCARD", SET]).await == 2).await;
+    }
+    let kept = async || {
+        redis
+            .command::<Vec<String>>(&["ZRANGE", SET, "0", "-1"])
+            .await
+    };
+    assert!(kept().await.contains(&r#"{"jti":"1"}"#.to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_another_master_lost_is_written_back() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let first = node(redis.redis(), &tokens).await;
+    let version = async || {
+        let found: Vec<String> = redis.command(&["ZRANGEBYSCORE", SET, "+inf", "+inf"]).await;
+        found.first().cloned()
+    };
+    first.server().revoke(Revocation::token("1")).await.unwrap();
+    let before = version().await.unwrap();
+    first.server().revoke(Revocation::token("2")).await.unwrap();
+    let after = version().await.unwrap();
+    // A replica that had not heard of the second takes over.
+    let _: i64 = redis
+        .command(&["ZREM", SET, &after, r#"{"jti":"2"}"#])
+        .await;
+    let _: i64 = redis.command(&["ZADD", SET, "+inf", &before]).await;
+    let second = r#"{"jti":"2"}"#.to_owned();
+    until(async || {
+        let kept: Vec<String> = redis.command(&["ZRANGE", SET, "0", "-1"]).await;
+        kept.contains(&second)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_that_the_manual_names_are_enough() {
+    let manual = include_str!("../../../../docs/manual/redis.md");
+    let rules = manual.split("```text").skip(1).take(2);
+    let rules = rules.map(|block| block.split("```").next().unwrap());
+    let rules: Vec<&str> = rules.flat_map(str::split_whitespace).collect();
+    let redis = RedisServer::start().await;
+    let _: String = redis.command(&rules).await;
+    let tokens = TestTokens::new();
+    let user = redis.redis().credentials(Some("gateway"), "password");
+    let server = node(user, &tokens).await;
+    let token = tokens.mint_with("alice", &json!({ "jti": "1" }));
+    assert_eq!(code(&server, &token).await, None);
+    server
+        .server()
+        .revoke(Revocation::token("1"))
+        .await
+        .unwrap();
+    assert_eq!(
+        code(&server, &token).await.as_deref(),
+        Some("TOKEN_REVOKED")
+    );
 }

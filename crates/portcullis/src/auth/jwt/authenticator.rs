@@ -138,8 +138,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Authenticator for Jwt<C> {
     }
 
     fn longest_token_life(&self) -> Option<Duration> {
+        // A token may be dated ahead by the leeway, and is good for it once more after its end.
         let life = self.policy.max_lifetime?;
-        Some(life.saturating_add(self.policy.leeway))
+        let leeway = self.policy.leeway.saturating_mul(2);
+        Some(life.saturating_add(leeway))
     }
 
     fn has_several_issuers(&self) -> bool {
