@@ -64,7 +64,8 @@ describe("what a cluster tells its Redis", () => {
         const extraHeaders = { ...headers, authorization: `Bearer ${mint()}` };
         sockets.push(await clients.connected(node, { ...options, auth: {}, extraHeaders }));
       }
-      const bad = clients.client(node, { auth: { token: mint({}, {}, "another secret, as long") } });
+      const forged = mint({}, {}, "another secret, as long");
+      const bad = clients.client(node, { auth: { token: forged } });
       assert.equal((await refused(bad)).message, "Unauthorized");
     }
     for (const [index, socket] of sockets.entries()) {
