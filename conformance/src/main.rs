@@ -59,6 +59,8 @@ fn log() {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
+            // It would be told to standard error, and panic if that is what failed.
+            .log_internal_errors(false)
             .init();
     }
 }

@@ -146,7 +146,7 @@ fn run_step(workspace: &Workspace, selection: &Selection, step: &Step, done: &[R
         return row;
     }
     for task in step.tasks {
-        if !applies(task.when) {
+        if !applies(task.when, selection) {
             if !task.otherwise.is_empty() {
                 println!("note: {}", task.otherwise);
             }
@@ -237,7 +237,8 @@ fn assemble(workspace: &Workspace, line: &str, dir: &str) -> Result<Command, Str
     }
     command
         .env("PORTCULLIS_BIN", workspace.binary("debug", "portcullis"))
-        .env("CONFORMANCE_BIN", workspace.binary("debug", "conformance"));
+        .env("CONFORMANCE_BIN", workspace.binary("debug", "conformance"))
+        .env("RELEASE_BIN", workspace.binary("release", "conformance"));
     if let Some(browser) = setup::browser() {
         command.env("CHROMIUM_BIN", browser);
     }
@@ -257,9 +258,10 @@ fn ending_with(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>, String> {
     Ok(names)
 }
 
-fn applies(when: When) -> bool {
+fn applies(when: When, selection: &Selection) -> bool {
     match when {
         When::Always => true,
+        When::Long => selection.long,
         When::Installed(name) => command::find(name).is_some(),
         When::Missing(name) => command::find(name).is_none(),
         When::Target(name) => answer(Command::new("rustc").args(["--print", "sysroot"]))

@@ -289,15 +289,16 @@ impl ClientTask {
                     args,
                 } => self.ack(&namespace, id, args),
                 Output::Disconnect { namespace } => self.leave(&namespace),
-                Output::TooManyNamespaces { namespace } => {
+                Output::TooManyNamespaces { namespace } if self.may_connect() => {
                     metrics::counter!("portcullis_limited_total", "limit" => "namespaces")
                         .increment(1);
                     self.refuse(namespace.as_str(), &Refusal::new("Too many namespaces"));
                 }
-                Output::InvalidNamespace { raw } => {
+                Output::InvalidNamespace { raw } if self.may_connect() => {
                     self.refuse(&raw, &gate::invalid_namespace());
                     self.count_refusal();
                 }
+                Output::TooManyNamespaces { .. } | Output::InvalidNamespace { .. } => {}
                 Output::Dropped(reason) => {
                     let reason = reason.as_str();
                     metrics::counter!("portcullis_packets_dropped_total", "reason" => reason)
@@ -311,14 +312,22 @@ impl ClientTask {
         }
     }
 
+    /// Counts a CONNECT, whatever becomes of it; the connection ends with one too many.
+    fn may_connect(&mut self) -> bool {
+        let is_paced = self.connects.take(CONNECTS, clock::instant()).is_ok();
+        if !is_paced {
+            self.violate("connect_rate");
+        }
+        is_paced
+    }
+
     fn connect(&mut self, namespace: NamespacePath, auth: Auth, cx: &mut Context<'_>) {
         let is_leaving = |seat: &&Seat| matches!(seat, Seat::Leaving { .. });
         if self.seats.iter().filter(is_leaving).count() >= MAX_LEAVING {
             self.violate("too_many_leaving");
             return;
         }
-        if self.connects.take(CONNECTS, clock::instant()).is_err() {
-            self.violate("connect_rate");
+        if !self.may_connect() {
             return;
         }
         let verdict = Arc::clone(&self.gate).admit(

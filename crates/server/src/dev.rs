@@ -81,6 +81,8 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), DevError> {
     tracing_subscriber::fmt()
         .with_env_filter(levels)
         .with_writer(io::stderr)
+        // A log that nobody takes, or a full disk, must not end what is to be logged.
+        .log_internal_errors(false)
         .init();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

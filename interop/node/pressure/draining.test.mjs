@@ -10,9 +10,8 @@ import { peak, startBalancer } from "../support/balancer.mjs";
 import { eventually, next, quiet, within } from "../support/bounded.mjs";
 import { client, mint } from "../support/client.mjs";
 import { freePort } from "../support/ports.mjs";
-import { ours, startBusyAuth } from "../support/server.mjs";
+import { isLong, ours, startBusyAuth } from "../support/server.mjs";
 
-const isLong = process.env.INTEROP_LONG === "1";
 const NODES = isLong ? 3 : 2;
 const CLIENTS = isLong ? 3_000 : 600;
 const ROUNDS = isLong ? 5 : 1;

@@ -1,30 +1,24 @@
-// Peers that do no good, in a process of their own: `attackers.mjs <kind> <port> <ms> <token>`.
+// Peers that do no good, in a process of their own: `attackers.mjs <kind> <port> <token>`.
 //
-// Each kind keeps a bounded number of connections busy, and opens another when one is closed.
+// Each kind keeps a bounded number of connections busy, and opens another when one is closed. Says
+// `begun`, goes on until its standard input ends, and says in JSON how much it did.
+import { once } from "node:events";
 import { connect } from "node:net";
+import { setPriority } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
+import { frame, handshake, joining } from "./frames.mjs";
 
-const [kind, port, ms, token] = process.argv.slice(2);
+const [kind, port, token] = process.argv.slice(2);
 const CONNECTIONS = 20;
 /** How long an attacker that was thrown out stays away. */
 const PAUSE_MS = 50;
-
-const PATH = "/socket.io/?EIO=4";
-const KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-const UPGRADE = `Connection: Upgrade\r\nUpgrade: websocket\r\n${KEY}\r\n`;
-const handshake = (query, headers = UPGRADE) =>
-  `GET ${PATH}&transport=${query} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`;
-
-/** A frame masked with zeros. */
-function frame(first, text = "") {
-  const payload = Buffer.from(text);
-  const length =
-    payload.length < 126 ? [0x80 | payload.length] : [0xfe, payload.length >> 8, payload.length];
-  return Buffer.concat([Buffer.from([first, ...length, 0, 0, 0, 0]), payload]);
-}
+/** How often a dawdler gives a sign of life. */
+const DAWDLE_MS = 250;
+/** Between one helping and the next. */
+const FLOOD_MS = 5;
 
 const many = (buffer, count) => Buffer.concat(Array(count).fill(buffer));
-const CONNECT = frame(0x81, `40${JSON.stringify({ token })}`);
+const CONNECT = joining(token);
 
 /** What each kind sends: once, and then again and again. */
 const FLOODS = {
@@ -33,7 +27,7 @@ const FLOODS = {
   fragments: [Buffer.concat([CONNECT, frame(0x01, "4")]), many(frame(0x00, "x"), 500)],
   "empty fragments": [Buffer.concat([CONNECT, frame(0x01)]), many(frame(0x00), 500)],
   "empty frames": [CONNECT, many(frame(0x82), 500)],
-  "tiny packets": [CONNECT, many(frame(0x81, "42[0]"), 500)],
+  "tiny packets": [CONNECT, many(frame(0x81, `42["x"]`), 500)],
   "CONNECT attempts": [Buffer.alloc(0), many(frame(0x81, '40{"token":"bad"}'), 50)],
   "coming and going": [Buffer.alloc(0), Buffer.concat([CONNECT, frame(0x81, "41")])],
   "dynamic namespaces": [
@@ -42,59 +36,67 @@ const FLOODS = {
   ],
 };
 
-/** What dawdles: bytes, one at a time, and how often. */
+/** What dawdles: what it sends first, and then a little at a time. */
 const DAWDLERS = {
   "slow headers": ["GET / HTTP/1.1\r\n", "X"],
   "slow bodies": ["POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", "x"],
   "slow frames": [handshake("websocket"), "\x81"],
   "half-open upgrades": [handshake("websocket"), ""],
-  "requests that are not read": [handshake("polling", ""), handshake("polling", "")],
+  "requests that are not read": [handshake("polling"), handshake("polling")],
 };
 
-const end = Date.now() + Number(ms);
-const isOver = () => Date.now() > end;
+let isOver = false;
+const done = { bytes: 0, connections: 0 };
 
 function dial() {
   const socket = connect(Number(port), "127.0.0.1");
+  done.connections += 1;
+  let isClosed = false;
   socket.on("error", () => {});
-  const closed = new Promise((done) => socket.on("close", done));
-  return { closed, socket };
+  const closed = new Promise((end) => socket.on("close", end));
+  closed.then(() => (isClosed = true));
+  return { closed, isOpen: () => !isClosed && !isOver, socket };
 }
 
 async function flood([first, again]) {
-  const { closed, socket } = dial();
-  let isClosed = false;
-  closed.then(() => (isClosed = true));
+  const { closed, isOpen, socket } = dial();
   socket.resume();
   socket.write(handshake("websocket"));
   socket.write(first);
-  while (!isClosed && !isOver()) {
+  while (isOpen()) {
     const isTaken = socket.write(typeof again === "function" ? again() : again);
-    if (!isTaken) await Promise.race([closed, new Promise((done) => socket.once("drain", done))]);
-    await wait(5);
+    if (!isTaken) await Promise.race([closed, new Promise((end) => socket.once("drain", end))]);
+    await wait(FLOOD_MS);
   }
-  socket.destroy();
+  return socket;
 }
 
 async function dawdle([first, again]) {
-  const { closed, socket } = dial();
-  let isClosed = false;
-  closed.then(() => (isClosed = true));
+  const { closed, isOpen, socket } = dial();
   socket.write(first);
-  while (!isClosed && !isOver()) {
+  while (isOpen()) {
     if (again !== "") socket.write(again);
-    await Promise.race([closed, wait(250)]);
+    await Promise.race([closed, wait(DAWDLE_MS)]);
   }
-  socket.destroy();
+  return socket;
 }
 
 const attack = kind in FLOODS ? () => flood(FLOODS[kind]) : () => dawdle(DAWDLERS[kind]);
+setPriority(10);
+console.log("begun");
+process.stdin.resume();
+once(process.stdin, "end").then(() => (isOver = true));
 await Promise.all(
-  Array.from({ length: CONNECTIONS }, async () => {
-    while (!isOver()) {
-      await attack();
+  Array.from({ length: CONNECTIONS }, async (_, index) => {
+    // They do not know each other, and do not act in step.
+    await wait((index * FLOOD_MS) / CONNECTIONS);
+    while (!isOver) {
+      const socket = await attack();
+      done.bytes += socket.bytesWritten;
+      socket.destroy();
       await wait(PAUSE_MS);
     }
   }),
 );
+console.log(JSON.stringify(done));
 process.exit(0);

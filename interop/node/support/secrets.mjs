@@ -29,7 +29,7 @@ export function overhear(socket) {
 }
 
 /** Fails if a secret stands in `output`. */
-export function assertUnsaid(output) {
+export function assertUnsaid(output, where = "the server's output") {
   const said = [...secrets].filter((secret) => output.includes(secret));
-  assert.deepEqual(said, [], "a secret stands in the server's output");
+  assert.deepEqual(said, [], `a secret stands in ${where}`);
 }

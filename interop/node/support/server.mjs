@@ -1,6 +1,7 @@
 // Starts the server under test, and says which one it is.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
@@ -11,6 +12,9 @@ import { assertUnsaid, learn } from "./secrets.mjs";
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 export const CONFORMANCE = process.env.CONFORMANCE_BIN ?? `${ROOT}target/debug/conformance`;
 const PORTCULLIS = process.env.PORTCULLIS_BIN ?? `${ROOT}target/debug/portcullis`;
+
+/** The same, optimised; runs that are about figures need it. */
+const RELEASE = process.env.RELEASE_BIN ?? `${ROOT}target/release/conformance`;
 
 /** The program, and the verifier of tokens. */
 export const portcullis = resolve(PORTCULLIS);
@@ -34,10 +38,27 @@ export function startAuthOn(port, ...options) {
   return start(CONFORMANCE, args);
 }
 
+/** Whether runs are as long as figures need, and of an optimised server. */
+export const isLong = process.env.INTEROP_LONG === "1";
+
 /** As `startAuthOn`, for so much traffic that its log would be the larger part of the work. */
 export function startBusyAuth(port, ...options) {
-  const args = ["auth", "--port", String(port), "--jwt-secret", SECRET, ...options];
-  return start(CONFORMANCE, args, "warn");
+  return startBusy(["auth", "--port", String(port), "--jwt-secret", SECRET, ...options]);
+}
+
+/** As `startBusyAuth`, on the processor that load generators leave alone. */
+export function startAlone(...args) {
+  return startBusy([...args, "--port", "0", "--jwt-secret", SECRET], 0);
+}
+
+function startBusy(args, processor) {
+  return start(isLong ? RELEASE : CONFORMANCE, args, { level: "warn", processor });
+}
+
+/** What `spawn` takes to run a program on one processor alone, if there are two. */
+export function onProcessor(processor, program, args) {
+  if (processor === undefined || availableParallelism() < 2) return [program, args];
+  return ["taskset", ["--cpu-list", String(processor), program, ...args]];
 }
 
 export function startProtocol() {
@@ -61,10 +82,11 @@ export async function runAuth(...options) {
 }
 
 /** Starts a server that says where it listens; `stop()` ends it, `signal(name)` does worse. */
-export async function start(binary, args, level = "trace") {
+export async function start(binary, args, { level = "trace", processor } = {}) {
   // Everything that the server would ever log is there, and is looked through at its end.
   const env = { ...process.env, RUST_LOG: level };
-  const child = spawn(resolve(binary), args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const command = onProcessor(processor, resolve(binary), args);
+  const child = spawn(...command, { env, stdio: ["ignore", "pipe", "pipe"] });
   const server = { log: "", pid: child.pid };
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (data) => (server.log += data));
@@ -84,7 +106,8 @@ export async function start(binary, args, level = "trace") {
   server.stop = async () => {
     child.kill("SIGTERM");
     await within(closed, 10_000, `${binary} to stop`, kill);
-    if (!isOracle && binary === CONFORMANCE) assertUnsaid(server.log);
+    const isJudged = binary === CONFORMANCE || binary === RELEASE;
+    if (!isOracle && isJudged) assertUnsaid(server.log);
   };
   return server;
 }

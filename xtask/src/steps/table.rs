@@ -6,7 +6,8 @@
 //! # Invariants
 //!
 //! - One target folder, one profile: nothing here builds the workspace a second time with other
-//!   flags. Servers under test are the ones that `build` leaves in the folder `debug`.
+//!   flags. Servers under test are the ones that `build` leaves in the folder `debug`; under
+//!   `--long`, those that are measured are a release.
 //! - A step comes after the steps that it builds on.
 
 use crate::setup::Need;
@@ -59,6 +60,8 @@ pub(super) enum When {
     Installed(&'static str),
     Missing(&'static str),
     Target(&'static str),
+    /// Under `--long`.
+    Long,
 }
 
 const fn run(line: &'static str) -> Task {
@@ -227,18 +230,25 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "pressure",
-        about: "floods, peers that dawdle, and nodes that are replaced under load",
+        about: "floods, slow peers, and nodes that are replaced under load",
         needs: &[Need::Node],
         after: &["build"],
         minutes: 10,
-        tasks: &[Task {
-            counts: Some(Runner::Node),
-            ..run_in(
-                "interop/node/pressure",
-                // One after the other: each is about how long things take.
-                "node --test --test-concurrency=1 --test-reporter=spec *.test.mjs",
-            )
-        }],
+        tasks: &[
+            Task {
+                when: When::Long,
+                otherwise: "short runs of a server that is not optimised: no figures",
+                ..run("cargo build --release -p conformance")
+            },
+            Task {
+                counts: Some(Runner::Node),
+                ..run_in(
+                    "interop/node/pressure",
+                    // One after the other: each is about how long things take.
+                    "node --test --test-concurrency=1 --test-reporter=spec *.test.mjs",
+                )
+            },
+        ],
     },
     Step {
         name: "cluster",

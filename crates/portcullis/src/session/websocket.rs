@@ -12,6 +12,9 @@
 //!      └───────────────── at a message boundary, nothing left over ──────────┘
 //! ```
 //!
+//! A turn takes so many messages and so many of the costlier frames; the rest waits as it came, and
+//! the next turn begins with it as with a new read.
+//!
 //! # Invariants
 //!
 //! - A declared length allocates nothing: a frame is collected as it arrives, and the decoder,
@@ -27,7 +30,7 @@ mod plain;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, BytesMut};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
@@ -39,6 +42,10 @@ const CONTEXT_BUFFER: usize = 1024;
 
 /// So many messages of one connection are handled before others get their turn.
 const MAX_MESSAGES_PER_TURN: usize = 64;
+
+/// The same for frames that take the decoder: fragments, control frames, frames in pieces. A fast
+/// peer that sends nothing else keeps everybody waiting for as many of them as a turn has.
+const MAX_FRAMES_PER_TURN: usize = 16;
 
 /// How many fragments a message may have, and the size that larger messages may have instead.
 const MIN_FRAGMENTS: usize = 16_384;
@@ -83,15 +90,18 @@ pub(crate) struct Reader {
     private: Option<Box<Private>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Private {
-    context: WebSocketContext,
+    /// Where the stream is inside a message, or the context holds frames.
+    context: Option<WebSocketContext>,
     boundary: Boundary,
     /// Whole frames that were not yet given to the context.
     leftover: Vec<u8>,
     /// Behind them, the frame that is arriving.
     partial: Vec<u8>,
-    /// A turn ended before all messages were handled, be they in `leftover` or in the context.
+    /// Behind that, what no turn has looked at.
+    unseen: BytesMut,
+    /// A turn ended before all messages were handled, wherever they are.
     unfinished: bool,
 }
 
@@ -133,13 +143,53 @@ impl Reader {
     /// If the bytes break RFC 6455 or the message limit. The stream is of no use after that.
     pub(crate) fn feed(
         &mut self,
+        input: &mut [u8],
+        control: &mut Vec<u8>,
+        each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let waiting = self
+            .private
+            .as_mut()
+            .map(|it| std::mem::take(&mut it.unseen));
+        if let Some(mut waiting) = waiting.filter(|waiting| !waiting.is_empty()) {
+            waiting.extend_from_slice(input);
+            let unseen = self.feed_next(&mut waiting, control, each)?;
+            if unseen > 0 {
+                waiting.advance(waiting.len() - unseen);
+                self.kept().unseen = waiting;
+            }
+            return Ok(());
+        }
+        let unseen = self.feed_next(input, control, each)?;
+        if unseen > 0 {
+            let rest = input.get(input.len() - unseen..).unwrap_or_default();
+            self.kept().unseen.extend_from_slice(rest);
+        }
+        Ok(())
+    }
+
+    /// Takes a turn's worth; says how many bytes at the end nobody has looked at.
+    fn feed_next(
+        &mut self,
+        input: &mut [u8],
+        control: &mut Vec<u8>,
+        each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
+    ) -> Result<usize, ReadError> {
+        match self.private.take() {
+            Some(private) if private.context.is_some() => {
+                self.feed_private(private, input, control, each)
+            }
+            _ => self.feed_plain(input, control, each),
+        }
+    }
+
+    /// As [`Self::feed_next`], from a message boundary on.
+    fn feed_plain(
+        &mut self,
         mut input: &mut [u8],
         control: &mut Vec<u8>,
         mut each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
-        if let Some(private) = self.private.take() {
-            return self.feed_private(private, input, control, each);
-        }
+    ) -> Result<usize, ReadError> {
         let mut handled = 0;
         while let Some(message) = plain::take(&mut input, self.max_message_bytes) {
             if message.is_empty() {
@@ -154,53 +204,40 @@ impl Reader {
             };
             handled += 1;
             if flow.is_break() || handled == MAX_MESSAGES_PER_TURN {
-                self.keep(input);
-                return Ok(());
+                self.kept().unfinished = true;
+                return Ok(input.len());
             }
         }
         if input.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
-        self.feed_private(self.private(), input, control, each)
+        self.feed_private(Box::default(), input, control, each)
     }
 
-    /// Keeps what the caller does not want to hear of yet.
-    fn keep(&mut self, rest: &[u8]) {
-        let mut private = self.private();
-        let scanned = private.boundary.scan(rest);
-        self.idle = self.idle.saturating_add(scanned.idle());
-        let whole_bytes = scanned.whole_bytes();
-        let (whole, partial) = rest.split_at_checked(whole_bytes).unwrap_or((rest, &[]));
-        private.leftover = whole.to_vec();
-        private.partial = partial.to_vec();
-        private.unfinished = true;
-        self.private = Some(private);
+    fn kept(&mut self) -> &mut Private {
+        self.private.get_or_insert_default()
     }
 
-    fn private(&self) -> Box<Private> {
-        Box::new(Private {
-            context: self.context(),
-            boundary: Boundary::default(),
-            leftover: Vec::new(),
-            partial: Vec::new(),
-            unfinished: false,
-        })
-    }
-
+    /// As [`Self::feed_next`], for what takes the decoder.
     fn feed_private(
         &mut self,
         mut private: Box<Private>,
         input: &[u8],
         control: &mut Vec<u8>,
         each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
-        let scanned = private.boundary.scan(input);
+    ) -> Result<usize, ReadError> {
+        let scanned = private.boundary.scan(input, MAX_FRAMES_PER_TURN);
         self.idle = self.idle.saturating_add(scanned.idle());
         if scanned.most_fragments() > self.max_fragments() {
             return Err(ReadError::TooManyFragments);
         }
         let whole_bytes = scanned.whole_bytes();
-        let (whole, partial) = input.split_at_checked(whole_bytes).unwrap_or((input, &[]));
+        let (whole, rest) = input.split_at_checked(whole_bytes).unwrap_or((input, &[]));
+        let (partial, unseen) = if scanned.is_all() {
+            (rest, 0)
+        } else {
+            (&[][..], rest.len())
+        };
         let mut joined = std::mem::take(&mut private.leftover);
         let mut rest = whole;
         if !whole.is_empty() {
@@ -211,23 +248,30 @@ impl Reader {
             rest = &joined;
         }
         private.partial.extend_from_slice(partial);
-        match read_messages(&mut private.context, &mut rest, control, each)? {
-            Stop::Drained if private.boundary.is_whole() => {}
+        let mut context = private.context.take().unwrap_or_else(|| self.context());
+        match read_messages(&mut context, &mut rest, control, each)? {
+            Stop::Drained if private.boundary.is_whole() => {
+                if unseen > 0 {
+                    self.kept().unfinished = true;
+                }
+            }
             Stop::Drained if private.boundary.is_over(self.max_message_bytes) => {
                 return Err(ReadError::TooBig);
             }
             Stop::Drained => {
-                private.unfinished = false;
+                private.unfinished = unseen > 0;
+                private.context = Some(context);
                 self.private = Some(private);
             }
-            Stop::Closed => {}
+            Stop::Closed => return Ok(0),
             Stop::Unfinished => {
                 private.leftover = rest.to_vec();
                 private.unfinished = true;
+                private.context = Some(context);
                 self.private = Some(private);
             }
         }
-        Ok(())
+        Ok(unseen)
     }
 
     fn context(&self) -> WebSocketContext {
@@ -350,6 +394,16 @@ mod tests {
         Ok((seen, control))
     }
 
+    /// As `feed`, with as many turns as it takes.
+    fn feed_all(reader: &mut Reader, input: &[u8]) -> Result<(Vec<String>, u32), ReadError> {
+        let (mut seen, mut turns) = (feed(reader, input)?.0, 1);
+        while reader.has_leftover() {
+            seen.extend(feed(reader, &[])?.0);
+            turns += 1;
+        }
+        Ok((seen, turns))
+    }
+
     #[test]
     fn whole_messages_need_no_context_of_their_own() {
         let mut reader = Reader::new(1000);
@@ -403,7 +457,7 @@ mod tests {
             let mut reader = Reader::new(1000);
             let mut result = Ok(Vec::new());
             for piece in input.chunks(64 * 1024) {
-                result = feed(&mut reader, piece).map(|(seen, _)| seen);
+                result = feed_all(&mut reader, piece).map(|(seen, _)| seen);
                 if result.is_err() {
                     break;
                 }
@@ -426,8 +480,8 @@ mod tests {
         let mut reader = Reader::new(1_000_000);
         let flood = frame(0x00, b"").repeat(1000);
         feed(&mut reader, &frame(0x01, b"a")).unwrap();
-        let rounds = (1..).find(|_| feed(&mut reader, &flood).is_err()).unwrap();
-        assert_eq!(rounds, 17);
+        let rounds = (1..).find(|_| feed_all(&mut reader, &flood).is_err());
+        assert_eq!(rounds, Some(17));
     }
 
     #[test]
@@ -445,6 +499,51 @@ mod tests {
         assert_eq!((reader.take_idle(), reader.take_idle()), (4, 0));
         feed(&mut reader, &frame(0x82, b"")).unwrap();
         assert_eq!(reader.take_idle(), 1);
+    }
+
+    #[test]
+    fn a_fragment_of_a_few_bytes_counts_as_one_without_content_and_the_last_may_be_short() {
+        let mut reader = Reader::new(1000);
+        let pieces = [
+            frame(0x01, b"begin"),
+            frame(0x00, &[b'x'; 15]),
+            frame(0x00, &[b'x'; 16]),
+            frame(0x80, b"x"),
+        ];
+        feed(&mut reader, &pieces.concat()).unwrap();
+        assert_eq!(reader.take_idle(), 1);
+    }
+
+    #[test]
+    fn control_frames_and_fragments_have_shorter_turns_than_messages() {
+        let count = MAX_FRAMES_PER_TURN * 4 - 1;
+        for (flood, end) in [
+            (frame(0x89, b"p"), frame(0x81, b"end")),
+            (
+                [frame(0x01, b"e"), frame(0x00, b"n").repeat(count - 1)].concat(),
+                frame(0x80, b"d"),
+            ),
+        ] {
+            let mut reader = Reader::new(1000);
+            let is_pings = flood.starts_with(&[0x89]);
+            let flood = flood.repeat(if is_pings { count } else { 1 });
+            let (seen, turns) = feed_all(&mut reader, &[flood, end].concat()).unwrap();
+            assert_eq!((seen.len(), turns), (1, 4), "{is_pings}");
+            assert!(reader.private.is_none());
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_turn_is_not_overtaken_by_what_is_read_later() {
+        let mut reader = Reader::new(1000);
+        let mut seen = feed(&mut reader, &frame(0x89, b"p").repeat(40)).unwrap().0;
+        assert!(reader.has_leftover());
+        for number in 0..100 {
+            let text = number.to_string();
+            seen.extend(feed(&mut reader, &frame(0x81, text.as_bytes())).unwrap().0);
+        }
+        seen.extend(feed_all(&mut reader, &[]).unwrap().0);
+        assert_eq!(seen, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
     }
 
     #[test]
@@ -541,6 +640,7 @@ mod tests {
                 seen.extend(feed(&mut reader, now).unwrap().0);
                 rest = later;
             }
+            seen.extend(feed_all(&mut reader, &[]).unwrap().0);
             prop_assert_eq!(seen, payloads);
             prop_assert!(reader.private.is_none());
         }

@@ -177,6 +177,7 @@ async fn pings_pongs_and_empty_fragments_without_end_are_a_flood() {
         ("pings", &[][..], frame(0x89, b"")),
         ("pongs", &[], frame(0x8a, b"x")),
         ("empty fragments", &begin, frame(0x00, b"")),
+        ("crumbs", &begin, frame(0x00, b"fifteen letters")),
     ] {
         let counted = faults("too many packets without content");
         let mut websocket = websocket(&server).await;
@@ -239,7 +240,7 @@ async fn a_message_of_many_fragments_arrives_whole() {
     let mut websocket = websocket(&server).await;
     websocket.write(WebSocket::TEXT, b"40").await.unwrap();
     let mut message = frame(0x01, b"421[\"say\",\"");
-    message.extend(frame(0x00, b"x").repeat(16_000));
+    message.extend(frame(0x00, &[b'x'; 16]).repeat(16_000));
     message.extend(frame(0x80, b"\"]"));
     websocket.write_raw(&message).await.unwrap();
     let heard = async {
@@ -259,7 +260,7 @@ async fn a_message_of_too_many_fragments_ends_the_connection_with_1008() {
     let before = faults("too many fragments");
     let mut websocket = websocket(&server).await;
     let mut message = frame(0x01, b"4");
-    message.extend(frame(0x00, b"x").repeat(17_000));
+    message.extend(frame(0x00, &[b'x'; 16]).repeat(17_000));
     let _ = websocket.write_raw(&message).await;
     assert_eq!(goodbye(&mut websocket).await, Some(1008));
     assert!(faults("too many fragments") > before);

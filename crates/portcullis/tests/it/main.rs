@@ -15,6 +15,7 @@ mod drain;
 mod dynamic;
 mod emitters;
 mod events;
+mod failing_handlers;
 mod gateways;
 mod hooks;
 mod identity;

@@ -1,9 +1,10 @@
-//! A process that runs out of descriptors, and one that is asked to stop twice.
+//! A process that runs out of descriptors, and one that is asked to stop twice, and one that
+//! cannot say anything.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::program::Running;
@@ -82,6 +83,34 @@ fn a_process_without_descriptors_pauses_and_goes_on_when_there_are_some() {
             descriptors(server.id())
         );
         std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(server.stop("TERM").0, Some(0));
+}
+
+/// Whoever reads a server's log may go; what it would say is lost then, and nothing else.
+#[test]
+fn a_process_whose_output_nobody_reads_goes_on_and_stops_with_code_0() {
+    let mut server = Running::start_logging_to(Stdio::piped());
+    server.turn_away();
+    for _ in 0..20 {
+        let answer = handshake(&server.address, Duration::from_secs(5));
+        assert_eq!(answer, "HTTP/1.1 200 OK");
+    }
+    assert_eq!(server.stop("TERM").0, Some(0));
+}
+
+/// A disk that is full takes nothing: `/dev/full` is one.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_whose_log_is_full_goes_on_and_stops_with_code_0() {
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("there is a device that is full");
+    let server = Running::start_logging_to(full.into());
+    for _ in 0..20 {
+        let answer = handshake(&server.address, Duration::from_secs(5));
+        assert_eq!(answer, "HTTP/1.1 200 OK");
     }
     assert_eq!(server.stop("TERM").0, Some(0));
 }

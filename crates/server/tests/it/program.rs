@@ -35,7 +35,8 @@ pub(crate) fn refusal(output: &Output) -> String {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    /// Until nobody listens any more.
+    stdout: Option<BufReader<ChildStdout>>,
     /// Where it listens, as its first line says.
     pub(crate) address: String,
 }
@@ -43,10 +44,19 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `portcullis dev` on a port of the system's choice.
     pub(crate) fn start() -> Self {
-        let mut child = program(&["dev", "--port", "0"])
+        Self::spawn(program(&["dev", "--port", "0"]).stderr(Stdio::piped()))
+    }
+
+    /// The same, with everything that it could log.
+    pub(crate) fn start_logging_to(stderr: Stdio) -> Self {
+        let mut command = program(&["dev", "--port", "0"]);
+        Self::spawn(command.env("RUST_LOG", "trace").stderr(stderr))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .env("PORTCULLIS_JWT_SECRET", SECRET)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
@@ -59,7 +69,7 @@ impl Running {
             .to_owned();
         Self {
             child,
-            stdout,
+            stdout: Some(stdout),
             address,
         }
     }
@@ -67,6 +77,12 @@ impl Running {
     /// The process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Closes the ends at which somebody could read what it says.
+    pub(crate) fn turn_away(&mut self) {
+        drop(self.child.stderr.take());
+        self.stdout = None;
     }
 
     /// Sends a signal, and goes on.
@@ -82,9 +98,9 @@ impl Running {
     pub(crate) fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         self.signal(signal);
         let mut rest = String::new();
-        self.stdout
-            .read_to_string(&mut rest)
-            .expect("stdout is text");
+        if let Some(stdout) = &mut self.stdout {
+            stdout.read_to_string(&mut rest).expect("stdout is text");
+        }
         (self.child.wait().expect("it is our child").code(), rest)
     }
 }

@@ -1,6 +1,7 @@
 //! What happens to a connection when its token expires, in virtual time.
 
 use portcullis::auth::{Expiry, ExpiryEnding};
+use portcullis::clock::Clock as _;
 use portcullis_testing::{Disconnect, Journal, TestServer};
 use serde_json::json;
 use tokio::time::Instant;
@@ -107,6 +108,37 @@ async fn a_token_of_the_year_9999_ends_nobody_and_breaks_nothing() {
         let token = tokens.mint_with("alice", &json!({ "exp": exp }));
         let refused = server.connect("/").token(&token).refused().await;
         assert_eq!(refused.code(), Some("TOKEN_CLAIMS"), "{exp}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_an_hour_forth_or_back_ends_nobody_early_and_keeps_nobody_longer() {
+    for is_forth in [true, false] {
+        let (clock, tokens) = clock_and_tokens();
+        let server = TestServer::start(server(&clock, &tokens)).await;
+        let server = server.patience(seconds(120));
+        let start = Instant::now();
+        let token = tokens.clone().lifetime(seconds(60)).mint("alice");
+        let alice = server.connect("/").token(&token).await;
+        let (before, hour) = (clock.now(), seconds(3600));
+        clock.set(if is_forth {
+            before + hour
+        } else {
+            before - hour
+        });
+        alice.expect_nothing(seconds(50)).await;
+        assert!(alice.is_connected());
+        // Who comes now is judged by what the clock shows now.
+        let bob = server.connect("/").token(&tokens.mint("bob")).await;
+        assert!(bob.is_connected());
+        if is_forth {
+            let refused = server.connect("/").token(&token).refused().await;
+            assert_eq!(refused.code(), Some("TOKEN_EXPIRED"));
+        }
+        alice.expect("auth:expired").await;
+        alice.expect_disconnect(Disconnect::TransportClose).await;
+        assert!((65..67).contains(&start.elapsed().as_secs()));
+        assert!(bob.is_connected());
     }
 }
 
