@@ -13,6 +13,8 @@ import { frame, handshake, joining, takeTexts } from "./frames.mjs";
 const [port, token, count, bytes] = process.argv.slice(2);
 const SAY_EVERY_MS = 5;
 const MEASURED = 10;
+/** Who does not look at what it reads says pong all the same; who has stopped reading, too. */
+const PONG_EVERY_MS = 10_000;
 const PADDING = "x".repeat(Number(bytes));
 const HEAD_END = "\r\n\r\n";
 
@@ -57,8 +59,6 @@ class Listener {
       this.hasJoined = true;
       this.received = 0;
       joined();
-    } else if (text === "2") {
-      this.socket.write(frame(0x81, "3"));
     }
   }
 }
@@ -66,6 +66,9 @@ class Listener {
 const all = Array.from({ length: Number(count) }, (_, index) => new Listener(index < MEASURED));
 const stopped = [];
 for (const listener of all) await listener.join();
+setInterval(() => {
+  for (const { socket } of all) if (socket.writable) socket.write(frame(0x81, "3"));
+}, PONG_EVERY_MS);
 const speaker = all[0];
 setInterval(() => {
   const event = ["bcast", { at: performance.now(), padding: PADDING }];
