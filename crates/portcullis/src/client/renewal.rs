@@ -119,7 +119,7 @@ impl ClientTask {
 
     /// Who looks through the sockets may have seen the old identity here: the new one is asked
     /// about once more.
-    fn end_if_revoked(&self, place: &Arc<Place>) {
+    fn end_if_revoked(&self, place: &Arc<CurrentIdentity>) {
         if self.gate.is_revoked(&place.get()) {
             for socket in self.sockets_at(place) {
                 Socket::from(socket).end_revoked();
