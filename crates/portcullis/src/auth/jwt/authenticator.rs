@@ -42,7 +42,9 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
 
     async fn identify(&self, token: &str, now: SystemTime) -> Result<Identity, RefusalCode> {
         let verified = self.verify_fetching(token, now).await;
-        verified.map(identity).map_err(|error| refused(&error))
+        verified
+            .map(|verified| identity(verified).with_credential(token))
+            .map_err(|error| refused(&error))
     }
 }
 
