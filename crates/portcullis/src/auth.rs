@@ -143,8 +143,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Whether it takes tokens of several issuers, so that a subject alone does not name a user.
-    /// Default: no.
+    /// Whether it takes tokens of several issuers, so that a subject alone does not name a user
+    /// where the identity has an issuer. Default: no.
     fn has_several_issuers(&self) -> bool {
         false
     }
