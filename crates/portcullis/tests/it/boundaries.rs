@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis::auth::RefusalCode;
 use portcullis::gateway::Reply;
 use portcullis::{DisconnectReason, Rate, ServerBuilder, Socket};
-use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, WebSocket};
+use portcullis_testing::wire::{BoxIo, Client, Http, POLLING, WEBSOCKET, WebSocket};
 use portcullis_testing::{Journal, TestServer};
 use tokio_util::sync::CancellationToken;
 
@@ -190,6 +190,44 @@ async fn pings_pongs_and_empty_fragments_without_end_are_a_flood() {
             "{what}"
         );
     }
+}
+
+/// A WebSocket that probes for a polling session, which is joined.
+async fn probing(server: &TestServer, io: BoxIo) -> (Http, String, WebSocket) {
+    let mut polling = server.http().await;
+    let session = polling.join().await;
+    let target = session.replace("transport=polling", "transport=websocket");
+    let websocket = WebSocket::upgrade(io, &target, &[]).await.unwrap();
+    (polling, session, websocket)
+}
+
+#[tokio::test]
+async fn pings_of_a_websocket_that_has_no_session_yet_are_a_flood_too() {
+    let server = TestServer::start(public(|_| {})).await;
+    for io in [server.tcp().await, server.memory(64 * 1024)] {
+        let counted = faults("too many packets without content");
+        let (mut polling, session, mut websocket) = probing(&server, io).await;
+        let _ = websocket.write_raw(&frame(0x89, b"").repeat(3000)).await;
+        assert_eq!(goodbye(&mut websocket).await, Some(1008));
+        assert!(faults("too many packets without content") > counted);
+        assert_eq!(polling.get(&session).await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn pongs_that_a_websocket_without_a_session_does_not_read_end_it_and_polling_goes_on() {
+    let server = TestServer::start(public(|_| {})).await;
+    let io = server.memory(256);
+    let (mut polling, session, mut websocket) = probing(&server, io).await;
+    let pings = frame(0x89, &[b'p'; 100]).repeat(900);
+    let _ = patiently(websocket.write_raw(&pings)).await;
+    let mut pongs = 0;
+    while patiently(websocket.read()).await.is_some() {
+        pongs += 1;
+    }
+    assert!(pongs < 100, "{pongs}");
+    assert_eq!(polling.post(&session, r#"42["x"]"#).await.status, 200);
+    assert_eq!(server.server().sessions(), 1);
 }
 
 #[tokio::test]
