@@ -4,6 +4,7 @@
 //!  CONNECT ─▶ authenticated ─▶ claim ─▶ nobody's, or the same subject's ─▶ Hold ─▶ socket
 //!                                └──▶ another subject's ─▶ TOKEN_CLAIMS
 //!  later poll, POST, upgrade ─▶ other credentials than before? ─▶ the same subject? ─▶ in, or 403
+//!                                                            └─▶ nobody's yet: in
 //! ```
 //!
 //! # Invariants
@@ -14,13 +15,14 @@
 //! - When the last holder is gone the connection belongs to nobody again: who is refused by
 //!   `on_connect` may try as somebody else.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
 use portcullis_socketio::ids::Room;
 use smallvec::SmallVec;
 
+use super::later::Later;
 use crate::auth::{CurrentIdentity, ExpiryPlan, Identity, Print, RefusalCode};
 
 /// Whom one connection belongs to.
@@ -31,6 +33,8 @@ pub(super) struct Bond {
     /// The room of its sockets, where connections are counted.
     room: Option<Room>,
     state: Mutex<State>,
+    /// Few connections ever need it.
+    later: OnceLock<Box<Later>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +74,7 @@ impl Bond {
             first,
             room,
             state: Mutex::default(),
+            later: OnceLock::new(),
         })
     }
 
@@ -115,9 +120,19 @@ impl Bond {
         })
     }
 
-    /// Whether a later request that shows this was judged already.
-    pub(super) fn knows(&self, print: Print) -> bool {
-        self.first == Some(print) || self.state.lock().accepted == Some(print)
+    /// Whether a later request that shows this needs no look: it was judged already, or there is
+    /// nobody whose it could not be. Looking then would let strangers try tokens.
+    pub(super) fn lets_pass(&self, print: Print) -> bool {
+        if self.first == Some(print) {
+            return true;
+        }
+        let state = self.state.lock();
+        state.subject.is_none() || state.accepted == Some(print)
+    }
+
+    /// What the connection has spent on later requests that need a look.
+    pub(super) fn later(&self) -> &Later {
+        self.later.get_or_init(Box::default)
     }
 
     /// Judges a later request of a client that turned out to have this identity.
@@ -239,12 +254,15 @@ mod tests {
         let print = |text: &str| Print::of(text.as_bytes()).unwrap();
         let (first, alice, bob) = (print("first"), print("alice"), print("bob"));
         let bond = Bond::new(Some(first), None);
-        assert!(bond.knows(first));
-        let _held = claim(&bond, &identity("alice")).unwrap();
-        assert!(!bond.knows(alice));
+        assert!(bond.lets_pass(first));
+        assert!(bond.lets_pass(bob), "it is nobody's yet");
+        let held = claim(&bond, &identity("alice")).unwrap();
+        assert!(!bond.lets_pass(alice));
         assert!(bond.admits(alice, &identity("alice")));
-        assert!(bond.knows(alice));
+        assert!(bond.lets_pass(alice));
         assert!(!bond.admits(bob, &identity("bob")));
-        assert!(!bond.knows(bob));
+        assert!(!bond.lets_pass(bob));
+        drop(held);
+        assert!(bond.lets_pass(bob), "it is nobody's again");
     }
 }

@@ -14,6 +14,8 @@
 //! - What is revoked is asked twice: when the token has been verified, and when the socket can be
 //!   found by those who end what is revoked.
 
+mod requests;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -148,39 +150,6 @@ impl Gate {
         // Without randomness no socket gets an id either.
         let room = self.options.user_limit.map(|_| auth::room_of_connection());
         Some(Bond::new(first, room.and_then(Result::ok)))
-    }
-
-    /// Judges a later request of a connection: `None` lets it pass, a future is to be asked.
-    pub(super) fn check_later(
-        self: &Arc<Self>,
-        bond: &Arc<Bond>,
-        shown: &Credentials<'_>,
-        facts: impl FnOnce() -> RequestFacts,
-    ) -> Option<BoxFuture<'static, bool>> {
-        let authenticator = Arc::clone(self.authenticator.as_ref()?);
-        let print = print(&*authenticator, shown)?;
-        if bond.knows(print) {
-            return None;
-        }
-        let (gate, bond, facts) = (Arc::clone(self), Arc::clone(bond), Arc::new(facts()));
-        let judging = async move {
-            let clock = Arc::clone(&gate.options.clock);
-            let attempt = Attempt::new(facts, NamespacePath::root(), Auth::Absent, clock);
-            let timeout = gate.options.verify_timeout;
-            let verifying = auth::authenticate(&*authenticator, &attempt, timeout);
-            let admits = match gate.verify(verifying).await {
-                Ok(identity) => {
-                    !gate.revocations.is_revoked(&identity.facts()) && bond.admits(print, &identity)
-                }
-                Err(_) => false,
-            };
-            if !admits {
-                metrics::counter!("portcullis_other_subjects_total", "where" => "request")
-                    .increment(1);
-            }
-            admits
-        };
-        Some(judging.boxed())
     }
 
     pub(super) const fn codec(&self) -> Codec {

@@ -3,12 +3,13 @@
 //! How many may come is `admission`; the heads and bodies of requests are `limits`.
 
 use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::auth::RefusalCode;
+use portcullis::auth::{Attempt, Identity, RefusalCode};
 use portcullis::gateway::Reply;
 use portcullis::{DisconnectReason, Rate, ServerBuilder, Socket};
-use portcullis_testing::wire::{BoxIo, Client, Http, POLLING, WEBSOCKET, WebSocket};
+use portcullis_testing::wire::{BoxIo, Client, Http, POLLING, WEBSOCKET, WebSocket, request};
 use portcullis_testing::{Journal, TestServer};
 use tokio_util::sync::CancellationToken;
 
@@ -118,6 +119,92 @@ async fn the_fourth_refusal_ends_the_connection() {
     }
     assert_eq!(client.rest().await.len(), 4, "all four are answered");
     assert!(violations("too_many_refusals") > before);
+}
+
+// Other credentials in later requests of a session: a hundred at once, three refusals.
+
+/// A server that refuses what is bad, and takes everybody else for alice.
+fn all_are_alice() -> ServerBuilder {
+    builder()
+        .authenticate_with(async |attempt: Arc<Attempt>| {
+            match attempt.request().headers().get("authorization") {
+                Some(value) if value.starts_with("Bearer bad") => Err(RefusalCode::TokenInvalid),
+                _ => Ok(Identity::new(()).with_subject("alice")),
+            }
+        })
+        .namespace("/", |_| {})
+}
+
+/// The status of a POST that shows this token, which says nothing.
+async fn shown(http: &mut Http, session: &str, token: &str) -> u16 {
+    let bearer = format!("Bearer {token}");
+    let headers = [("content-type", "text/plain"), ("authorization", &bearer)];
+    http.exchange(&request("POST", session, &headers, b"3"))
+        .await
+        .status
+}
+
+/// Polls until there is no such session.
+async fn is_gone(http: &mut Http, session: &str) {
+    let going = async { while http.get(session).await.status != 400 {} };
+    patiently(going).await;
+}
+
+#[tokio::test]
+async fn three_refused_tokens_of_later_requests_leave_the_session_open() {
+    let server = TestServer::start(all_are_alice()).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    for token in ["bad1", "bad2", "bad3"] {
+        assert_eq!(shown(&mut http, &session, token).await, 403);
+    }
+    assert_eq!(shown(&mut http, &session, "good").await, 200);
+}
+
+#[tokio::test]
+async fn the_fourth_refused_token_of_a_later_request_ends_the_session() {
+    let server = TestServer::start(all_are_alice()).await;
+    let before = violations("too_many_refusals");
+    let mut http = server.http().await;
+    let session = http.join().await;
+    for token in ["bad1", "bad2", "bad3", "bad4"] {
+        assert_eq!(shown(&mut http, &session, token).await, 403);
+    }
+    assert!(violations("too_many_refusals") > before);
+    is_gone(&mut http, &session).await;
+}
+
+#[tokio::test]
+async fn a_hundred_tokens_of_later_requests_are_looked_at_at_once() {
+    let server = TestServer::start(all_are_alice()).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    for number in 0..100 {
+        let token = format!("good{number}");
+        assert_eq!(shown(&mut http, &session, &token).await, 200, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_later_requests_without_a_pause_are_refused_and_end_the_session() {
+    let server = TestServer::start(all_are_alice()).await;
+    let before = limited("credentials");
+    let mut http = server.http().await;
+    let session = http.join().await;
+    let (mut admitted, mut refused) = (0, 0);
+    // The pace gives a few back meanwhile.
+    while admitted < 1000 && refused < 4 {
+        match shown(&mut http, &session, &format!("good{admitted}-{refused}")).await {
+            200 => admitted += 1,
+            status => {
+                assert_eq!(status, 403);
+                refused += 1;
+            }
+        }
+    }
+    assert!((100..500).contains(&admitted), "{admitted}");
+    assert!(limited("credentials") >= before + 4);
+    is_gone(&mut http, &session).await;
 }
 
 // Packets and frames that carry nothing: a hundred a second, a thousand at once.
@@ -707,7 +794,7 @@ fn waiting(gate: &CancellationToken, journal: &Journal) -> ServerBuilder {
             let verdict = verdict.clone();
             async move {
                 verdict.cancelled().await;
-                Ok(portcullis::auth::Identity::new("alice"))
+                Ok(Identity::new("alice"))
             }
         })
         .namespace("/", |r| {
