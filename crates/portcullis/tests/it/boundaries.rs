@@ -6,7 +6,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::auth::{Attempt, Identity, RefusalCode};
+use portcullis::auth::{Attempt, Identity, RefusalCode, WhenFull};
 use portcullis::gateway::Reply;
 use portcullis::{DisconnectReason, Rate, ServerBuilder, Socket};
 use portcullis_testing::wire::{BoxIo, Client, Http, POLLING, WEBSOCKET, WebSocket, request};
@@ -595,8 +595,16 @@ async fn namespaces_made_on_demand_are_as_many_as_their_clients() {
 
 // Rooms of one socket: a thousand; their names: 256 bytes.
 
-fn rooms() -> ServerBuilder {
-    public(|r| {
+/// A server that lets clients join rooms, of whom it may ask who they are.
+fn rooms(is_guarded: bool) -> ServerBuilder {
+    // With a limit the connection has a room as well as the user.
+    let builder = builder()
+        .authenticate_with(async |_| Ok(Identity::new(()).with_subject("alice")))
+        .max_connections_per_user(100, WhenFull::RejectNew);
+    builder.namespace("/", move |r| {
+        if !is_guarded {
+            r.public();
+        }
         r.on(
             "join",
             async |socket: Socket,
@@ -620,31 +628,35 @@ fn rooms() -> ServerBuilder {
 
 #[tokio::test]
 async fn a_socket_may_be_in_a_thousand_rooms() {
-    let server = TestServer::start(rooms()).await;
-    let mut client = server.client().await;
-    // Its own room is extra.
-    assert_eq!(client.ask(r#"["join",1000]"#).await, "[1001]");
+    for is_guarded in [false, true] {
+        let server = TestServer::start(rooms(is_guarded)).await;
+        let mut client = server.client().await;
+        // Its own room is extra, and so are those of its user and its connection.
+        assert_eq!(client.ask(r#"["join",1000]"#).await, "[1001]");
+    }
 }
 
 #[tokio::test]
 async fn one_room_more_is_not_joined() {
-    let server = TestServer::start(rooms()).await;
-    let before = witness().count("portcullis_joins_refused_total", "");
-    let mut client = server.client().await;
-    assert_eq!(client.ask(r#"["join",1001]"#).await, "[1001]");
-    assert!(witness().count("portcullis_joins_refused_total", "") > before);
+    for is_guarded in [false, true] {
+        let server = TestServer::start(rooms(is_guarded)).await;
+        let before = witness().count("portcullis_joins_refused_total", "");
+        let mut client = server.client().await;
+        assert_eq!(client.ask(r#"["join",1001]"#).await, "[1001]");
+        assert!(witness().count("portcullis_joins_refused_total", "") > before);
+    }
 }
 
 #[tokio::test]
 async fn the_name_of_a_room_may_have_256_bytes() {
-    let server = TestServer::start(rooms()).await;
+    let server = TestServer::start(rooms(false)).await;
     let mut client = server.client().await;
     assert_eq!(client.ask(r#"["name",256]"#).await, "[2]");
 }
 
 #[tokio::test]
 async fn a_room_with_a_longer_name_is_not_joined() {
-    let server = TestServer::start(rooms()).await;
+    let server = TestServer::start(rooms(false)).await;
     let before = witness().count("portcullis_joins_refused_total", "");
     let mut client = server.client().await;
     assert_eq!(client.ask(r#"["name",257]"#).await, "[1]");
