@@ -21,6 +21,7 @@
 mod expiry;
 mod identity;
 pub mod jwt;
+mod print;
 mod readiness;
 mod refusal;
 mod secret;
@@ -47,6 +48,7 @@ pub(crate) use expiry::{Due, ExpiryPlan};
 pub use expiry::{Expiry, ExpiryEnding};
 pub(crate) use identity::CurrentIdentity;
 pub use identity::Identity;
+pub(crate) use print::Print;
 pub(crate) use readiness::AuthState;
 pub use readiness::{PrepareError, Readiness};
 pub use refusal::{Refusal, RefusalCode};
@@ -141,8 +143,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Whether it takes tokens of several issuers, so that a subject alone does not name a user.
-    /// Default: no.
+    /// Whether it takes tokens of several issuers, so that a subject alone does not name a user
+    /// where the identity has an issuer. Default: no.
     fn has_several_issuers(&self) -> bool {
         false
     }

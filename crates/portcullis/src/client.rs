@@ -20,6 +20,7 @@
 mod bond;
 mod gate;
 mod lane;
+mod later;
 mod pace;
 mod renewal;
 mod seat;
@@ -65,6 +66,7 @@ const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REFUSALS: u8 = 3;
 
 /// How many CONNECTs a connection may send: each costs a verification, even of who leaves at once.
+/// Later requests that show other credentials have the same pace, and as many refusals.
 const CONNECTS: Rate = Rate::per_second(10).burst(100);
 
 /// So many sockets of a connection may have ended while their handlers have not. Who joins and
@@ -110,14 +112,16 @@ impl Accept for Clients {
         session: &SessionHandle,
         request: &LaterRequest<'_>,
     ) -> Option<BoxFuture<'static, bool>> {
-        let above = Arc::clone(session.connection().above()?);
+        let connection = session.connection();
+        let above = Arc::clone(connection.above()?);
         let bond = above.downcast::<Bond>().ok()?;
         let shown = Credentials {
             auth: None,
             headers: request.headers(),
             query: request.query(),
         };
-        self.0.check_later(&bond, &shown, || request.facts())
+        let facts = || request.facts();
+        self.0.check_later(connection, &bond, &shown, facts)
     }
 }
 

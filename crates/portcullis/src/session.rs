@@ -417,7 +417,7 @@ fn obey(core: &Core, polling: &mut PollingTransport, output: Output, cx: &mut Co
         Output::CloseProbe => {
             metrics::counter!("portcullis_upgrades_failed_total").increment(1);
             if let Some(probe) = polling.probe.take() {
-                core.spawn(probe.go_away());
+                core.spawn(probe.go_away(None));
             }
         }
         Output::Upgraded | Output::Closed(_) => {}
@@ -427,6 +427,6 @@ fn obey(core: &Core, polling: &mut PollingTransport, output: Output, cx: &mut Co
 /// Closes a WebSocket that came for a session which has one already, or is no more.
 pub(crate) async fn close_stray(stream: Stream, read_ahead: Bytes) {
     WebSocketTransport::new(stream, read_ahead, 0, false)
-        .go_away()
+        .go_away(None)
         .await;
 }

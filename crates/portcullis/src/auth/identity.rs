@@ -10,7 +10,8 @@
 //!
 //! - An `Identity` does not change. What a socket has is a place for one, which a refresh fills
 //!   anew: every extractor that looks afterwards sees the new one.
-//! - All sockets that share a place were joined with one and the same token.
+//! - All sockets that share a place were joined with one and the same token, told by its print:
+//!   the claims of two tokens may differ where everything that is registered is the same.
 
 use std::any::Any;
 use std::fmt;
@@ -19,6 +20,7 @@ use std::time::{Instant, SystemTime};
 
 use parking_lot::RwLock;
 
+use super::Print;
 use super::expiry::{Due, ExpiryPlan, Schedule};
 use crate::revocation::Facts;
 
@@ -35,6 +37,8 @@ struct Inner {
     session_id: Option<Box<str>>,
     issued_at: Option<u64>,
     expires_at: Option<u64>,
+    /// Of what it was made.
+    credential: Option<Print>,
 }
 
 impl Identity {
@@ -51,6 +55,7 @@ impl Identity {
             session_id: None,
             issued_at: None,
             expires_at: None,
+            credential: None,
         }))
     }
 
@@ -89,6 +94,17 @@ impl Identity {
     #[must_use]
     pub fn with_expires_at(self, seconds: u64) -> Self {
         self.with(|inner| inner.expires_at = Some(seconds))
+    }
+
+    /// Says what it was made of, such as the text of a token; a keyed hash of it is kept.
+    ///
+    /// Sockets of one connection whose identities were made of the same share one, so that
+    /// `auth:refresh` in one namespace renews it in all. Where one credential makes several
+    /// identities, as where the namespace decides on the claims, add what decides. Default: not
+    /// said, and every socket has an identity of its own.
+    #[must_use]
+    pub fn with_credential(self, credential: impl AsRef<[u8]>) -> Self {
+        self.with(|inner| inner.credential = Print::of(credential.as_ref()))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -154,9 +170,11 @@ impl Identity {
         self.subject() == other.subject() && self.issuer() == other.issuer()
     }
 
-    /// Whether both were made of the same token, as far as its registered claims tell.
+    /// Whether both were made of the same token, and say the same of it.
     fn is_same_token(&self, other: &Self) -> bool {
-        self.is_same_subject(other)
+        self.0.credential.is_some()
+            && self.0.credential == other.0.credential
+            && self.is_same_subject(other)
             && self.token_id() == other.token_id()
             && self.session_id() == other.session_id()
             && self.issued_at() == other.issued_at()

@@ -42,7 +42,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
@@ -108,6 +108,7 @@ pub struct Jwt<C> {
     max_token_len: usize,
     /// Keys that could not be added, for [`Jwt::check`].
     rejected: Vec<JwtProblem>,
+    issuer_warning: Once,
 }
 
 /// A token that was accepted.
@@ -279,6 +280,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
             allows_weak_secret: false,
             max_token_len: MAX_TOKEN_BYTES,
             rejected: Vec::new(),
+            issuer_warning: Once::new(),
         }
     }
 
@@ -310,7 +312,9 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
     /// Compared exactly with `iss`. Several issuers with keys of their own also need
     /// [`Key::issued_by`].
     ///
-    /// Default: any, and none.
+    /// Default: any, and none. Then a subject of one issuer is not that of another, nor of none:
+    /// a user whose tokens have `iss` is addressed by
+    /// [`UserId::of`](crate::auth::UserId::of), and not by the subject alone.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.policy.issuers.push(issuer.into());

@@ -4,6 +4,7 @@
 //!  CONNECT ─▶ authenticated ─▶ claim ─▶ nobody's, or the same subject's ─▶ Hold ─▶ socket
 //!                                └──▶ another subject's ─▶ TOKEN_CLAIMS
 //!  later poll, POST, upgrade ─▶ other credentials than before? ─▶ the same subject? ─▶ in, or 403
+//!                                                            └─▶ nobody's yet: in
 //! ```
 //!
 //! # Invariants
@@ -14,55 +15,15 @@
 //! - When the last holder is gone the connection belongs to nobody again: who is refused by
 //!   `on_connect` may try as somebody else.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Instant, SystemTime};
 
-use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 use portcullis_socketio::ids::Room;
 use smallvec::SmallVec;
 
-use crate::auth::source::Credentials;
-use crate::auth::{Authenticator, CurrentIdentity, ExpiryPlan, Identity, RefusalCode};
-
-/// So much of the hash is kept: enough against guessing with a key that nobody knows.
-const PRINT_BYTES: usize = 16;
-
-/// A keyed hash of what a request shows to say who sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Print([u8; PRINT_BYTES]);
-
-/// Makes prints, with a key of this process.
-#[derive(Debug)]
-pub(super) struct Printer(hmac::Key);
-
-impl Printer {
-    /// # Errors
-    ///
-    /// If the system has no randomness.
-    pub(super) fn new() -> Result<Self, getrandom::Error> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key)?;
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
-    }
-
-    /// The print of a request; `None` if it shows nothing.
-    pub(super) fn print(
-        &self,
-        authenticator: &dyn Authenticator,
-        request: &Credentials<'_>,
-    ) -> Option<Print> {
-        let mut context = None;
-        authenticator.each_credential(request, &mut |value| {
-            let context = context.get_or_insert_with(|| hmac::Context::with_key(&self.0));
-            // With their lengths, so that two values are not one.
-            context.update(&value.len().to_le_bytes());
-            context.update(value);
-        });
-        let tag = context?.sign();
-        tag.as_ref().first_chunk().copied().map(Print)
-    }
-}
+use super::later::Later;
+use crate::auth::{CurrentIdentity, ExpiryPlan, Identity, Print, RefusalCode};
 
 /// Whom one connection belongs to.
 #[derive(Debug)]
@@ -72,6 +33,8 @@ pub(super) struct Bond {
     /// The room of its sockets, where connections are counted.
     room: Option<Room>,
     state: Mutex<State>,
+    /// Few connections ever need it.
+    later: OnceLock<Box<Later>>,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +74,7 @@ impl Bond {
             first,
             room,
             state: Mutex::default(),
+            later: OnceLock::new(),
         })
     }
 
@@ -156,9 +120,19 @@ impl Bond {
         })
     }
 
-    /// Whether a later request that shows this was judged already.
-    pub(super) fn knows(&self, print: Print) -> bool {
-        self.first == Some(print) || self.state.lock().accepted == Some(print)
+    /// Whether a later request that shows this needs no look: it was judged already, or there is
+    /// nobody whose it could not be. Looking then would let strangers try tokens.
+    pub(super) fn lets_pass(&self, print: Print) -> bool {
+        if self.first == Some(print) {
+            return true;
+        }
+        let state = self.state.lock();
+        state.subject.is_none() || state.accepted == Some(print)
+    }
+
+    /// What the connection has spent on later requests that need a look.
+    pub(super) fn later(&self) -> &Later {
+        self.later.get_or_init(Box::default)
     }
 
     /// Judges a later request of a client that turned out to have this identity.
@@ -244,11 +218,23 @@ mod tests {
     #[test]
     fn the_same_token_has_one_place_and_another_token_its_own() {
         let bond = Bond::new(None, None);
-        let first = claim(&bond, &identity("alice").with_issued_at(1)).unwrap();
-        let same = claim(&bond, &identity("alice").with_issued_at(1)).unwrap();
-        let other = claim(&bond, &identity("alice").with_issued_at(2)).unwrap();
+        let made_of = |token: &str| identity("alice").with_credential(token);
+        let first = claim(&bond, &made_of("first")).unwrap();
+        let same = claim(&bond, &made_of("first")).unwrap();
         assert!(Arc::ptr_eq(first.place(), same.place()));
-        assert!(!Arc::ptr_eq(first.place(), other.place()));
+        let others = [
+            made_of("other").with_issued_at(2),
+            made_of("first").with_issued_at(2),
+            identity("alice").with_issued_at(2),
+            identity("alice").with_issued_at(2),
+        ];
+        let others = others.map(|other| claim(&bond, &other).unwrap());
+        for (index, other) in others.iter().enumerate() {
+            let earlier = others.iter().take(index).chain([&first]);
+            for one in earlier {
+                assert!(!Arc::ptr_eq(one.place(), other.place()));
+            }
+        }
         let (plan, later) = (
             ExpiryPlan::default(),
             Instant::now() + Duration::from_secs(1),
@@ -258,20 +244,25 @@ mod tests {
             .place()
             .swap(renewed, &plan, SystemTime::UNIX_EPOCH, later);
         assert_eq!(same.place().get().issued_at(), Some(3));
-        assert_eq!(other.place().get().issued_at(), Some(2));
+        for other in others {
+            assert_eq!(other.place().get().issued_at(), Some(2));
+        }
     }
 
     #[test]
     fn later_credentials_are_remembered_only_when_they_are_of_the_same_subject() {
-        let first = Print([1; PRINT_BYTES]);
-        let (alice, bob) = (Print([2; PRINT_BYTES]), Print([3; PRINT_BYTES]));
+        let print = |text: &str| Print::of(text.as_bytes()).unwrap();
+        let (first, alice, bob) = (print("first"), print("alice"), print("bob"));
         let bond = Bond::new(Some(first), None);
-        assert!(bond.knows(first));
-        let _held = claim(&bond, &identity("alice")).unwrap();
-        assert!(!bond.knows(alice));
+        assert!(bond.lets_pass(first));
+        assert!(bond.lets_pass(bob), "it is nobody's yet");
+        let held = claim(&bond, &identity("alice")).unwrap();
+        assert!(!bond.lets_pass(alice));
         assert!(bond.admits(alice, &identity("alice")));
-        assert!(bond.knows(alice));
+        assert!(bond.lets_pass(alice));
         assert!(!bond.admits(bob, &identity("bob")));
-        assert!(!bond.knows(bob));
+        assert!(!bond.lets_pass(bob));
+        drop(held);
+        assert!(bond.lets_pass(bob), "it is nobody's again");
     }
 }

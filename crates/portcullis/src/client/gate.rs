@@ -14,6 +14,8 @@
 //! - What is revoked is asked twice: when the token has been verified, and when the socket can be
 //!   found by those who end what is revoked.
 
+mod requests;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -26,11 +28,11 @@ use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::packet::Auth;
 
-use super::bond::{Bond, Hold, Moment, Print, Printer};
+use super::bond::{Bond, Hold, Moment};
 use super::user_limit::{Counted, UserLimit};
 use crate::auth::source::Credentials;
 use crate::auth::{
-    self, Attempt, Authenticator, ExpiryPlan, Identity, Refusal, RefusalCode, Token, UserId,
+    self, Attempt, Authenticator, ExpiryPlan, Identity, Print, Refusal, RefusalCode, Token, UserId,
 };
 use crate::clock::{self, Clock};
 use crate::handshake::{Counter, RequestFacts};
@@ -71,7 +73,6 @@ pub(crate) struct Gate {
     authenticator: Option<Arc<dyn Authenticator>>,
     secret_fields: Vec<String>,
     has_several_issuers: bool,
-    printer: Option<Printer>,
     revocations: Revocations,
     verifying: Counter,
     tasks: Tasks,
@@ -130,8 +131,6 @@ impl Gate {
             authenticator,
             secret_fields,
             has_several_issuers,
-            // Without randomness no session gets an id either.
-            printer: Printer::new().ok(),
             revocations,
             verifying: Counter::default(),
             tasks,
@@ -147,47 +146,10 @@ impl Gate {
             headers: request.headers(),
             query: request.query(),
         };
-        let first = self.print(&**authenticator, &credentials);
+        let first = print(&**authenticator, &credentials);
         // Without randomness no socket gets an id either.
         let room = self.options.user_limit.map(|_| auth::room_of_connection());
         Some(Bond::new(first, room.and_then(Result::ok)))
-    }
-
-    fn print(&self, authenticator: &dyn Authenticator, shown: &Credentials<'_>) -> Option<Print> {
-        self.printer.as_ref()?.print(authenticator, shown)
-    }
-
-    /// Judges a later request of a connection: `None` lets it pass, a future is to be asked.
-    pub(super) fn check_later(
-        self: &Arc<Self>,
-        bond: &Arc<Bond>,
-        shown: &Credentials<'_>,
-        facts: impl FnOnce() -> RequestFacts,
-    ) -> Option<BoxFuture<'static, bool>> {
-        let authenticator = Arc::clone(self.authenticator.as_ref()?);
-        let print = self.print(&*authenticator, shown)?;
-        if bond.knows(print) {
-            return None;
-        }
-        let (gate, bond, facts) = (Arc::clone(self), Arc::clone(bond), Arc::new(facts()));
-        let judging = async move {
-            let clock = Arc::clone(&gate.options.clock);
-            let attempt = Attempt::new(facts, NamespacePath::root(), Auth::Absent, clock);
-            let timeout = gate.options.verify_timeout;
-            let verifying = auth::authenticate(&*authenticator, &attempt, timeout);
-            let admits = match gate.verify(verifying).await {
-                Ok(identity) => {
-                    !gate.revocations.is_revoked(&identity.facts()) && bond.admits(print, &identity)
-                }
-                Err(_) => false,
-            };
-            if !admits {
-                metrics::counter!("portcullis_other_subjects_total", "where" => "request")
-                    .increment(1);
-            }
-            admits
-        };
-        Some(judging.boxed())
     }
 
     pub(super) const fn codec(&self) -> Codec {
@@ -405,6 +367,11 @@ impl Gate {
         metrics::counter!("portcullis_authentications_total", "outcome" => outcome).increment(1);
         identity.map(Some)
     }
+}
+
+/// The print of what a request shows; `None` if that is nothing.
+fn print(authenticator: &dyn Authenticator, shown: &Credentials<'_>) -> Option<Print> {
+    Print::of_each(|visit| authenticator.each_credential(shown, visit))
 }
 
 impl fmt::Debug for Gate {

@@ -22,6 +22,7 @@ use smallvec::SmallVec;
 
 use super::socket::SocketInner;
 use crate::adapter::Target;
+use crate::auth::is_reserved_room;
 
 const SHARDS: usize = 16;
 
@@ -312,14 +313,17 @@ impl Memberships {
             .any(|place| place.members.room.as_ref() == Some(room))
     }
 
-    /// Whether it is in as many rooms as `limit` says, without the namespace itself.
+    /// Whether it is in as many rooms as `limit` says, without the namespace itself and those that
+    /// only the framework fills.
     pub(crate) fn is_at(&self, limit: usize) -> bool {
         let places = self.0.lock();
         if places.len() < limit {
             return false;
         }
-        let rooms = places.iter().filter(|place| place.members.room.is_some());
-        rooms.count() >= limit
+        let rooms = places
+            .iter()
+            .filter_map(|place| place.members.room.as_ref());
+        rooms.filter(|room| !is_reserved_room(room)).count() >= limit
     }
 
     fn contains_any(&self, rooms: &[Arc<Members>]) -> bool {

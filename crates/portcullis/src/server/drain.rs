@@ -36,6 +36,9 @@ const HURRY: Duration = Duration::from_secs(1);
 /// How long leaving the cluster may take where the deadline is over already.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// The longest that a shutdown may be given.
+const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);
+
 /// The event that announces a drain.
 const NOTICE: &str = "server:draining";
 
@@ -96,7 +99,7 @@ impl Drain {
     }
 
     /// How long everything may take, from the signal on. Whatever has not ended then is dropped.
-    /// Default: 30 s.
+    /// Default: 30 s; at most 24 h.
     #[must_use]
     pub const fn deadline(mut self, duration: Duration) -> Self {
         self.deadline = duration;
@@ -113,6 +116,10 @@ impl Drain {
 
     /// What is wrong with it.
     pub(super) fn problem(&self) -> Option<&'static str> {
+        // Far beyond any use, and safely within what a clock can add.
+        if self.deadline > MAX_DEADLINE {
+            return Some("the deadline of the drain must not be longer than 24 h");
+        }
         let planned = self.pre_drain.saturating_add(self.window);
         (planned > self.deadline).then_some("the deadline of the drain is shorter than its parts")
     }

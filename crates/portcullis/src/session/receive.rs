@@ -153,7 +153,7 @@ impl Session {
                     polling.probe = Some(probe.probing());
                 } else {
                     // The first WebSocket is not affected.
-                    self.core.spawn(probe.go_away());
+                    self.core.spawn(probe.go_away(None));
                 }
             }
         }
@@ -195,10 +195,12 @@ impl Session {
         }
     }
 
+    /// A WebSocket that probes has the session's pace, and its answers a bound of their own.
     fn receive_probe(&mut self, now: Instant, cx: &mut Context<'_>) {
         let Self {
             core,
             machine,
+            idle,
             transport: Transport::Polling(polling),
             ..
         } = self
@@ -229,13 +231,19 @@ impl Session {
             }
             ControlFlow::Continue(())
         });
+        if idle.take_many(probe.take_idle(), IDLE, now).is_err() {
+            core.spawn(probe.go_away(Some(POLICY)));
+            machine.handle_transport_closed(Some(TransportFault::Flood));
+            self.drain(cx);
+            return;
+        }
         if !control.is_empty() {
             lost |= probe.send_direct(&Frame::from_wire(control), cx).is_err();
         }
         lost |= matches!(end, Poll::Ready(_));
         if lost && !decided {
             machine.handle_probe_lost();
-            core.spawn(probe.go_away());
+            core.spawn(probe.go_away(None));
         } else {
             polling.probe = Some(probe);
         }

@@ -195,6 +195,14 @@ impl Stream {
         }
     }
 
+    /// How many bytes that were queued have not left.
+    pub(crate) const fn queued_bytes(&self) -> usize {
+        match self {
+            Self::Tcp(..) => 0,
+            Self::Other(other) => other.out.len().saturating_sub(other.written),
+        }
+    }
+
     /// Writes what was queued; ready when all of it has left.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self::Other(other) = self else {

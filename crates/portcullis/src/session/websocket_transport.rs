@@ -4,6 +4,8 @@
 //!
 //! - After a close frame the peer has [`LINGER`] to end its side; then the connection is dropped.
 //!   Dropping it at once could make the kernel throw away what was just written.
+//! - What is sent past the outbox has a bound of its own: before it carries the session, nobody
+//!   has said who the peer is.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -24,6 +26,10 @@ use super::websocket::{Incoming, ReadError, Reader};
 
 /// How long a closed WebSocket may take to go away.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// So much may wait for the peer of a WebSocket that has no outbox yet. It is sent answers to its
+/// pings, and one to its probe.
+const MAX_DIRECT_BYTES: usize = 4096;
 
 /// A WebSocket that carries a session, or wants to.
 #[derive(Debug)]
@@ -204,8 +210,16 @@ impl WebSocketTransport {
         self.stream.poll_flush(cx)
     }
 
-    /// Sends one frame past the outbox: a probe's answer, a refusal.
+    /// Sends frames past the outbox: a probe's answer, pongs, a refusal.
+    ///
+    /// # Errors
+    ///
+    /// If the peer does not take what it was sent before, or the stream is broken.
     pub(crate) fn send_direct(&mut self, frame: &Frame, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.stream.poll_flush(cx)?.is_pending() && self.stream.queued_bytes() > MAX_DIRECT_BYTES
+        {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
         self.stream.queue(frame.wire())?;
         match self.stream.poll_flush(cx) {
             Poll::Ready(result) => result,
@@ -233,9 +247,9 @@ impl WebSocketTransport {
         }
     }
 
-    /// Closes a WebSocket that does not carry a session.
-    pub(crate) async fn go_away(mut self) {
-        if let Some(goodbye) = self.goodbye(None)
+    /// Closes a WebSocket that does not carry a session, and says why if there is a `code` for it.
+    pub(crate) async fn go_away(mut self, code: Option<u16>) {
+        if let Some(goodbye) = self.goodbye(code)
             && self.stream.queue(goodbye.wire()).is_err()
         {
             return;
@@ -289,5 +303,29 @@ impl Closing {
             self.shut = true;
         }
         self.transport.poll_gone(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_reads_nothing_is_sent_no_more_than_a_few_kilobytes() {
+        // Memory that holds little stands for a peer that does not read.
+        let (_peer, io) = tokio::io::duplex(64);
+        let stream = Stream::other(io, None);
+        let mut probe = WebSocketTransport::new(stream, Bytes::new(), 1000, false).probing();
+        let pong = Frame::from_wire([0x8a, 125].into_iter().chain([b'x'; 125]).collect());
+        let mut sent = 0;
+        poll_fn(|cx| {
+            while probe.send_direct(&pong, cx).is_ok() && sent < 1000 {
+                sent += 1;
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert!((4096 / 127..=4096 / 127 + 2).contains(&sent), "{sent}");
+        assert!(probe.stream.queued_bytes() < MAX_DIRECT_BYTES + 127);
     }
 }

@@ -3,12 +3,13 @@
 //! How many may come is `admission`; the heads and bodies of requests are `limits`.
 
 use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::auth::RefusalCode;
+use portcullis::auth::{Attempt, Identity, RefusalCode, WhenFull};
 use portcullis::gateway::Reply;
 use portcullis::{DisconnectReason, Rate, ServerBuilder, Socket};
-use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, WebSocket};
+use portcullis_testing::wire::{BoxIo, Client, Http, POLLING, WEBSOCKET, WebSocket, request};
 use portcullis_testing::{Journal, TestServer};
 use tokio_util::sync::CancellationToken;
 
@@ -120,6 +121,92 @@ async fn the_fourth_refusal_ends_the_connection() {
     assert!(violations("too_many_refusals") > before);
 }
 
+// Other credentials in later requests of a session: a hundred at once, three refusals.
+
+/// A server that refuses what is bad, and takes everybody else for alice.
+fn all_are_alice() -> ServerBuilder {
+    builder()
+        .authenticate_with(async |attempt: Arc<Attempt>| {
+            match attempt.request().headers().get("authorization") {
+                Some(value) if value.starts_with("Bearer bad") => Err(RefusalCode::TokenInvalid),
+                _ => Ok(Identity::new(()).with_subject("alice")),
+            }
+        })
+        .namespace("/", |_| {})
+}
+
+/// The status of a POST that shows this token, which says nothing.
+async fn shown(http: &mut Http, session: &str, token: &str) -> u16 {
+    let bearer = format!("Bearer {token}");
+    let headers = [("content-type", "text/plain"), ("authorization", &bearer)];
+    http.exchange(&request("POST", session, &headers, b"3"))
+        .await
+        .status
+}
+
+/// Polls until there is no such session.
+async fn is_gone(http: &mut Http, session: &str) {
+    let going = async { while http.get(session).await.status != 400 {} };
+    patiently(going).await;
+}
+
+#[tokio::test]
+async fn three_refused_tokens_of_later_requests_leave_the_session_open() {
+    let server = TestServer::start(all_are_alice()).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    for token in ["bad1", "bad2", "bad3"] {
+        assert_eq!(shown(&mut http, &session, token).await, 403);
+    }
+    assert_eq!(shown(&mut http, &session, "good").await, 200);
+}
+
+#[tokio::test]
+async fn the_fourth_refused_token_of_a_later_request_ends_the_session() {
+    let server = TestServer::start(all_are_alice()).await;
+    let before = violations("too_many_refusals");
+    let mut http = server.http().await;
+    let session = http.join().await;
+    for token in ["bad1", "bad2", "bad3", "bad4"] {
+        assert_eq!(shown(&mut http, &session, token).await, 403);
+    }
+    assert!(violations("too_many_refusals") > before);
+    is_gone(&mut http, &session).await;
+}
+
+#[tokio::test]
+async fn a_hundred_tokens_of_later_requests_are_looked_at_at_once() {
+    let server = TestServer::start(all_are_alice()).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    for number in 0..100 {
+        let token = format!("good{number}");
+        assert_eq!(shown(&mut http, &session, &token).await, 200, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_later_requests_without_a_pause_are_refused_and_end_the_session() {
+    let server = TestServer::start(all_are_alice()).await;
+    let before = limited("credentials");
+    let mut http = server.http().await;
+    let session = http.join().await;
+    let (mut admitted, mut refused) = (0, 0);
+    // The pace gives a few back meanwhile.
+    while admitted < 1000 && refused < 4 {
+        match shown(&mut http, &session, &format!("good{admitted}-{refused}")).await {
+            200 => admitted += 1,
+            status => {
+                assert_eq!(status, 403);
+                refused += 1;
+            }
+        }
+    }
+    assert!((100..500).contains(&admitted), "{admitted}");
+    assert!(limited("credentials") >= before + 4);
+    is_gone(&mut http, &session).await;
+}
+
 // Packets and frames that carry nothing: a hundred a second, a thousand at once.
 
 /// A frame of a client, masked with zeros.
@@ -190,6 +277,44 @@ async fn pings_pongs_and_empty_fragments_without_end_are_a_flood() {
             "{what}"
         );
     }
+}
+
+/// A WebSocket that probes for a polling session, which is joined.
+async fn probing(server: &TestServer, io: BoxIo) -> (Http, String, WebSocket) {
+    let mut polling = server.http().await;
+    let session = polling.join().await;
+    let target = session.replace("transport=polling", "transport=websocket");
+    let websocket = WebSocket::upgrade(io, &target, &[]).await.unwrap();
+    (polling, session, websocket)
+}
+
+#[tokio::test]
+async fn pings_of_a_websocket_that_has_no_session_yet_are_a_flood_too() {
+    let server = TestServer::start(public(|_| {})).await;
+    for io in [server.tcp().await, server.memory(64 * 1024)] {
+        let counted = faults("too many packets without content");
+        let (mut polling, session, mut websocket) = probing(&server, io).await;
+        let _ = websocket.write_raw(&frame(0x89, b"").repeat(3000)).await;
+        assert_eq!(goodbye(&mut websocket).await, Some(1008));
+        assert!(faults("too many packets without content") > counted);
+        assert_eq!(polling.get(&session).await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn pongs_that_a_websocket_without_a_session_does_not_read_end_it_and_polling_goes_on() {
+    let server = TestServer::start(public(|_| {})).await;
+    let io = server.memory(256);
+    let (mut polling, session, mut websocket) = probing(&server, io).await;
+    let pings = frame(0x89, &[b'p'; 100]).repeat(900);
+    let _ = patiently(websocket.write_raw(&pings)).await;
+    let mut pongs = 0;
+    while patiently(websocket.read()).await.is_some() {
+        pongs += 1;
+    }
+    assert!(pongs < 100, "{pongs}");
+    assert_eq!(polling.post(&session, r#"42["x"]"#).await.status, 200);
+    assert_eq!(server.server().sessions(), 1);
 }
 
 #[tokio::test]
@@ -470,8 +595,16 @@ async fn namespaces_made_on_demand_are_as_many_as_their_clients() {
 
 // Rooms of one socket: a thousand; their names: 256 bytes.
 
-fn rooms() -> ServerBuilder {
-    public(|r| {
+/// A server that lets clients join rooms, of whom it may ask who they are.
+fn rooms(is_guarded: bool) -> ServerBuilder {
+    // With a limit the connection has a room as well as the user.
+    let builder = builder()
+        .authenticate_with(async |_| Ok(Identity::new(()).with_subject("alice")))
+        .max_connections_per_user(100, WhenFull::RejectNew);
+    builder.namespace("/", move |r| {
+        if !is_guarded {
+            r.public();
+        }
         r.on(
             "join",
             async |socket: Socket,
@@ -495,31 +628,35 @@ fn rooms() -> ServerBuilder {
 
 #[tokio::test]
 async fn a_socket_may_be_in_a_thousand_rooms() {
-    let server = TestServer::start(rooms()).await;
-    let mut client = server.client().await;
-    // Its own room is extra.
-    assert_eq!(client.ask(r#"["join",1000]"#).await, "[1001]");
+    for is_guarded in [false, true] {
+        let server = TestServer::start(rooms(is_guarded)).await;
+        let mut client = server.client().await;
+        // Its own room is extra, and so are those of its user and its connection.
+        assert_eq!(client.ask(r#"["join",1000]"#).await, "[1001]");
+    }
 }
 
 #[tokio::test]
 async fn one_room_more_is_not_joined() {
-    let server = TestServer::start(rooms()).await;
-    let before = witness().count("portcullis_joins_refused_total", "");
-    let mut client = server.client().await;
-    assert_eq!(client.ask(r#"["join",1001]"#).await, "[1001]");
-    assert!(witness().count("portcullis_joins_refused_total", "") > before);
+    for is_guarded in [false, true] {
+        let server = TestServer::start(rooms(is_guarded)).await;
+        let before = witness().count("portcullis_joins_refused_total", "");
+        let mut client = server.client().await;
+        assert_eq!(client.ask(r#"["join",1001]"#).await, "[1001]");
+        assert!(witness().count("portcullis_joins_refused_total", "") > before);
+    }
 }
 
 #[tokio::test]
 async fn the_name_of_a_room_may_have_256_bytes() {
-    let server = TestServer::start(rooms()).await;
+    let server = TestServer::start(rooms(false)).await;
     let mut client = server.client().await;
     assert_eq!(client.ask(r#"["name",256]"#).await, "[2]");
 }
 
 #[tokio::test]
 async fn a_room_with_a_longer_name_is_not_joined() {
-    let server = TestServer::start(rooms()).await;
+    let server = TestServer::start(rooms(false)).await;
     let before = witness().count("portcullis_joins_refused_total", "");
     let mut client = server.client().await;
     assert_eq!(client.ask(r#"["name",257]"#).await, "[1]");
@@ -669,7 +806,7 @@ fn waiting(gate: &CancellationToken, journal: &Journal) -> ServerBuilder {
             let verdict = verdict.clone();
             async move {
                 verdict.cancelled().await;
-                Ok(portcullis::auth::Identity::new("alice"))
+                Ok(Identity::new("alice"))
             }
         })
         .namespace("/", |r| {

@@ -147,6 +147,10 @@ async fn what_would_let_strangers_in_is_named() {
             public().drain(Drain::default().window(60 * SECOND)),
             "the deadline of the drain is shorter than its parts",
         ),
+        (
+            public().drain(Drain::default().deadline(Duration::MAX)),
+            "the deadline of the drain must not be longer than 24 h",
+        ),
     ] {
         let problems = problems(builder).await;
         assert_eq!(problems.len(), 1, "{expected}: {problems:?}");

@@ -40,9 +40,29 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
         }
     }
 
+    /// Says once that a user must be addressed with an issuer that is configured nowhere.
+    fn warn_of_unknown_issuers(&self) {
+        self.issuer_warning.call_once(|| {
+            if self.takes_any_issuer() {
+                tracing::warn!(
+                    "tokens name an issuer and none is configured: users are `UserId::of(issuer, \
+                     subject)`, and a subject alone names nobody; say `Jwt::issuer`"
+                );
+            }
+        });
+    }
+
     async fn identify(&self, token: &str, now: SystemTime) -> Result<Identity, RefusalCode> {
         let verified = self.verify_fetching(token, now).await;
-        verified.map(identity).map_err(|error| refused(&error))
+        if verified
+            .as_ref()
+            .is_ok_and(|verified| verified.issuer.is_some())
+        {
+            self.warn_of_unknown_issuers();
+        }
+        verified
+            .map(|verified| identity(verified).with_credential(token))
+            .map_err(|error| refused(&error))
     }
 }
 

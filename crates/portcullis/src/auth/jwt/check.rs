@@ -1,5 +1,7 @@
 //! Looking for everything that is wrong with a configuration, before the first token.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 
 use super::Jwt;
@@ -61,9 +63,11 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
             problems.push(JwtProblem::KeysBesideIssuers);
         }
         if self.has_several_issuers() {
-            let has_space = |name: &&String| name.contains(char::is_whitespace);
-            let names = self.policy.issuers.iter().filter(has_space);
-            problems.extend(names.map(|name| JwtProblem::IssuerName { name: name.clone() }));
+            let names = self.known_issuers().unwrap_or_default().into_iter();
+            let with_space = names.filter(|name| name.contains(char::is_whitespace));
+            problems.extend(with_space.map(|name| JwtProblem::IssuerName {
+                name: name.to_owned(),
+            }));
         }
     }
 
@@ -79,8 +83,40 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
         }
     }
 
-    /// Whether a subject alone does not say who somebody is.
+    /// Whether a subject alone does not say who somebody is: not where there is one issuer, and
+    /// its tokens must say so.
     pub(super) fn has_several_issuers(&self) -> bool {
-        self.issuers.len() > 1 || self.policy.issuers.len() > 1
+        self.known_issuers().is_none_or(|names| names.len() > 1)
+    }
+
+    /// Whether a token may name any issuer, or none.
+    pub(super) fn takes_any_issuer(&self) -> bool {
+        self.known_issuers().is_none()
+    }
+
+    /// Whose tokens can be accepted; `None` if that is whoever has one of the keys.
+    fn known_issuers(&self) -> Option<BTreeSet<&str>> {
+        let policy = &self.policy.issuers;
+        let is_wanted = |name: &&str| policy.is_empty() || policy.iter().any(|one| one == name);
+        let mut names: BTreeSet<&str> = self
+            .issuers
+            .iter()
+            .filter_map(|issuer| issuer.issuer.as_deref())
+            .filter(is_wanted)
+            .collect();
+        let mut has_unbound_keys = self.published.is_some();
+        for (_, key) in self.keys.iter() {
+            match key.issuer() {
+                Some(name) => names.extend(Some(name).filter(is_wanted)),
+                None => has_unbound_keys = true,
+            }
+        }
+        if has_unbound_keys {
+            if policy.is_empty() {
+                return None;
+            }
+            names.extend(policy.iter().map(String::as_str));
+        }
+        Some(names)
     }
 }

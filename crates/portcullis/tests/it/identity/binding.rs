@@ -1,5 +1,12 @@
 //! One connection has one subject: over its namespaces, and over its requests.
 
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use portcullis::Server;
+use portcullis::auth::Identity;
 use portcullis::auth::source::TokenSource;
 use portcullis::handshake::Origins;
 use portcullis_testing::TestServer;
@@ -126,6 +133,72 @@ async fn a_later_request_with_other_credentials_must_be_of_the_same_subject() {
         let answered = later_poll(&first, &[("cookie", cookie(later))], "").await;
         assert_eq!(answered, status);
     }
+}
+
+/// The status of a POST of a session that shows this token, and says nothing.
+async fn posted(http: &mut Http, target: &str, token: &str) -> u16 {
+    let bearer = format!("Bearer {token}");
+    let headers = [("content-type", "text/plain"), ("authorization", &bearer)];
+    let request = portcullis_testing::wire::request("POST", target, &headers, b"3");
+    http.exchange(&request).await.status
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_has_joined_tells_no_good_token_from_a_bad_one() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&calls);
+    let builder = Server::builder()
+        .authenticate_with(move |_| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            ready(Ok(Identity::new(()).with_subject("alice")))
+        })
+        .namespace("/", |_| {});
+    let server = TestServer::start(builder).await;
+    let mut http = Http::open(server.address()).await;
+    let target = http.open_session().await;
+    for number in 0..20 {
+        let status = posted(&mut http, &target, &format!("guess{number}")).await;
+        assert_eq!(status, 200);
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    http.post(&target, "40").await;
+    assert!(http.get(&target).await.text().starts_with("40{"));
+    assert_eq!(posted(&mut http, &target, "guess").await, 200);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn one_verification_for_later_requests_of_a_session_is_under_way_at_a_time() {
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, peak) = (Arc::clone(&running), Arc::clone(&most));
+    let builder = Server::builder()
+        .authenticate_with(move |_| {
+            let (counted, peak) = (Arc::clone(&counted), Arc::clone(&peak));
+            async move {
+                let now = counted.fetch_add(1, Ordering::SeqCst) + 1;
+                peak.fetch_max(now, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                counted.fetch_sub(1, Ordering::SeqCst);
+                Ok(Identity::new(()).with_subject("alice"))
+            }
+        })
+        .namespace("/", |_| {});
+    let server = TestServer::start(builder).await;
+    let target = Http::open(server.address()).await.join().await;
+    // A session has one POST at a time; any number of upgrades are answered.
+    let target = target.replace("polling", "websocket");
+    let showing = (0..5).map(|number| {
+        let (address, target) = (server.address(), &target);
+        async move {
+            let bearer = format!("Bearer {number}");
+            let shown = [("authorization", bearer.as_str())];
+            let request = portcullis_testing::wire::upgrade_request(target, &shown);
+            let mut http = Http::open(address).await;
+            http.exchange(&request).await.status
+        }
+    });
+    assert_eq!(futures_util::future::join_all(showing).await, [101; 5]);
+    assert_eq!(most.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

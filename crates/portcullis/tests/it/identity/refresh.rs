@@ -1,5 +1,10 @@
 //! `auth:refresh`: a fresh token for a connection that stays.
 
+use std::sync::Arc;
+
+use portcullis::auth::{Attempt, Identity, Token};
+use portcullis::gateway::{Reply, User};
+use portcullis::{Server, ServerBuilder};
 use portcullis_testing::{Disconnect, TestServer};
 use serde_json::{Value, json};
 
@@ -36,14 +41,78 @@ async fn a_namespace_that_was_joined_with_another_token_keeps_its_own() {
     let server = TestServer::start(server(&clock, &tokens))
         .await
         .patience(seconds(300));
-    let weak = tokens.mint_with("alice", &json!({ "role": "guest", "jti": "1" }));
-    let strong = tokens.mint_with("alice", &json!({ "role": "admin", "jti": "2" }));
-    let alice = server.connect("/").token(&weak).await;
-    let admin = alice.connect("/chat").token(&strong).await;
-    let fresh = tokens.mint_with("alice", &json!({ "role": "guest", "jti": "3" }));
-    alice.emit_with_ack("auth:refresh", fresh.expose()).await;
-    let who = admin.emit_with_ack("whoami", &()).await;
-    assert_eq!(who.get::<Value>(1).unwrap(), json!("admin"));
+    // Tokens with ids, and tokens of one second that differ in nothing but their role.
+    for has_ids in [true, false] {
+        for [first, second] in [["guest", "admin"], ["admin", "guest"]] {
+            let mint = |role: &str, id: &str| {
+                let mut claims = json!({ "role": role });
+                if has_ids {
+                    claims["jti"] = json!(id);
+                }
+                tokens.mint_with("alice", &claims)
+            };
+            let alice = server.connect("/").token(&mint(first, "1")).await;
+            let beside = alice.connect("/chat").token(&mint(second, "2")).await;
+            for (client, role) in [(&alice, first), (&beside, second)] {
+                let who = client.emit_with_ack("whoami", &()).await;
+                assert_eq!(who.get::<Value>(1).unwrap(), json!(role));
+            }
+            let fresh = mint("fresh", "3");
+            alice.emit_with_ack("auth:refresh", fresh.expose()).await;
+            for (client, role) in [(&alice, "fresh"), (&beside, second)] {
+                let who = client.emit_with_ack("whoami", &()).await;
+                assert_eq!(who.get::<Value>(1).unwrap(), json!(role));
+            }
+        }
+    }
+}
+
+/// A server with `/` and `/chat`, which say what they were told of a client.
+fn server_of(authenticate: impl Fn(&Attempt) -> Identity + Send + Sync + 'static) -> ServerBuilder {
+    let builder = Server::builder().authenticate_with(move |attempt: Arc<Attempt>| {
+        std::future::ready(Ok(authenticate(&attempt)))
+    });
+    ["/", "/chat"].into_iter().fold(builder, |builder, path| {
+        builder.namespace(path, |r| {
+            r.on("rights", async |user: User<String>| Reply((*user).clone()));
+        })
+    })
+}
+
+#[tokio::test]
+async fn an_authenticator_that_decides_by_namespace_is_taken_at_its_word() {
+    let server = TestServer::start(server_of(|attempt| {
+        Identity::new(format!("of {}", attempt.namespace().as_str())).with_subject("alice")
+    }))
+    .await;
+    let first = server.connect("/").await;
+    let second = first.connect("/chat").await;
+    assert_eq!(first.emit_with_ack("rights", &()).await, "of /");
+    assert_eq!(second.emit_with_ack("rights", &()).await, "of /chat");
+}
+
+#[tokio::test]
+async fn identities_of_any_authenticator_are_renewed_together_if_they_say_of_what_they_are() {
+    for says_so in [true, false] {
+        let server = TestServer::start(server_of(move |attempt| {
+            let auth = attempt.auth();
+            let token = auth.get("token").and_then(|token| token.as_str()).unwrap();
+            let identity = Identity::new(token.to_owned()).with_subject("alice");
+            if says_so {
+                identity.with_credential(token)
+            } else {
+                identity
+            }
+        }))
+        .await;
+        let old = Token::from("old".to_owned());
+        let first = server.connect("/").token(&old).await;
+        let second = first.connect("/chat").token(&old).await;
+        first.emit_with_ack("auth:refresh", "new").await;
+        assert_eq!(first.emit_with_ack("rights", &()).await, "new");
+        let expected = if says_so { "new" } else { "old" };
+        assert_eq!(second.emit_with_ack("rights", &()).await, expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,9 +159,7 @@ async fn a_refresh_without_an_ack_works_and_one_in_a_public_namespace_is_an_even
     let (clock, tokens) = clock_and_tokens();
     let builder = server(&clock, &tokens).namespace("/open", |r| {
         r.public();
-        r.on("auth:refresh", async || {
-            portcullis::gateway::Reply("an event like any other")
-        });
+        r.on("auth:refresh", async || Reply("an event like any other"));
     });
     let server = TestServer::start(builder).await;
     let alice = server.connect("/").token(&tokens.mint("alice")).await;

@@ -62,6 +62,32 @@ async fn no_client_gets_into_the_room_of_a_user_by_naming_it() {
 }
 
 #[tokio::test]
+async fn subjects_of_two_issuers_are_two_users_where_no_issuer_is_configured() {
+    let (clock, tokens) = clock_and_tokens();
+    let builder = server(&clock, &tokens).max_connections_per_user(1, WhenFull::RejectNew);
+    let server = TestServer::start(builder).await;
+    let of = |issuer| tokens.clone().claim("iss", issuer).mint("alice");
+    let clients = [
+        server.connect("/").token(&of("https://a")).await,
+        server.connect("/").token(&of("https://b")).await,
+        server.connect("/").token(&tokens.mint("alice")).await,
+    ];
+    let users = [
+        UserId::of("https://a", "alice"),
+        UserId::of("https://b", "alice"),
+        UserId::from("alice"),
+    ];
+    for (number, user) in users.into_iter().enumerate() {
+        server.server().to_user(user).emit("news", &number).unwrap();
+    }
+    for (number, client) in clients.iter().enumerate() {
+        assert_eq!(client.expect("news").await, number);
+        client.emit_with_ack("whoami", &()).await;
+        client.expect_nothing(seconds(0)).await;
+    }
+}
+
+#[tokio::test]
 async fn without_user_rooms_nobody_is_in_one() {
     let (clock, tokens) = clock_and_tokens();
     let server = TestServer::start(server(&clock, &tokens).user_rooms(false)).await;

@@ -158,3 +158,55 @@ fn a_verifier_can_be_shared_between_threads() {
     shared::<Jwt<Value>>();
     shared::<Verified<Value>>();
 }
+
+#[test]
+fn a_subject_alone_names_a_user_only_where_all_tokens_are_of_one_issuer() {
+    let key = || Key::hs256(SECRET);
+    let of = |issuer: &str| key().issued_by(issuer);
+    let both = || Jwt::<Value>::keys([("a", of("a")), ("b", of("b"))]);
+    let jwks = || Jwt::<Value>::jwks("https://login.example.com/jwks.json");
+    let issuer = |name: &str| Issuer::new(name).key("k", key());
+    for (what, jwt, has_several) in [
+        ("any", Jwt::hs256(SECRET), true),
+        ("one", Jwt::hs256(SECRET).issuer("a"), false),
+        ("two", Jwt::hs256(SECRET).issuer("a").issuer("b"), true),
+        (
+            "one, twice",
+            Jwt::hs256(SECRET).issuer("a").issuer("a"),
+            false,
+        ),
+        ("keys of two", both(), true),
+        ("keys of two, one wanted", both().issuer("a"), false),
+        (
+            "keys of one",
+            Jwt::keys([("1", of("a")), ("2", of("a"))]),
+            false,
+        ),
+        (
+            "one key of nobody",
+            Jwt::keys([("1", of("a")), ("2", key())]),
+            true,
+        ),
+        ("published", jwks(), true),
+        ("published by one", jwks().issuer("a"), false),
+        ("one issuer", Jwt::issuers([issuer("a")]), false),
+        (
+            "two issuers",
+            Jwt::issuers([issuer("a"), issuer("b")]),
+            true,
+        ),
+    ] {
+        assert_eq!(jwt.check(), Ok(()), "{what}");
+        assert_eq!(jwt.has_several_issuers(), has_several, "{what}");
+    }
+}
+
+#[test]
+fn a_key_of_an_issuer_with_white_space_does_not_build_beside_another() {
+    let jwt = Jwt::<Value>::keys([
+        ("a", Key::hs256(SECRET).issued_by("a a")),
+        ("b", Key::hs256(SECRET).issued_by("b")),
+    ]);
+    let name = "a a".to_owned();
+    assert_eq!(jwt.check(), Err(vec![JwtProblem::IssuerName { name }]));
+}
