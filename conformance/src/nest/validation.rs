@@ -1,5 +1,5 @@
-//! Payloads that are validated. The first two events do the same here: there is no way to forget that
-//! the client is to be told.
+//! Payloads that are validated. The first two events do the same here: there is no way to forget
+//! that the client is to be told.
 
 use garde::Validate;
 use portcullis::gateway::interceptor::{self, EventRequest, Interceptor, Next};

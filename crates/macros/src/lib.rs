@@ -47,7 +47,10 @@ use self::gateway::attribute::Kind;
 /// | `namespace = "/chat"` | a name, or a pattern such as `"/tenant-{id}"`. Default: `/` |
 /// | `public` | sockets connect without an identity |
 /// | `name = "Chat"` | what it is called at start and in problems. Default: its type |
-/// | `crate = "gate"` | the path of the crate `portcullis`, where it has another name: renamed in `Cargo.toml`, or exported again by a crate of your own. Default: `::portcullis` |
+/// | `crate = "gate"` | the path of the crate `portcullis`. Default: `::portcullis` |
+///
+/// The crate has another path where it is renamed in `Cargo.toml`, or exported again by a crate of
+/// your own.
 ///
 /// The block stays as it is, without these attributes; its methods can be called as any others,
 /// which is how they are tested. Methods without one of them are left alone.

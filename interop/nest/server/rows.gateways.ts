@@ -31,7 +31,8 @@ export class GuardedGateway implements OnGatewayInit {
         case undefined:
           return next(new Error("Unauthorized"));
         default:
-          return next(Object.assign(new Error("Unauthorized"), { data: { code: "TOKEN_INVALID" } }));
+          const data = { code: "TOKEN_INVALID" };
+          return next(Object.assign(new Error("Unauthorized"), { data }));
       }
     });
   }

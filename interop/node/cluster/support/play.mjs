@@ -7,9 +7,9 @@
 // is heard: the first comes from the node that was asked, and the second from another, because a
 // node may learn of its own operations from Redis, behind its own emits.
 //
-// On a Redis Cluster channels have servers of their own, and nothing says in which order messages of
-// two of them come: there a step is over when what came of it is what is `expected`, or, if that is
-// not known yet, a while after its fences. What comes later still is found in the next step.
+// On a Redis Cluster channels have servers of their own, and nothing says in which order messages
+// of two of them come: there a step is over when what came of it is what is `expected`, or, if that
+// is not known yet, a while after its fences. What comes later still is found in the next step.
 import { isDeepStrictEqual } from "node:util";
 import { quiet, within } from "../../support/bounded.mjs";
 import { done, join, op } from "./nodes.mjs";
@@ -20,7 +20,7 @@ const ROLES = ["here", "next", "last"];
 /** How long a room that was joined may be without its channel. */
 const SUBSCRIBED_MS = 60;
 
-/** How long what is on its way may take, over several servers: when nothing says so, and at most. */
+/** How long what is on its way may take over several servers: if nothing says so, and at most. */
 const UNTIL_SETTLED_MS = 40;
 const UNTIL_EXPECTED_MS = 2_000;
 

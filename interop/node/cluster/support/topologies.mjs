@@ -15,9 +15,10 @@ const SLOTS = 16_384;
 export async function startCluster() {
   const buses = await freePorts(2 * MASTERS);
   const servers = await Promise.all(
-    buses.map((bus) =>
-      startRedis("--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", 2_000),
-    ),
+    buses.map((bus) => {
+      const options = ["--cluster-port", bus, "--cluster-node-timeout", 2_000];
+      return startRedis("--cluster-enabled", "yes", ...options);
+    }),
   );
   const stop = () => Promise.all(servers.map((server) => server.stop()));
   try {
