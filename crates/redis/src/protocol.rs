@@ -94,6 +94,9 @@ pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     /// The channel that every node of the namespace subscribes to once.
     fn count_channel(&self) -> &str;
 
+    /// The channel that the node of this name alone subscribes to, where the wire has names.
+    fn channel_of(&self, node: &str) -> Option<String>;
+
     fn requests(&self) -> &Arc<Requests>;
 
     /// A new name for a question.
@@ -111,8 +114,8 @@ pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     /// Says that this node leaves.
     fn goodbye(&self) -> Option<Outgoing>;
 
-    /// The names of nodes that have not answered, where the wire has them.
-    fn missing(&self, answered: &HashSet<String>, count: usize) -> Vec<String>;
+    /// The names of nodes that have not said all, where the wire has them.
+    fn missing(&self, finished: &HashSet<String>, count: usize) -> Vec<String>;
 
     /// A message has arrived.
     fn receive(self: Arc<Self>, via: Via<'_>, payload: Bytes);
