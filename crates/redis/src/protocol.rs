@@ -23,10 +23,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis::adapter::{Envelope, LocalNode, Target};
-use portcullis::socketio::ids::Room;
+use portcullis::socketio::ids::{NamespacePath, Room};
 use portcullis::socketio::payload::Payload;
 
+use self::classic::Classic;
 use self::poison::Poison;
+use self::sharded::Sharded;
 use crate::connection::Bus;
 use crate::connection::queue::Outgoing;
 use crate::connection::subscriptions::Subscription;
@@ -81,6 +83,15 @@ pub(crate) enum Via<'a> {
     Request,
     /// `{prefix}-response#{namespace}#`, and what follows.
     Response(Option<&'a str>),
+}
+
+/// This node in a namespace, on the wire that the options name.
+pub(crate) fn new_member(context: &Arc<Context>, namespace: NamespacePath) -> Arc<dyn Member> {
+    if context.options.mode.is_sharded() {
+        Arc::new(Sharded::new(context, namespace))
+    } else {
+        Arc::new(Classic::new(context, namespace))
+    }
 }
 
 /// This node in one namespace.
