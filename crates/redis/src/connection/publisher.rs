@@ -70,7 +70,7 @@ async fn serve(
             () = link.closing.cancelled() => return Ok(()),
             () = link.probe.requested() => probe(link, connection).await?,
             batch = link.queue.next_batch() => publish(link, connection, batch).await?,
-            () = tokio::time::sleep(link.keep_alive) => {
+            () = tokio::time::sleep(link.look_interval()) => {
                 connection.ask(redis::cmd("PING"), link.answer_timeout()).await?;
             }
         }

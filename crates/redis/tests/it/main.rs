@@ -6,6 +6,7 @@
 )]
 
 mod acks;
+mod black_hole;
 mod dynamic;
 mod emitter;
 mod faults;

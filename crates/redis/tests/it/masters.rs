@@ -9,7 +9,7 @@ use crate::support::gaps::joined;
 use crate::support::ledger::Ledger;
 use crate::support::proxy::Proxy;
 use crate::support::redis_cluster::RedisCluster;
-use crate::support::{Node, RedisServer, patiently, until};
+use crate::support::{Node, RedisServer, enter, patiently, until};
 
 fn is_up(node: &Node) -> bool {
     node.server.cluster_health().is_up()
@@ -95,6 +95,60 @@ async fn what_waits_for_a_cluster_is_bounded_in_bytes_and_the_oldest_goes_first(
     assert!((COUNT - 10..COUNT).contains(&lost), "{lost}");
     // The words with which it greets the others were older than all of them.
     assert_eq!(dropped.lost, Some(lost + 2));
+}
+
+/// A room whose channel `master` serves.
+async fn room_on(cluster: &RedisCluster, master: usize) -> &'static str {
+    for room in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+        if cluster.place_of(&format!("socket.io#/#{room}#")).await.1 == master {
+            return room;
+        }
+    }
+    panic!("ten rooms are on the other two masters")
+}
+
+/// Waits until the replica of a master has taken its place, and the other masters know.
+async fn is_replaced(cluster: &RedisCluster, master: usize) {
+    let replica = format!(":{}@", cluster.servers[master + 3].port);
+    let others = (0..3).filter(|index| *index != master);
+    for server in others.map(|index| &cluster.servers[index]) {
+        until(async || {
+            let nodes: String = server.command(&["CLUSTER", "NODES"]).await;
+            let mut lines = nodes.lines();
+            lines.any(|line| line.contains(&replica) && line.contains("master"))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn others_are_found_while_a_master_that_was_replaced_is_still_being_left() {
+    let cluster = RedisCluster::start().await;
+    let options = || cluster.redis().mode(Mode::ShardedDynamic);
+    let (near, _) = joined(options()).await;
+    let (far, _) = joined(options()).await;
+    let mut client = far.client().await;
+    let hanging = 1;
+    let (lost, moved) = (room_on(&cluster, hanging).await, room_on(&cluster, 2).await);
+    for room in [lost, moved] {
+        enter(&mut client, &[&format!("{room:?}")]).await;
+    }
+    far.emitter.flush().await.unwrap();
+
+    cluster.servers[hanging].signal("STOP").await;
+    // It is under way, and will not be answered, so that leaving takes time.
+    near.emitter.to(lost).emit("stuck", &()).unwrap();
+    is_replaced(&cluster, hanging).await;
+    let (slot, from) = cluster.place_of(&format!("socket.io#/#{moved}#")).await;
+    let mut ledger = Ledger::of_room(moved);
+    // The first makes both look at the cluster, and leave who hangs; the second is to be seen all
+    // the same.
+    for (from, to) in [(from, 0), (0, from)] {
+        cluster.move_slot(slot, from, to).await;
+        let back = ledger.emit_until_heard(&near, &mut client).await;
+        assert!(back < Duration::from_secs(2) || to == 0, "{back:?}");
+    }
+    cluster.servers[hanging].signal("CONT").await;
 }
 
 /// Whether a node publishes or subscribes on a server.

@@ -14,7 +14,7 @@ use crate::support::{Node, RedisServer, enter, patiently, until};
 async fn a_subscriber_comes_back_though_the_publisher_lost_the_message_to_itself() {
     let redis = RedisServer::start().await;
     let proxy = Proxy::start(redis.port).await;
-    let keep_alive = Duration::from_millis(200);
+    let keep_alive = Duration::from_millis(400);
     let (far, gaps) = joined(proxy.redis().keep_alive(keep_alive)).await;
     proxy.swallow_present();
     let _: i64 = redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
