@@ -116,3 +116,31 @@ async fn a_cluster_that_nobody_has_seen_is_neither_complete_nor_well_nor_without
         assert_eq!(lost(GapCause::PublishFailed), 10, "{mode:?}");
     }
 }
+
+#[tokio::test]
+async fn a_redis_that_greets_and_refuses_what_it_is_there_for_is_tried_ever_more_seldom() {
+    let redis = RedisServer::start().await;
+    let keep_alive = Duration::from_millis(200);
+    let (near, _) = joined(redis.redis().keep_alive(keep_alive)).await;
+    let _: String = redis
+        .command(&["ACL", "SETUSER", "default", "-publish"])
+        .await;
+    until(async || !near.server.cluster_health().is_up()).await;
+    let attempts = async || {
+        let info: String = redis.command(&["INFO", "stats"]).await;
+        let mut lines = info.lines();
+        let count = lines.find_map(|line| line.strip_prefix("total_connections_received:"));
+        count.unwrap().parse::<u64>().unwrap()
+    };
+    // Waits double from 50 ms up to 800 ms.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = attempts().await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    // The one that asked is one of them.
+    let made = attempts().await - before - 1;
+    assert!((2..=11).contains(&made), "{made}");
+    let _: String = redis
+        .command(&["ACL", "SETUSER", "default", "+publish"])
+        .await;
+    until(async || near.server.cluster_health().is_up()).await;
+}
