@@ -2,16 +2,19 @@
 //!
 //! # Invariants
 //!
-//! - A namespace is one member of the cluster, however often it is opened and closed.
-//! - No call of the framework waits for Redis.
+//! - No call of the framework waits for Redis, but questions, and joining, flushing and leaving.
+//!
+//! # Not here
+//!
+//! Which namespaces and rooms are open (`namespaces`); what is said about them (`protocol`).
 
-use std::collections::HashMap;
+mod namespaces;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use parking_lot::{Mutex, RwLock};
 use portcullis::adapter::{
     Adapter, AdapterError, Answers, BusGap, Envelope, Health, LocalNode, SocketDescription, Target,
 };
@@ -21,13 +24,11 @@ use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis::socketio::payload::Payload;
 use portcullis::socketio::value::Value;
 
+use self::namespaces::Namespaces;
 use crate::connection::Receive;
-use crate::connection::subscriptions::Subscription;
 use crate::options::{Options, Redis};
 use crate::protocol::asking::{self, Asked};
-use crate::protocol::classic::Classic;
-use crate::protocol::sharded::Sharded;
-use crate::protocol::{Ask, Context, Member, Via};
+use crate::protocol::{self, Ask, Context, Member, Via};
 use crate::revocations::{Names, Revocations, Store};
 use crate::start::{self, StartError};
 use crate::tasks::Tasks;
@@ -40,24 +41,6 @@ pub(crate) struct Running {
     namespaces: Arc<Namespaces>,
     revocations: Arc<Revocations>,
 }
-
-/// The namespaces that this node serves.
-#[derive(Debug, Default)]
-struct Namespaces {
-    open: RwLock<HashMap<NamespacePath, Opened>>,
-}
-
-/// A namespace that was opened more often than closed, or the other way round for a moment.
-#[derive(Debug, Default)]
-struct Opened {
-    count: i64,
-    member: Option<Arc<dyn Member>>,
-    rooms: Arc<Mutex<Rooms>>,
-}
-
-/// How many rooms and sockets here want to hear a channel: two may have the same one, such as the
-/// rooms `7` and `"7"`.
-type Rooms = HashMap<Subscription, i64>;
 
 /// Where messages go when they arrive.
 #[derive(Debug)]
@@ -126,87 +109,10 @@ impl Running {
         self.namespaces.member(namespace)
     }
 
-    fn count_namespace(&self, namespace: &NamespacePath, change: i64) {
-        let mut open = self.namespaces.open.write();
-        let opened = open.entry(namespace.clone()).or_default();
-        opened.count += change;
-        let bus = &self.context.bus;
-        if opened.count > 0 && opened.member.is_none() {
-            let member = self.new_member(namespace.clone());
-            member
-                .subscriptions()
-                .into_iter()
-                .for_each(|wanted| bus.subscribe(wanted));
-            if bus.health().is_up() {
-                member
-                    .hello()
-                    .into_iter()
-                    .for_each(|hello| bus.publish(hello));
-            }
-            opened.member = Some(member);
-        } else if opened.count <= 0
-            && let Some(member) = opened.member.take()
-        {
-            member
-                .goodbye()
-                .into_iter()
-                .for_each(|goodbye| bus.publish(goodbye));
-            for subscription in member.subscriptions() {
-                bus.unsubscribe(&subscription);
-            }
-        }
-        let is_over = opened.is_over();
-        if is_over {
-            open.remove(namespace);
-        }
-    }
-
-    fn new_member(&self, namespace: NamespacePath) -> Arc<dyn Member> {
-        if self.context.options.mode.is_sharded() {
-            Arc::new(Sharded::new(&self.context, namespace))
-        } else {
-            Arc::new(Classic::new(&self.context, namespace))
-        }
-    }
-
-    /// A room has come or gone; openings and closings may be heard in any order.
+    /// A room has come or gone, or a socket.
     fn count_room(&self, namespace: &NamespacePath, room: &Room, is_socket: bool, change: i64) {
-        let watches_rooms = self.context.options.watches_rooms();
-        if watches_rooms && self.is_last_room(namespace, room, is_socket, change) {
-            self.namespaces.forget(namespace);
-        }
-    }
-
-    /// Counts, and says whether nothing is left that counts.
-    fn is_last_room(
-        &self,
-        namespace: &NamespacePath,
-        room: &Room,
-        is_socket: bool,
-        change: i64,
-    ) -> bool {
-        let (member, rooms) = self.namespaces.rooms(namespace);
-        let is_open = member.is_some();
-        // The last room may be closed after its namespace; its channel is the same for any member.
-        let member = member.unwrap_or_else(|| self.new_member(namespace.clone()));
-        let wanted = member.room_subscription(room, is_socket);
-        let Some(subscription) = wanted else {
-            return !is_open;
-        };
-        // Locked until the bus knows: of two changes, the later one must be told later.
-        let mut rooms = rooms.lock();
-        let count = rooms.entry(subscription.clone()).or_insert(0);
-        *count += change;
-        let count = *count;
-        if count == 0 {
-            rooms.remove(&subscription);
-        }
-        if count > 0 {
-            self.context.bus.subscribe(subscription);
-        } else {
-            self.context.bus.unsubscribe(&subscription);
-        }
-        rooms.is_empty()
+        let namespaces = &self.namespaces;
+        namespaces.count_room(&self.context, namespace, (room, is_socket), change);
     }
 
     async fn ask(&self, namespace: &NamespacePath, ask: Ask, timeout: Duration) -> Option<Asked> {
@@ -222,43 +128,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.context.tasks.abort();
-    }
-}
-
-impl Opened {
-    fn is_over(&self) -> bool {
-        // Whoever counts a room just now has another hold on them.
-        self.count == 0 && self.rooms.lock().is_empty() && Arc::strong_count(&self.rooms) == 1
-    }
-}
-
-impl Namespaces {
-    /// The member of a namespace, if it is open, and the rooms of which it is counted who is in.
-    fn rooms(&self, namespace: &NamespacePath) -> (Option<Arc<dyn Member>>, Arc<Mutex<Rooms>>) {
-        if let Some(opened) = self.open.read().get(namespace) {
-            return (opened.member.clone(), Arc::clone(&opened.rooms));
-        }
-        let mut open = self.open.write();
-        let opened = open.entry(namespace.clone()).or_default();
-        (opened.member.clone(), Arc::clone(&opened.rooms))
-    }
-
-    /// Forgets a namespace that is neither open nor has rooms.
-    fn forget(&self, namespace: &NamespacePath) {
-        let mut open = self.open.write();
-        if open.get(namespace).is_some_and(Opened::is_over) {
-            open.remove(namespace);
-        }
-    }
-
-    fn member(&self, namespace: &str) -> Option<Arc<dyn Member>> {
-        self.open.read().get(namespace)?.member.clone()
-    }
-
-    fn members(&self) -> Vec<Arc<dyn Member>> {
-        let open = self.open.read();
-        let members = open.values().filter_map(|opened| opened.member.clone());
-        members.collect()
     }
 }
 
@@ -310,7 +179,7 @@ impl Adapter for Redis {
                 return Err(AdapterError::new(StartError::Twice));
             }
             for namespace in &namespaces {
-                running.count_namespace(namespace, 1);
+                running.namespaces.count(&running.context, namespace, 1);
             }
             running.join().await
         })
@@ -356,13 +225,13 @@ impl Adapter for Redis {
 
     fn namespace_opened(&self, namespace: &NamespacePath) {
         if let Some(running) = self.running() {
-            running.count_namespace(namespace, 1);
+            running.namespaces.count(&running.context, namespace, 1);
         }
     }
 
     fn namespace_closed(&self, namespace: &NamespacePath) {
         if let Some(running) = self.running() {
-            running.count_namespace(namespace, -1);
+            running.namespaces.count(&running.context, namespace, -1);
         }
     }
 
@@ -397,7 +266,7 @@ impl Adapter for Redis {
         // Emitters may address a namespace that this node does not serve.
         let member = running
             .member(namespace)
-            .unwrap_or_else(|| running.new_member(namespace.clone()));
+            .unwrap_or_else(|| protocol::new_member(&running.context, namespace.clone()));
         if let Some(message) = member.envelope(&envelope) {
             running.context.bus.publish(message);
         }

@@ -91,7 +91,7 @@ pub(crate) struct BusOptions {
     /// Where messages to oneself go.
     pub(crate) probe: String,
     pub(crate) is_sharded: bool,
-    /// How often each connection is looked after.
+    /// How long a connection may be silent.
     pub(crate) keep_alive: Duration,
     /// Whether there is nothing to subscribe to, and no connection for it.
     pub(crate) publishes_only: bool,

@@ -242,8 +242,9 @@ impl Redis {
         self
     }
 
-    /// How often each connection is looked after; one that is silent for twice as long is given
-    /// up. Default: 5 s. Between 50 ms and 5 min.
+    /// How long a connection may be silent. It is looked after four times in that time, and given
+    /// up when no answer has come for one and a half times as long: whatever swallows it is noticed
+    /// within twice as long. Default: 5 s. Between 50 ms and 5 min.
     #[must_use]
     pub const fn keep_alive(mut self, interval: Duration) -> Self {
         self.options.keep_alive = interval;

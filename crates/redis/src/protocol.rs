@@ -23,10 +23,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis::adapter::{Envelope, LocalNode, Target};
-use portcullis::socketio::ids::Room;
+use portcullis::socketio::ids::{NamespacePath, Room};
 use portcullis::socketio::payload::Payload;
 
+use self::classic::Classic;
 use self::poison::Poison;
+use self::sharded::Sharded;
 use crate::connection::Bus;
 use crate::connection::queue::Outgoing;
 use crate::connection::subscriptions::Subscription;
@@ -83,6 +85,15 @@ pub(crate) enum Via<'a> {
     Response(Option<&'a str>),
 }
 
+/// This node in a namespace, on the wire that the options name.
+pub(crate) fn new_member(context: &Arc<Context>, namespace: NamespacePath) -> Arc<dyn Member> {
+    if context.options.mode.is_sharded() {
+        Arc::new(Sharded::new(context, namespace))
+    } else {
+        Arc::new(Classic::new(context, namespace))
+    }
+}
+
 /// This node in one namespace.
 pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     /// What it must hear, besides rooms.
@@ -93,6 +104,9 @@ pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
 
     /// The channel that every node of the namespace subscribes to once.
     fn count_channel(&self) -> &str;
+
+    /// The channel that the node of this name alone subscribes to, where the wire has names.
+    fn channel_of(&self, node: &str) -> Option<String>;
 
     fn requests(&self) -> &Arc<Requests>;
 
@@ -111,8 +125,8 @@ pub(crate) trait Member: fmt::Debug + Send + Sync + 'static {
     /// Says that this node leaves.
     fn goodbye(&self) -> Option<Outgoing>;
 
-    /// The names of nodes that have not answered, where the wire has them.
-    fn missing(&self, answered: &HashSet<String>, count: usize) -> Vec<String>;
+    /// The names of nodes that have not said all, where the wire has them.
+    fn missing(&self, finished: &HashSet<String>, count: usize) -> Vec<String>;
 
     /// A message has arrived.
     fn receive(self: Arc<Self>, via: Via<'_>, payload: Bytes);

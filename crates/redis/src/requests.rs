@@ -9,6 +9,8 @@
 //!
 //! - The table holds only what somebody waits for.
 //! - What a flood of answers can make it keep is bounded.
+//! - A node that died having answered neither owes acks nor stands for one that lives, where the
+//!   wire says whose answer is whose.
 //!
 //! # Not here
 //!
@@ -43,14 +45,34 @@ pub(crate) struct Gathered {
     question: Question,
     /// How many nodes have answered.
     pub(crate) nodes: usize,
-    /// Which, where the wire says so.
-    pub(crate) senders: HashSet<String>,
+    /// What each has said, where the wire says which.
+    senders: HashMap<String, Said>,
+    /// How many of the nodes that have answered died since.
+    gone: usize,
     /// How many sockets were asked, of the nodes that have answered.
-    pub(crate) clients: u64,
+    clients: u64,
+    /// How many acks died with their nodes.
+    excused: u64,
     pub(crate) sockets: Vec<SocketDescription>,
     pub(crate) rooms: Vec<Room>,
     /// What servers said, or sockets; nothing for an answer without arguments.
     pub(crate) values: Vec<Option<Value>>,
+}
+
+/// What one node has said.
+#[derive(Debug, Default)]
+struct Said {
+    has_answered: bool,
+    /// How many of its sockets were asked.
+    clients: u64,
+    acks: u64,
+    is_gone: bool,
+}
+
+impl Said {
+    const fn owed(&self) -> u64 {
+        self.clients.saturating_sub(self.acks)
+    }
 }
 
 impl Gathered {
@@ -58,8 +80,10 @@ impl Gathered {
         Self {
             question,
             nodes: 0,
-            senders: HashSet::new(),
+            senders: HashMap::new(),
+            gone: 0,
             clients: 0,
+            excused: 0,
             sockets: Vec::new(),
             rooms: Vec::new(),
             values: Vec::new(),
@@ -72,14 +96,14 @@ impl Gathered {
         if kept.max(self.senders.len()) > MAX_ITEMS {
             return false;
         }
-        let is_repeated = response
-            .sender
-            .as_ref()
-            .is_some_and(|sender| self.senders.contains(sender));
-        if is_repeated && !matches!(response.answer, Answer::Ack(_)) {
+        let Response { sender, answer, .. } = response;
+        let said = sender.as_ref().and_then(|name| self.senders.get(name));
+        let is_repeated = said.is_some_and(|said| said.has_answered);
+        if is_repeated && !matches!(answer, Answer::Ack(_)) {
             return false;
         }
-        let is_node = match (self.question, response.answer) {
+        let mut asked = 0;
+        let is_node = match (self.question, answer) {
             (Question::Sockets, Answer::Sockets(sockets)) => {
                 self.sockets.extend(sockets);
                 true
@@ -96,19 +120,77 @@ impl Gathered {
             }
             (Question::Acks, Answer::ClientCount(count)) => {
                 self.clients = self.clients.saturating_add(count);
+                asked = count;
                 true
             }
             (Question::Acks, Answer::Ack(value)) => {
                 self.values.push(value);
+                self.note_ack(sender);
                 return true;
             }
             _ => false,
         };
         if is_node {
             self.nodes += 1;
-            self.senders.extend(response.sender);
+            if let Some(name) = sender {
+                let said = self.senders.entry(name).or_default();
+                said.has_answered = true;
+                said.clients = asked;
+            }
         }
         is_node
+    }
+
+    fn note_ack(&mut self, sender: Option<String>) {
+        let Some(name) = sender else { return };
+        let said = self.senders.entry(name).or_default();
+        if said.is_gone && said.owed() > 0 {
+            // It was under way when its node died.
+            self.excused = self.excused.saturating_sub(1);
+        }
+        said.acks = said.acks.saturating_add(1);
+    }
+
+    /// The names of nodes that have answered, and as far as is known live: of all, or of those
+    /// whose sockets owe acks.
+    pub(crate) fn living(&self, of_all: bool) -> Vec<String> {
+        let is_asked_for =
+            |said: &Said| said.has_answered && !said.is_gone && (of_all || said.owed() > 0);
+        let senders = self.senders.iter();
+        senders
+            .filter(|(_, said)| is_asked_for(said))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// A node that has answered is dead: its acks are not waited for, and it is none of those that
+    /// live.
+    pub(crate) fn lose(&mut self, name: &str) {
+        if let Some(said) = self.senders.get_mut(name)
+            && said.has_answered
+            && !said.is_gone
+        {
+            said.is_gone = true;
+            self.gone += 1;
+            self.excused = self.excused.saturating_add(said.owed());
+        }
+    }
+
+    /// The names of nodes that have said all.
+    pub(crate) fn finished(&self) -> HashSet<String> {
+        let senders = self.senders.iter();
+        senders
+            .filter(|(_, said)| said.has_answered && said.owed() == 0)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// How many nodes have answered, and lack acks.
+    pub(crate) fn debtors(&self) -> usize {
+        let is_debtor = |said: &&Said| said.has_answered && said.owed() > 0;
+        let named = self.senders.values().filter(is_debtor).count();
+        // Where the wire has no names, at least one.
+        named.max(usize::from(self.lacks_acks()))
     }
 
     /// What has come so far; nothing is left behind.
@@ -116,13 +198,15 @@ impl Gathered {
         std::mem::replace(self, Self::new(self.question))
     }
 
-    /// Whether so many nodes have said all.
-    pub(crate) fn is_complete(&self, nodes: usize) -> bool {
-        self.nodes >= nodes && !self.lacks_acks()
+    /// Whether so many nodes that live have said all.
+    pub(crate) fn is_complete(&self, living: usize) -> bool {
+        let acks = (self.values.len() as u64).saturating_add(self.excused);
+        let awaits_acks = self.question == Question::Acks && acks < self.clients;
+        self.nodes.saturating_sub(self.gone) >= living && !awaits_acks
     }
 
     /// Whether a socket that was asked has not answered.
-    pub(crate) fn lacks_acks(&self) -> bool {
+    fn lacks_acks(&self) -> bool {
         self.question == Question::Acks && (self.values.len() as u64) < self.clients
     }
 }
@@ -250,9 +334,38 @@ mod tests {
         assert!(!gathered.is_complete(1));
         gathered.take(response(Answer::ClientCount(2)));
         assert!(!gathered.is_complete(1));
-        assert!(gathered.lacks_acks());
+        assert_eq!(gathered.debtors(), 1);
         gathered.take(response(Answer::Ack(Some(Value::Integer(1)))));
         assert!(gathered.is_complete(1));
         assert!(!gathered.is_complete(2));
+        assert_eq!(gathered.debtors(), 0);
+    }
+
+    #[test]
+    fn a_node_that_died_having_answered_owes_nothing_and_stands_for_nobody() {
+        let mut gathered = Gathered::new(Question::Acks);
+        let from = |sender: &str, answer| Response {
+            sender: Some(sender.to_owned()),
+            ..response(answer)
+        };
+        gathered.take(from("dead", Answer::Ack(None)));
+        assert!(gathered.living(true).is_empty(), "it has not answered");
+        gathered.take(from("dead", Answer::ClientCount(3)));
+        assert_eq!(gathered.living(false), ["dead"]);
+        gathered.lose("dead");
+        gathered.lose("dead");
+        gathered.lose("unknown");
+        assert!(gathered.living(true).is_empty());
+        assert!(gathered.is_complete(0));
+        assert!(!gathered.is_complete(1), "another one lives");
+        gathered.take(from("alive", Answer::ClientCount(1)));
+        assert!(!gathered.is_complete(1));
+        // It was under way, and is no answer of the other one.
+        gathered.take(from("dead", Answer::Ack(None)));
+        assert!(!gathered.is_complete(1));
+        gathered.take(from("alive", Answer::Ack(None)));
+        assert!(gathered.is_complete(1));
+        assert_eq!(gathered.debtors(), 1);
+        assert_eq!(gathered.finished(), HashSet::from(["alive".to_owned()]));
     }
 }

@@ -11,7 +11,7 @@ use crate::options::{AtStart, Options};
 /// How long a server that may run alone waits for Redis before it does.
 const DEGRADE_AFTER: Duration = Duration::from_secs(1);
 
-/// How often connections can be looked after, at most and at least.
+/// How long connections can be allowed to be silent, at least and at most.
 const KEEP_ALIVE: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(50)..=Duration::from_secs(300);
 

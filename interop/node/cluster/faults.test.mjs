@@ -12,15 +12,24 @@ const TIMEOUT_MS = 600;
 /** How much longer than its timeout a question may take, on a busy machine. */
 const SLACK_MS = 900;
 
-// Who asks is the first, who fails is the last; Node's own classic adapter gives up with nothing.
+// Who asks is the first, who fails is the last.
 const CLUSTERS = [
   ["rust", "rust", "rust"],
   ["rust", "rust", "node"],
   ["rust", "node", "nest"],
 ];
-const RUNS = ["classic", "sharded dynamic"].filter((mode) => mode in MODES).flatMap((mode) =>
-  CLUSTERS.map((kinds) => [mode, kinds]),
-);
+// Node asks: one of ours that hangs is to cost it what one of its own does.
+const ASKED_BY_NODE = [
+  ["node", "rust", "rust"],
+  ["node", "rust", "node"],
+];
+const runs = (clusters) =>
+  ["classic", "sharded dynamic"]
+    .filter((mode) => mode in MODES)
+    .flatMap((mode) => clusters.map((kinds) => [mode, kinds]));
+
+/** How long Node waits for answers to what has no timeout of its own. */
+const NODES_TIMEOUT_MS = 5_000;
 
 const QUESTIONS = {
   "fetch-sockets": { timeout: TIMEOUT_MS },
@@ -29,9 +38,44 @@ const QUESTIONS = {
 };
 
 if (!isOracle) {
-  for (const [mode, kinds] of RUNS) {
+  for (const [mode, kinds] of runs(CLUSTERS)) {
     describe(`${kinds} over ${mode}`, () => faults(kinds, mode));
   }
+  for (const [mode, kinds] of runs(ASKED_BY_NODE)) {
+    describe(`${kinds} over ${mode}`, () => askedByNode(kinds, mode));
+  }
+}
+
+function askedByNode(kinds, mode) {
+  test("a node that hangs costs Node the timeout, and what it would with its own", async (t) => {
+    const stage = await staged(t, kinds, mode);
+    const { asker, hung, others } = stage;
+    await hung.freeze();
+    t.after(() => hung.signal("SIGCONT"));
+    for (const [name, question] of Object.entries(QUESTIONS)) {
+      const timeout = name === "emit-with-ack" ? TIMEOUT_MS : NODES_TIMEOUT_MS;
+      const began = Date.now();
+      const [answer, delays] = await Promise.all([op(asker, name, question), echoes(others)]);
+      const took = Date.now() - began;
+      assert.ok(took >= timeout - 20, `${name} did not wait: ${took} ms`);
+      assert.ok(took < timeout + SLACK_MS, `${name} took ${took} ms`);
+      assert.equal(typeof answer.error, "string", JSON.stringify(answer));
+      // Node gives up with nothing when it asks for sockets.
+      if (name === "fetch-sockets") assert.equal(answer.responses, undefined);
+      else assert.deepEqual(stage.known(name, answer.responses), stage.survivors(name), name);
+      assert.ok(Math.max(...delays) < TIMEOUT_MS / 2, `others waited: ${delays}`);
+    }
+    hung.signal("SIGCONT");
+    for (const [name, question] of Object.entries(QUESTIONS)) {
+      await eventually(
+        () => op(asker, name, question),
+        ({ ok }) => ok?.length === stage.everyone(name),
+        `${name} is complete again`,
+        15_000,
+      );
+    }
+    stage.assertUndisturbed();
+  });
 }
 
 function faults(kinds, mode) {

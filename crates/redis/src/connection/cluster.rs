@@ -9,11 +9,14 @@
 //! # Invariants
 //!
 //! - Each subscription is wanted at one link: that of the channel's master.
-//! - A channel that moved has a gap, from when it was lost at the old master until it is
-//!   subscribed to at the new one.
-//! - What the wrong master refuses is published again where it belongs, and what waits for the
-//!   wrong one goes to the right one with it, in the order in which it was handed over.
-//! - What waits for a master to be known is bounded and counted like what waits for a link.
+//! - Looking at the cluster waits for nobody who leaves it.
+//!
+//! # Not here
+//!
+//! What goes where when the slots are known anew (`settling`); what has no place (`homeless`).
+
+mod homeless;
+mod settling;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -22,15 +25,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use portcullis::adapter::{BusGap, GapCause, Health};
+use portcullis::adapter::{BusGap, Health};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::endpoint::Endpoint;
+use self::homeless::Homeless;
 use super::error::LinkError;
-use super::link::{Gap, Link};
+use super::link::Link;
 use super::lookups::Lookups;
-use super::queue::{Lost, Outgoing, PublishQueue, Queued};
+use super::queue::{Outgoing, Queued};
 use super::slots::SlotMap;
 use super::subscriptions::Subscription;
 use super::{BusOptions, Receive};
@@ -54,7 +57,7 @@ pub(crate) struct Cluster {
     own: Weak<Self>,
     state: Mutex<State>,
     /// What waits for a master to be known, or for another one.
-    homeless: PublishQueue,
+    homeless: Homeless,
     suspected: Notify,
     is_mapped: watch::Sender<bool>,
     closing: CancellationToken,
@@ -124,7 +127,7 @@ impl Receive for Ear {
         match self.cluster.upgrade() {
             Some(cluster) if !cluster.closing.is_cancelled() => {
                 for queued in messages {
-                    cluster.homeless.push_queued(queued);
+                    cluster.homeless.queue.push_queued(queued);
                 }
                 cluster.suspect(None);
                 Ok(())
@@ -144,10 +147,10 @@ impl Cluster {
         let tasks = Tasks::current();
         Arc::new_cyclic(|own| Self {
             lookups,
+            homeless: Homeless::new(options.limits, Arc::clone(&receive)),
             receive,
             own: own.clone(),
             state: Mutex::default(),
-            homeless: PublishQueue::new(options.limits),
             suspected: Notify::new(),
             is_mapped: watch::Sender::new(false),
             closing: CancellationToken::new(),
@@ -190,7 +193,7 @@ impl Cluster {
         let mut state = self.state.lock();
         match self.link_of(&mut state, &message.channel) {
             Some(link) => link.publish(message),
-            None => self.homeless.push(message),
+            None => self.homeless.queue.push(message),
         }
     }
 
@@ -215,29 +218,6 @@ impl Cluster {
             self.suspect(error.hint());
             tokio::time::sleep(ALARMED).await;
         }
-    }
-
-    /// The link to the master of a channel, made if there is none.
-    fn link_of(&self, state: &mut State, channel: &str) -> Option<Arc<Link>> {
-        let master = state.map.master_of(channel)?.to_owned();
-        if let Some(link) = state.links.get(&master) {
-            return Some(Arc::clone(link));
-        }
-        let server = self.lookups.server(&master).ok()?;
-        let mut options = self.options.clone();
-        options.probe = state.map.channel_on(&master, &self.options.probe)?;
-        let ear = Ear {
-            receive: Arc::clone(&self.receive),
-            cluster: self.own.clone(),
-        };
-        let endpoint = Endpoint::Fixed(Box::new(server));
-        let link = Link::open(endpoint, options, Arc::new(ear), self.tasks.others());
-        if let Some(since) = state.alone_since {
-            link.runs_alone(since);
-        }
-        link.start();
-        state.links.insert(master, Arc::clone(&link));
-        Some(link)
     }
 
     /// Asks the master of `key`.
@@ -277,7 +257,7 @@ impl Cluster {
                     self.leaving.spawn(async move { link.close().await });
                 }
                 self.is_mapped.send_replace(true);
-                self.report_dropped();
+                self.homeless.report_dropped();
                 let state = self.state.lock();
                 state.links.values().all(|link| link.is_settled())
             }
@@ -290,78 +270,6 @@ impl Cluster {
         let since = state.wrong_since.take().unwrap_or_else(Instant::now);
         state.wrong_since = (!is_well).then_some(since);
         is_well
-    }
-
-    /// What could not wait for a master is known in full once masters are.
-    fn report_dropped(&self) {
-        if let Some(dropped) = self.homeless.take_dropped() {
-            self.report_lost(GapCause::QueueFull, dropped);
-        }
-    }
-
-    fn report_lost(&self, cause: GapCause, lost: Lost) {
-        let gap = BusGap::new(cause, lost.since, SystemTime::now(), Some(lost.count));
-        self.receive.gap(gap);
-    }
-
-    /// Puts every subscription and message where it belongs now. Links that nothing belongs to any
-    /// more are handed back.
-    fn settle_on(&self, map: SlotMap) -> Vec<Arc<Link>> {
-        let mut state = self.state.lock();
-        state.map = map;
-        state.failure = None;
-        let wanted: Vec<_> = state.wanted.iter().cloned().collect();
-        for subscription in wanted {
-            if let Some(home) = self.link_of(&mut state, subscription.name()) {
-                settle_subscription(&state, &home, &subscription);
-            }
-        }
-        // Links that are made from now on are for channels that nobody listened to meanwhile.
-        state.alone_since = None;
-        self.renew_probes(&state);
-        let masters = state.map.masters();
-        let is_gone = |name: &String, _: &mut Arc<Link>| !masters.contains(name);
-        let leaving: Vec<_> = state
-            .links
-            .extract_if(is_gone)
-            .map(|(_, link)| link)
-            .collect();
-        self.settle_messages(&mut state, &leaving);
-        leaving
-    }
-
-    /// Hands what waits at the wrong place to the right one, the oldest first.
-    fn settle_messages(&self, state: &mut State, leaving: &[Arc<Link>]) {
-        let mut moving = self.homeless.take_all();
-        for link in leaving {
-            moving.extend(link.queue.take_all());
-        }
-        for (master, link) in &state.links {
-            let is_misplaced =
-                |message: &Outgoing| state.map.master_of(&message.channel) != Some(master);
-            moving.extend(link.queue.take_where(is_misplaced));
-        }
-        moving.sort_by_key(|queued| queued.since);
-        for queued in moving {
-            match self.link_of(state, &queued.message.channel) {
-                Some(link) => link.queue.push_queued(queued),
-                None => self.homeless.push_queued(queued),
-            }
-        }
-    }
-
-    /// Messages to oneself must go where the link goes.
-    fn renew_probes(&self, state: &State) {
-        for (master, link) in &state.links {
-            let channel = link.probe.channel();
-            if state.map.master_of(&channel) != Some(master)
-                && let Some(renewed) = state.map.channel_on(master, &self.options.probe)
-            {
-                link.unsubscribe(&link.subscription(&channel));
-                link.subscriptions.add(link.subscription(&renewed));
-                link.probe.rename(renewed);
-            }
-        }
     }
 
     /// Ready when every link works and everything is subscribed to. Links come and go meanwhile,
@@ -436,7 +344,7 @@ impl Cluster {
                 let mut links = state.links.values();
                 links.all(|link| link.is_settled() && link.queue.is_empty())
             };
-            if is_settled && self.homeless.is_empty() {
+            if is_settled && self.homeless.queue.is_empty() {
                 return;
             }
             // Channels may move meanwhile, and links go without ever being settled.
@@ -447,12 +355,12 @@ impl Cluster {
     /// Ready when nothing waits anywhere.
     async fn left(&self) {
         loop {
-            self.homeless.empty().await;
+            self.homeless.queue.empty().await;
             let links: Vec<_> = self.state.lock().links.values().cloned().collect();
             for link in &links {
                 link.queue.empty().await;
             }
-            if self.homeless.is_empty() {
+            if self.homeless.queue.is_empty() {
                 return;
             }
         }
@@ -475,13 +383,7 @@ impl Cluster {
         futures_util::future::join_all(closing).await;
         let _ = tokio::time::timeout(LEAVE_TIMEOUT, self.leaving.finished()).await;
         self.leaving.stop().await;
-        self.report_dropped();
-        if let Some(lost) = Lost::of(&self.homeless.take_all()) {
-            let messages = lost.count;
-            tracing::warn!(messages, "messages were not published before closing");
-            metrics::counter!("portcullis_redis_publish_lost_total").increment(messages);
-            self.report_lost(GapCause::PublishFailed, lost);
-        }
+        self.homeless.close();
         self.lookups.close().await;
     }
 
@@ -494,33 +396,6 @@ impl Cluster {
             .values()
             .for_each(|link| link.abort());
     }
-}
-
-/// Puts a subscription where it belongs, with the gap that it has if it was elsewhere or away.
-fn settle_subscription(state: &State, home: &Arc<Link>, subscription: &Subscription) {
-    let mut lost_since = home.taken_since(subscription);
-    for link in state.links.values() {
-        if Arc::ptr_eq(link, home) || !link.subscriptions.remove(subscription) {
-            continue;
-        }
-        let since = link.lost_since(subscription);
-        // It may be lost and not have been told yet.
-        let since = since.unwrap_or_else(|| link.probe.well());
-        lost_since = Some(lost_since.map_or(since, |earlier| earlier.min(since)));
-    }
-    match lost_since {
-        Some(since) => home.adopt(
-            subscription.clone(),
-            Gap {
-                cause: GapCause::Moved,
-                since,
-            },
-        ),
-        // Wanted here for the first time, if it was not.
-        None => _ = home.subscriptions.add(subscription.clone()),
-    }
-    // Refused before, or lost.
-    home.subscriptions.want_again(subscription);
 }
 
 /// Looks at the cluster now and then, and soon when something is wrong.

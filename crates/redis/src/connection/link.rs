@@ -40,6 +40,12 @@ use crate::tasks::Tasks;
 /// How long Redis may take to say how many subscribe to a channel.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often a connection is looked after in the time for which it may be silent.
+const LOOKS: u32 = 4;
+
+/// After how many looks in a row that find nothing a connection is given up.
+pub(super) const MAX_MISSES: u32 = 6;
+
 /// How long what waits may take to leave when the link is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -52,8 +58,8 @@ pub(crate) struct Link {
     pub(crate) probe: Probe,
     is_sharded: bool,
     publishes_only: bool,
-    /// How often each connection is looked after.
-    pub(crate) keep_alive: Duration,
+    /// How long a connection may be silent.
+    keep_alive: Duration,
     /// The connection that publishes, while there is one.
     pub(crate) publishing: watch::Sender<Option<Connection>>,
     receive: Arc<dyn Receive>,
@@ -127,9 +133,15 @@ impl Link {
         }
     }
 
-    /// How long Redis may take for an answer: two rounds of looking after.
+    /// How often each connection is looked after.
+    pub(crate) fn look_interval(&self) -> Duration {
+        self.keep_alive / LOOKS
+    }
+
+    /// How long Redis may take for an answer. With the longest time until it is asked for one, that
+    /// is less than twice the time for which a connection may be silent.
     pub(crate) fn answer_timeout(&self) -> Duration {
-        self.keep_alive * 2
+        self.look_interval() * MAX_MISSES
     }
 
     pub(crate) const fn is_sharded(&self) -> bool {

@@ -61,7 +61,7 @@ async fn serve(
     // Nobody knows what became of the last batch of the connection before.
     link.publishing_works();
     loop {
-        tokio::select! {
+        let does_its_work = tokio::select! {
             biased;
             () = connection.closed.cancelled() => {
                 let server = connection.server.clone();
@@ -70,35 +70,43 @@ async fn serve(
             () = link.closing.cancelled() => return Ok(()),
             () = link.probe.requested() => probe(link, connection).await?,
             batch = link.queue.next_batch() => publish(link, connection, batch).await?,
-            () = tokio::time::sleep(link.keep_alive) => {
+            () = tokio::time::sleep(link.look_interval()) => {
                 connection.ask(redis::cmd("PING"), link.answer_timeout()).await?;
+                // A Redis that greets may refuse all the same what it is there for.
+                false
             }
+        };
+        if does_its_work {
+            backoff.reset();
         }
-        // Not before: a Redis that greets may refuse all the same what it is there for.
-        backoff.reset();
     }
 }
 
-async fn probe(link: &Link, connection: &Connection) -> Result<(), LinkError> {
+/// Says whether Redis has taken it.
+async fn probe(link: &Link, connection: &Connection) -> Result<bool, LinkError> {
     let number = link.probe.next();
     let mut command = redis::cmd(publish_command(link.is_sharded()));
     command.arg(link.probe.channel()).arg(number);
     match connection.ask(command, link.answer_timeout()).await {
-        Ok(_) => link.probe.sent(number),
+        Ok(_) => {
+            link.probe.sent(number);
+            Ok(true)
+        }
         // Its channel has moved, and another one will be found.
         Err(error) if error.is_misdirected() && link.is_in_cluster() => {
             link.suspect(&error);
+            Ok(false)
         }
-        Err(error) => return Err(error),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
+/// Says whether Redis has taken any of it.
 async fn publish(
     link: &Link,
     connection: &Connection,
     batch: Vec<Queued>,
-) -> Result<(), LinkError> {
+) -> Result<bool, LinkError> {
     let count = batch.len();
     let mut commands = Pipeline::with_capacity(count);
     for Queued { message, .. } in &batch {
@@ -112,8 +120,7 @@ async fn publish(
     let result = match answered {
         Ok(answers) => {
             observe(started.elapsed());
-            settle(link, connection, batch, answers);
-            Ok(())
+            Ok(settle(link, connection, batch, answers))
         }
         Err(error) => {
             link.lost(Lost::of(&batch));
@@ -125,7 +132,9 @@ async fn publish(
 }
 
 /// Counts what Redis refused. The connection stays; what another server should have got goes there.
-fn settle(link: &Link, connection: &Connection, batch: Vec<Queued>, answers: Vec<Value>) {
+/// Says whether anything was taken.
+fn settle(link: &Link, connection: &Connection, batch: Vec<Queued>, answers: Vec<Value>) -> bool {
+    let count = batch.len();
     let mut refused = Vec::new();
     let mut misdirected = Vec::new();
     for (queued, answer) in batch.into_iter().zip(answers) {
@@ -147,6 +156,7 @@ fn settle(link: &Link, connection: &Connection, batch: Vec<Queued>, answers: Vec
         }
     }
     let is_complete = misdirected.is_empty();
+    let has_taken = refused.len() + misdirected.len() < count;
     if !is_complete {
         refused.extend(link.misdirected(misdirected).err().unwrap_or_default());
     }
@@ -155,6 +165,7 @@ fn settle(link: &Link, connection: &Connection, batch: Vec<Queued>, answers: Vec
     } else if is_complete {
         link.publishing_works();
     }
+    has_taken
 }
 
 fn observe(elapsed: Duration) {

@@ -1,8 +1,11 @@
 //! One connection to one Redis server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
@@ -15,6 +18,10 @@ use super::error::LinkError;
 
 /// How long connecting, TLS and the greeting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// After how long without a greeting another attempt begins beside those under way: what was lost
+/// on the way there is sent again ever more seldom, and Redis may be back long before.
+const ANOTHER: Duration = Duration::from_millis(500);
 
 /// After how long without an acknowledgement the kernel gives a connection up.
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,9 +72,41 @@ impl Server {
     }
 
     /// Connects; what Redis says without being asked goes to `receive`, in the task that reads.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends all attempts.
     pub(crate) async fn connect(
         &self,
         receive: impl Fn(Pushed) + Send + Sync + 'static,
+    ) -> Result<Connection, LinkError> {
+        let receive = Arc::new(receive);
+        // As patient as a slow server needs. The library's own timeout ends with the connection;
+        // the greeting needs one too.
+        let first = self.attempt(Arc::clone(&receive), 2 * CONNECT_TIMEOUT);
+        tokio::pin!(first);
+        let mut others = FuturesUnordered::new();
+        let mut another = tokio::time::interval(ANOTHER);
+        another.reset();
+        loop {
+            tokio::select! {
+                connected = &mut first => return connected,
+                Some(connected) = others.next() => {
+                    if let Ok(connection) = connected {
+                        return Ok(connection);
+                    }
+                }
+                _ = another.tick() => {
+                    others.push(self.attempt(Arc::clone(&receive), CONNECT_TIMEOUT));
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        receive: Arc<impl Fn(Pushed) + Send + Sync + 'static>,
+        timeout: Duration,
     ) -> Result<Connection, LinkError> {
         let closed = CancellationToken::new();
         let ended = closed.clone();
@@ -85,12 +124,11 @@ impl Server {
         let connecting = self
             .client
             .get_multiplexed_async_connection_with_config(&config);
-        // The library's own timeout ends with the connection; the greeting needs one too.
-        let connected = tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting).await;
+        let connected = tokio::time::timeout(timeout, connecting).await;
         let inner = connected
             .map_err(|_| LinkError::Timeout {
                 server: self.name.clone(),
-                timeout: 2 * CONNECT_TIMEOUT,
+                timeout,
             })?
             .map_err(|source| LinkError::redis(&self.name, source))?;
         Ok(Connection {

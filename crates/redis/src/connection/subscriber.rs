@@ -5,7 +5,7 @@
 //! | connecting | connected, all confirmed, probe is back | up; the gap is over and reported |
 //! | connecting | anything else                           | connecting, a little later       |
 //! | up         | closed by Redis                         | connecting; a gap has begun      |
-//! | up         | two messages to oneself are missing     | connecting; a gap has begun      |
+//! | up         | messages to oneself do not come back    | connecting; a gap has begun      |
 //! | up         | what moved here is subscribed to        | up; the gap is over and reported |
 //!
 //! A gap begins when the last message to oneself that came back was published.
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::error::LinkError;
-use super::link::{Gap, Link};
+use super::link::{Gap, Link, MAX_MISSES};
 use super::probe::PROBE_TIMEOUT;
 use super::server::Connection;
 use super::status::Half;
@@ -27,9 +27,6 @@ use super::subscriptions::Subscription;
 
 /// The most subscriptions that are sent at once.
 const BATCH: usize = 1000;
-
-/// How many messages to oneself may be missing before the connection is given up.
-const MISSES: u32 = 2;
 
 /// Why a connection is over.
 struct Ended {
@@ -150,7 +147,7 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), Ended> {
         error,
     };
     let mut misses = 0;
-    let mut next_probe = Instant::now() + link.keep_alive;
+    let mut next_probe = Instant::now() + link.look_interval();
     let mut was_publishing = true;
     let mut publishing = link.publishing.subscribe();
     loop {
@@ -185,12 +182,12 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), Ended> {
                     misses = 0;
                 } else {
                     misses += 1;
-                    if misses >= MISSES {
+                    if misses >= MAX_MISSES {
                         return Err(silent(link, server()));
                     }
                 }
                 link.probe.request();
-                next_probe = Instant::now() + link.keep_alive;
+                next_probe = Instant::now() + link.look_interval();
             }
         }
     }
@@ -204,7 +201,7 @@ fn silent(link: &Link, server: String) -> Ended {
         },
         error: LinkError::Timeout {
             server,
-            timeout: link.keep_alive * MISSES,
+            timeout: link.answer_timeout(),
         },
     }
 }

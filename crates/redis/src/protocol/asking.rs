@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Redis drops the subscriptions of a node that died, so counting again while answers are missing
-//! tells a dead node from a slow one.
+//! tells a dead node from a slow one. Where the wire has names, the channel of each node tells
+//! which of those that have answered died since.
 //!
 //! # Invariants
 //!
@@ -25,6 +26,9 @@ use crate::requests::{Gathered, Open};
 
 /// How often subscribers are counted again while answers are missing.
 const RECOUNT: Duration = Duration::from_millis(500);
+
+/// The most nodes of which it is looked up whether they live, each time.
+const MAX_NAMED: usize = 64;
 
 /// What the other nodes answered.
 #[derive(Debug)]
@@ -108,6 +112,8 @@ async fn wait(
                     alive = Some(alive.map_or(count, |alive| alive.min(count)));
                     expected = expected.or(alive);
                 }
+                let has_lost = alive < expected;
+                lose_dead(context, member, open, has_lost, deadline).await;
             }
         }
     }
@@ -115,16 +121,35 @@ async fn wait(
     expected.unwrap_or_else(|| open.pending.gathered.lock().nodes + 1)
 }
 
+/// Finds out which nodes have died since they answered, where they have names.
+async fn lose_dead(
+    context: &Context,
+    member: &dyn Member,
+    open: &Open,
+    has_lost: bool,
+    deadline: Instant,
+) {
+    let names = open.pending.gathered.lock().living(has_lost);
+    let asked = names.into_iter().take(MAX_NAMED).filter_map(|name| {
+        let channel = member.channel_of(&name)?;
+        Some(async move { (name, context.bus.count(&channel).await) })
+    });
+    let counted = futures_util::future::join_all(asked);
+    let counted = tokio::time::timeout_at(deadline, counted).await;
+    for (name, count) in counted.unwrap_or_default() {
+        if matches!(count, Ok(0)) {
+            open.pending.gathered.lock().lose(&name);
+        }
+    }
+}
+
 fn finish(open: &Open, member: &dyn Member, expected: usize) -> Asked {
     let gathered = open.pending.gathered.lock().take_all();
-    let mut missing_nodes = expected.saturating_sub(gathered.nodes);
-    if missing_nodes == 0 && gathered.lacks_acks() {
-        // Some node has sockets that have not answered.
-        missing_nodes = 1;
-    }
+    let silent = expected.saturating_sub(gathered.nodes);
+    let missing_nodes = silent + gathered.debtors();
     let missing = match missing_nodes {
         0 => Vec::new(),
-        count => member.missing(&gathered.senders, count),
+        count => member.missing(&gathered.finished(), count),
     };
     Asked {
         gathered,

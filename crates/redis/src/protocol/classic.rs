@@ -236,6 +236,11 @@ impl Member for Classic {
         &self.channels.request
     }
 
+    /// The answers carry no sender.
+    fn channel_of(&self, _node: &str) -> Option<String> {
+        None
+    }
+
     fn requests(&self) -> &Arc<Requests> {
         &self.requests
     }
@@ -293,7 +298,7 @@ impl Member for Classic {
     }
 
     /// The answers carry no sender.
-    fn missing(&self, _answered: &HashSet<String>, _count: usize) -> Vec<String> {
+    fn missing(&self, _finished: &HashSet<String>, _count: usize) -> Vec<String> {
         Vec::new()
     }
 

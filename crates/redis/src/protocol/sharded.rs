@@ -141,11 +141,15 @@ impl Sharded {
     fn respond(&self, context: &Context, asker: &str, request_id: &str, answer: &Answer) {
         if let Some(payload) = self.speaker().response(request_id, answer) {
             context.bus.publish(Outgoing {
-                channel: format!("{}{asker}#", self.channel),
+                channel: self.channel_of_node(asker),
                 payload,
                 is_sharded: true,
             });
         }
+    }
+
+    fn channel_of_node(&self, uid: &str) -> String {
+        format!("{}{uid}#", self.channel)
     }
 
     fn note_peer(&self, message: &Message) {
@@ -211,6 +215,10 @@ impl Member for Sharded {
         &self.channel
     }
 
+    fn channel_of(&self, node: &str) -> Option<String> {
+        Some(self.channel_of_node(node))
+    }
+
     fn requests(&self) -> &Arc<Requests> {
         &self.requests
     }
@@ -248,13 +256,13 @@ impl Member for Sharded {
         Some(self.outgoing(self.speaker().goodbye()))
     }
 
-    /// Those that were heard of and have not answered, the latest first: of the others some may
+    /// Those that were heard of and have not said all, the latest first: of the others some may
     /// have died without a word.
-    fn missing(&self, answered: &HashSet<String>, count: usize) -> Vec<String> {
+    fn missing(&self, finished: &HashSet<String>, count: usize) -> Vec<String> {
         let peers = self.peers.lock();
         let mut silent: Vec<_> = peers
             .iter()
-            .filter(|(uid, _)| !answered.contains(*uid))
+            .filter(|(uid, _)| !finished.contains(*uid))
             .collect();
         silent.sort_by_key(|(_, seen)| std::cmp::Reverse(**seen));
         let names = silent.into_iter().take(count);

@@ -1,6 +1,15 @@
 //! Namespaces that come and go with their clients.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 use portcullis::Server;
+use portcullis::adapter::{Adapter as _, BusGap, Envelope, LocalNode, SocketDescription, Target};
+use portcullis::socketio::args::Args;
+use portcullis::socketio::ids::{NamespacePath, Room};
+use portcullis::socketio::payload::Payload;
+use portcullis_redis::Mode;
 
 use crate::support::{Client, Node, RedisServer, until};
 
@@ -36,4 +45,78 @@ async fn a_namespace_made_on_demand_is_heard_of_while_it_exists() {
 
     client.send("41/tenant-7,").await;
     until(async || of_tenant().await == 0).await;
+}
+
+/// A node without sockets.
+#[derive(Debug)]
+struct Nobody;
+
+impl LocalNode for Nobody {
+    fn apply(&self, _: &NamespacePath, _: Envelope) {}
+
+    fn broadcast_with_ack(
+        &self,
+        _: &NamespacePath,
+        _: &Payload,
+        _: &Target,
+        _: Duration,
+        _: Box<dyn FnMut(Args) + Send>,
+    ) -> usize {
+        0
+    }
+
+    fn fetch_sockets(&self, _: &NamespacePath, _: &Target) -> Vec<SocketDescription> {
+        Vec::new()
+    }
+
+    fn rooms(&self, _: &NamespacePath) -> Vec<Room> {
+        Vec::new()
+    }
+
+    fn has_room(&self, _: &NamespacePath, _: &Room) -> bool {
+        false
+    }
+
+    fn server_side_event(&self, _: &NamespacePath, _: Args) -> BoxFuture<'static, Option<Args>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn report_gap(&self, _: BusGap) {}
+}
+
+/// Openings and closings are told by whoever did them, so that they may come in any order.
+#[tokio::test]
+async fn a_room_that_closes_after_its_namespace_leaves_no_subscription() {
+    let redis = RedisServer::start().await;
+    for adapter in [
+        redis.redis().own_rooms_only(true),
+        redis.redis().mode(Mode::ShardedDynamicPrivate),
+    ] {
+        let of_late = async || {
+            adapter.flush().await;
+            let mut all: Vec<String> = redis.command(&["PUBSUB", "SHARDCHANNELS"]).await;
+            all.extend(redis.channels().await);
+            all.retain(|name| name.contains("/late#"));
+            all.len()
+        };
+        adapter.start(Arc::new(Nobody), Vec::new()).await.unwrap();
+        let namespace = NamespacePath::parse("/late").unwrap();
+        let room = Room::from("room");
+        adapter.namespace_opened(&namespace);
+        let without_rooms = of_late().await;
+        adapter.room_opened(&namespace, &room);
+        assert_eq!(of_late().await, without_rooms + 1);
+        adapter.namespace_closed(&namespace);
+        adapter.room_closed(&namespace, &room);
+        assert_eq!(of_late().await, 0);
+        // Nor is a count left that would be wrong the next time.
+        adapter.room_opened(&namespace, &room);
+        adapter.namespace_opened(&namespace);
+        assert_eq!(of_late().await, without_rooms + 1);
+        adapter.room_closed(&namespace, &room);
+        assert_eq!(of_late().await, without_rooms);
+        adapter.namespace_closed(&namespace);
+        assert_eq!(of_late().await, 0);
+        adapter.close().await;
+    }
 }

@@ -27,7 +27,7 @@ async fn are_up(nodes: [&Node; 2]) {
 async fn what_a_silent_connection_loses_is_told() {
     let redis = RedisServer::start().await;
     let proxy = Proxy::start(redis.port).await;
-    let keep_alive = Duration::from_millis(500);
+    let keep_alive = Duration::from_millis(800);
     let (near, near_gaps) = joined(redis.redis()).await;
     let (far, far_gaps) = joined(proxy.redis().keep_alive(keep_alive)).await;
     let mut there = far.client().await;

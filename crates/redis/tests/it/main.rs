@@ -5,10 +5,13 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod acks;
+mod black_hole;
 mod dynamic;
 mod emitter;
 mod faults;
 mod losses;
+mod masters;
 mod operations;
 mod parser;
 mod poison;

@@ -6,26 +6,9 @@ use portcullis::adapter::GapCause;
 use portcullis_redis::{Mode, Redis};
 
 use crate::support::gaps::joined;
+use crate::support::ledger::Ledger;
 use crate::support::redis_cluster::{RedisCluster, Sentinels};
-use crate::support::{Client, Node, enter, until};
-
-/// Emits to a room until `client` hears it.
-async fn delivery_is_back(node: &Node, room: &str, client: &mut Client) -> Duration {
-    let started = Instant::now();
-    loop {
-        node.emitter.to(room).emit("again", &()).unwrap();
-        let heard = tokio::time::timeout(Duration::from_millis(20), client.recv()).await;
-        if let Ok(packet) = heard
-            && packet.as_deref() == Some(r#"42["again"]"#)
-        {
-            return started.elapsed();
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "delivery is gone"
-        );
-    }
-}
+use crate::support::{Node, enter, until};
 
 fn is_up(node: &Node) -> bool {
     node.server.cluster_health().is_up()
@@ -73,7 +56,7 @@ async fn the_classic_wire_works_over_a_cluster_with_two_connections_and_lookups(
 async fn the_sharded_wire_follows_its_channels_over_a_cluster() {
     let cluster = RedisCluster::start().await;
     let options = || cluster.redis().mode(Mode::ShardedDynamic);
-    let (mut near, _) = joined(options()).await;
+    let (mut near, near_gaps) = joined(options()).await;
     let (mut far, gaps) = joined(options()).await;
     let mut client = far.client().await;
     let rooms: Vec<String> = (0..20).map(|number| format!("room-{number}")).collect();
@@ -101,13 +84,20 @@ async fn the_sharded_wire_follows_its_channels_over_a_cluster() {
     // A slot moves: its channel is found again.
     let (slot, from) = cluster.place_of("socket.io#/#room-7#").await;
     let to = (from + 1) % 3;
+    let mut ledger = Ledger::of_room("room-7");
+    ledger.emit_until_heard(&near, &mut client).await;
+    ledger.emit(&near);
     cluster.move_slot(slot, from, to).await;
-    let moved = delivery_is_back(&near, "room-7", &mut client).await;
+    let moved = ledger.emit_until_heard(&near, &mut client).await;
     assert!(moved < Duration::from_secs(2), "{moved:?}");
     let gap = gaps.wait_for(GapCause::Moved).await;
-    // It began with the last message to itself that came back: one each 5 s.
-    assert!(gap.duration() < Duration::from_secs(5 + 2), "{gap:?}");
+    // It began with the last message to itself that came back.
+    assert!(gap.duration() < Duration::from_secs(5), "{gap:?}");
     until(async || is_up(&near) && is_up(&far)).await;
+    let gaps = [&near_gaps, &gaps];
+    ledger
+        .assert_losses_are_told(&near, &mut client, &gaps)
+        .await;
 
     near.stop().await;
     far.stop().await;
@@ -118,34 +108,49 @@ async fn the_sharded_wire_follows_its_channels_over_a_cluster() {
 async fn a_master_of_a_cluster_that_dies_is_replaced() {
     let mut cluster = RedisCluster::start().await;
     let options = || cluster.redis().mode(Mode::ShardedDynamic);
-    let (near, _) = joined(options()).await;
+    let (near, near_gaps) = joined(options()).await;
     let (far, gaps) = joined(options()).await;
     let mut client = far.client().await;
     enter(&mut client, &[r#""room""#]).await;
     far.emitter.flush().await.unwrap();
+    let mut ledger = Ledger::of_room("room");
+    ledger.emit_until_heard(&near, &mut client).await;
     let (_, master) = cluster.place_of("socket.io#/#room#").await;
     cluster.servers[master].kill().await;
-    until(async || !is_up(&far)).await;
-    let back = delivery_is_back(&near, "room", &mut client).await;
+    while is_up(&far) {
+        ledger.emit(&near);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let back = ledger.emit_until_heard(&near, &mut client).await;
     assert!(back < Duration::from_secs(10), "{back:?}");
     until(async || is_up(&near) && is_up(&far)).await;
-    assert!(!gaps.all().is_empty());
+    until(async || !gaps.all().is_empty()).await;
+    let gaps = [&near_gaps, &gaps];
+    ledger
+        .assert_losses_are_told(&near, &mut client, &gaps)
+        .await;
 }
 
 #[tokio::test]
 async fn sentinels_lead_to_the_new_master() {
     let mut sentinels = Sentinels::start().await;
     let by_url = format!("redis+sentinel://127.0.0.1:{}/mymaster", sentinels.port);
-    let (near, _) = joined(Redis::new(by_url)).await;
+    let (near, near_gaps) = joined(Redis::new(by_url)).await;
     let by_list = Redis::sentinel([format!("127.0.0.1:{}", sentinels.port)], "mymaster");
     let (far, gaps) = joined(by_list).await;
     let mut client = far.client().await;
     enter(&mut client, &[r#""room""#]).await;
+    let mut ledger = Ledger::of_room("room");
+    ledger.emit_until_heard(&near, &mut client).await;
     sentinels.master.kill().await;
     let killed = Instant::now();
-    let back = delivery_is_back(&near, "room", &mut client).await;
+    let back = ledger.emit_until_heard(&near, &mut client).await;
     assert!(back < Duration::from_secs(1 + 4), "{:?}", killed.elapsed());
     let gap = gaps.wait_for(GapCause::Disconnected).await;
     assert!(gap.duration() > Duration::from_millis(500), "{gap:?}");
     until(async || is_up(&near) && is_up(&far)).await;
+    let gaps = [&near_gaps, &gaps];
+    ledger
+        .assert_losses_are_told(&near, &mut client, &gaps)
+        .await;
 }

@@ -61,6 +61,11 @@ impl Proxy {
         Redis::new(format!("redis://{}", self.address))
     }
 
+    /// The wire as the one node of a cluster that is known.
+    pub(crate) fn cluster(&self) -> Redis {
+        Redis::cluster([self.address.to_string()])
+    }
+
     pub(crate) fn swallow(&self, swallow: bool) {
         self.faults.swallow.store(swallow, Ordering::Relaxed);
     }
