@@ -84,7 +84,8 @@ impl Payload {
     /// Sends on what was received, as an event or as an answer.
     ///
     /// JSON is copied as it came, without looking at its content. Points in time stay what they
-    /// are, for nodes and clients that speak msgpack; those of an application's own types are texts.
+    /// are, for nodes and clients that speak msgpack; those of an application's own types are
+    /// texts.
     ///
     /// # Errors
     ///

@@ -1,19 +1,35 @@
 //! One HTTP request, from its head to its response.
+//!
+//! ```text
+//!  request ─▶ CORS ─▶ origin ─▶ Engine.IO's rules ─┬─ handshake, upgrade ─▶ open
+//!                                                  └─ poll, post ─────────▶ polling
+//! ```
+//!
+//! # Invariants
+//!
+//! - What the engine answers, be it a refusal, has the headers of CORS and went by the `headers`
+//!   hook. Preflights and the files of the client are answered ahead of it.
+//! - Nothing is done for a page of another origin.
+//!
+//! # Not here
+//!
+//! What else is asked (`checks`), what is done for handshakes and upgrades (`open`), and the
+//! requests of a session that polls (`polling`).
+
+mod checks;
+mod open;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
-use http::header::{CONNECTION, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY};
-use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{CONNECTION, ORIGIN, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
 use portcullis_engineio as engineio;
 use portcullis_engineio::{
-    Known, Open, Query, Rejection, RejectionCode, SessionId, TransportName, Verdict as Wants,
+    Known, Query, Rejection, RejectionCode, TransportName, Verdict as Wants,
 };
-use tokio::sync::mpsc;
 
 use super::admission::{Admission, Full};
 use super::compress::Coding;
@@ -21,19 +37,8 @@ use super::facts::{RemoteAddress, RequestFacts};
 use super::gate::RequestHead;
 use super::options::HttpOptions;
 use super::respond::{self, Body};
-use super::{Accept, Headers, LaterRequest, bundle};
-use crate::random;
-use crate::session::{
-    self, Connection, Core, Places, Request as SessionRequest, SessionHandle, SessionHandler,
-    Stream, Ticket,
-};
-
-/// What a server says that is about to go: another one takes newcomers at once.
-const LEAVING: Full = Full {
-    limit: "draining",
-    message: "Server is shutting down",
-    retry_after: 1,
-};
+use super::{Accept, Headers, bundle};
+use crate::session::Core;
 
 /// The way into an engine: it turns requests into sessions.
 pub(crate) struct Door {
@@ -135,25 +140,6 @@ impl Door {
         response
     }
 
-    /// Whether the page that asks, if it is one, may connect.
-    fn allows_page(&self, parts: &Parts) -> bool {
-        static TOLD: Once = Once::new();
-        let (origins, cors) = (&self.options.origins, self.options.cors.as_ref());
-        let allows = origins.allow(&parts.headers, &parts.uri, cors);
-        if !allows {
-            metrics::counter!("portcullis_origins_refused_total").increment(1);
-            if origins.is_own() {
-                TOLD.call_once(|| {
-                    tracing::warn!(
-                        "a page of another origin was refused: `origins` says which may connect, \
-                         and a proxy must pass `Host` on"
-                    );
-                });
-            }
-        }
-        allows
-    }
-
     fn exchange(&self, parts: &Parts) -> Exchange {
         let address = self.address(parts);
         Exchange {
@@ -220,217 +206,10 @@ impl Door {
         }
     }
 
-    /// Opens a session, if the gate lets it.
-    async fn open(
-        self: &Arc<Self>,
-        transport: TransportName,
-        exchange: &Exchange,
-        parts: &mut Parts,
-    ) -> Result<Response<Body>, Failure> {
-        self.pass_end()?;
-        let places = self.take_places(exchange)?;
-        self.pass_gate(exchange).await?;
-        let id = self.generate_id(exchange).await?;
-        let facts = Arc::new(self.facts(exchange, parts));
-        let mut response = match transport {
-            TransportName::WebSocket => {
-                let (on_upgrade, response) = prepare_upgrade(parts)?;
-                let newcomer = Newcomer {
-                    id,
-                    facts,
-                    places,
-                    base64: exchange.query.base64(),
-                    ticket: parts.extensions.remove::<Ticket>(),
-                };
-                let door = Arc::clone(self);
-                self.core.spawn(async move {
-                    door.open_websocket(on_upgrade, newcomer).await;
-                });
-                response
-            }
-            _ => {
-                let open = self.open_packet(&id, transport);
-                let cookie = self
-                    .options
-                    .cookie
-                    .as_ref()
-                    .and_then(|cookie| cookie.header(&id));
-                let opened = self
-                    .core
-                    .open_polling(id, places, |session| self.accept_session(session, facts));
-                opened.ok_or(RejectionCode::BadRequest)?;
-                let mut response = respond::payload(open.into());
-                if let Some(cookie) = cookie {
-                    response
-                        .headers_mut()
-                        .insert(http::header::SET_COOKIE, cookie);
-                }
-                response
-            }
-        };
-        if let (Some(hook), Some(head)) = (&self.options.initial_headers, &exchange.head) {
-            hook(response.headers_mut(), head);
-        }
-        Ok(response)
-    }
-
-    async fn open_websocket(&self, on_upgrade: OnUpgrade, newcomer: Newcomer) {
-        let Newcomer {
-            id,
-            facts,
-            places,
-            base64,
-            ticket,
-        } = newcomer;
-        let Ok(upgraded) = on_upgrade.await else {
-            return;
-        };
-        let open = self.open_packet(&id, TransportName::WebSocket);
-        let upgraded = if base64 {
-            // Only the session's task can write what must be translated first.
-            Stream::from_upgraded_unshared(upgraded, ticket)
-        } else {
-            Stream::from_upgraded(upgraded, ticket)
-        };
-        let opened = self
-            .core
-            .open_websocket(id, places, upgraded, base64, &open, |session| {
-                self.accept_session(session, facts)
-            });
-        if opened.is_none() {
-            // Only an application's own generator makes an id twice.
-            tracing::warn!("a session id was generated that is taken already");
-        }
-    }
-
-    /// Puts a handler on top of a session that has just opened.
-    fn accept_session(
-        &self,
-        session: SessionHandle,
-        facts: Arc<RequestFacts>,
-    ) -> Box<dyn SessionHandler> {
-        if let Some(packet) = &self.options.initial_packet {
-            session.send(&engineio::Message::Text(packet));
-        }
-        self.accept.accept(session, facts)
-    }
-
-    /// Hands a WebSocket to the session that it is for.
-    async fn upgrade(
-        &self,
-        mailbox: Option<mpsc::Sender<SessionRequest>>,
-        exchange: &Exchange,
-        parts: &mut Parts,
-    ) -> Result<Response<Body>, Failure> {
-        self.pass_end()?;
-        self.pass_gate(exchange).await?;
-        let (on_upgrade, response) = prepare_upgrade(parts)?;
-        let ticket = parts.extensions.remove::<Ticket>();
-        self.core.spawn(async move {
-            let Ok(upgraded) = on_upgrade.await else {
-                return;
-            };
-            let (stream, read_ahead) = Stream::from_upgraded(upgraded, ticket).release();
-            let refused = match mailbox {
-                Some(mailbox) => {
-                    let request = SessionRequest::Upgrade(stream, read_ahead);
-                    mailbox.send(request).await.err().map(|error| error.0)
-                }
-                None => Some(SessionRequest::Upgrade(stream, read_ahead)),
-            };
-            if let Some(SessionRequest::Upgrade(stream, read_ahead)) = refused {
-                session::close_stray(stream, read_ahead).await;
-            }
-        });
-        Ok(response)
-    }
-
-    /// Whether a request for an open session comes from whom the session belongs to.
-    async fn check_later(
-        &self,
-        connection: &Arc<Connection>,
-        exchange: &Exchange,
-        parts: &Parts,
-    ) -> Result<(), Failure> {
-        let judging = {
-            let request = LaterRequest {
-                headers: &parts.headers,
-                query: parts.uri.query().unwrap_or(""),
-                facts: &|| self.facts(exchange, parts),
-            };
-            let session = SessionHandle::new(Arc::clone(connection));
-            self.accept.check_later(&session, &request)
-        };
-        let Some(judging) = judging else {
-            return Ok(());
-        };
-        if judging.await {
-            return Ok(());
-        }
-        let status = StatusCode::FORBIDDEN.as_u16();
-        Err(Failure::Rejected(Rejection::forbidden(status, None)))
-    }
-
-    /// A server that is about to go sends newcomers elsewhere.
-    fn pass_end(&self) -> Result<(), Failure> {
-        if self.core.is_stopping() {
-            return Err(Failure::Full(LEAVING));
-        }
-        Ok(())
-    }
-
-    /// Takes the place of one more session; an upgrade needs none.
-    fn take_places(&self, exchange: &Exchange) -> Result<Places, Failure> {
-        let address = exchange.address.map(|address| address.ip());
-        let places = self.admission.admit(address);
-        places.map_err(|full| {
-            metrics::counter!("portcullis_limited_total", "limit" => full.limit).increment(1);
-            Failure::Full(full)
-        })
-    }
-
-    async fn pass_gate(&self, exchange: &Exchange) -> Result<(), Failure> {
-        if let (Some(gate), Some(head)) = (&self.options.allow_request, &exchange.head) {
-            gate(Arc::clone(head)).await.map_err(|refusal| {
-                let status = refusal.status.as_u16();
-                Failure::Rejected(Rejection::forbidden(status, refusal.message.as_deref()))
-            })?;
-        }
-        Ok(())
-    }
-
-    async fn generate_id(&self, exchange: &Exchange) -> Result<SessionId, Failure> {
-        if let (Some(generate), Some(head)) = (&self.options.generate_id, &exchange.head) {
-            let id = generate(Arc::clone(head)).await;
-            return id.map_err(|_| RejectionCode::BadRequest.into());
-        }
-        let random = random::id().map_err(|_| RejectionCode::BadRequest)?;
-        Ok(SessionId::from_random(random))
-    }
-
     /// Where the client is, past the proxies that are trusted.
     fn address(&self, parts: &Parts) -> Option<SocketAddr> {
         let peer = parts.extensions.get::<RemoteAddress>()?.0;
         Some(self.options.proxies.client(peer, &parts.headers))
-    }
-
-    fn open_packet(&self, id: &SessionId, transport: TransportName) -> String {
-        let can_upgrade = self.options.allow_upgrades
-            && self.options.transports.websocket
-            && transport == TransportName::Polling;
-        let options = self.core.options();
-        let open = Open {
-            sid: id,
-            upgrades: if can_upgrade {
-                &[TransportName::WebSocket]
-            } else {
-                &[]
-            },
-            ping_interval: options.timing.ping_interval,
-            ping_timeout: options.timing.ping_timeout,
-            max_payload: options.max_payload,
-        };
-        open.encode()
     }
 
     fn facts(&self, exchange: &Exchange, parts: &Parts) -> RequestFacts {
@@ -451,39 +230,12 @@ impl Door {
     }
 }
 
-/// A session on its way in: what waits for its WebSocket.
-struct Newcomer {
-    id: SessionId,
-    facts: Arc<RequestFacts>,
-    places: Places,
-    base64: bool,
-    ticket: Option<Ticket>,
-}
-
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Door")
             .field("core", &self.core)
             .finish_non_exhaustive()
     }
-}
-
-/// Checks the request for a WebSocket (RFC 6455 section 4.2.1) and makes its response.
-fn prepare_upgrade(parts: &mut Parts) -> Result<(OnUpgrade, Response<Body>), Failure> {
-    let version = parts.headers.get(SEC_WEBSOCKET_VERSION);
-    if version.is_none_or(|version| version != "13") {
-        return Err(Failure::Status(StatusCode::UPGRADE_REQUIRED));
-    }
-    let key = parts
-        .headers
-        .get(SEC_WEBSOCKET_KEY)
-        .filter(|key| key.len() == 24);
-    let key = key.ok_or(RejectionCode::BadRequest)?;
-    let response = session::switching(key.as_bytes());
-    let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-    // Without it the server in front cannot switch protocols.
-    let on_upgrade = on_upgrade.ok_or(Failure::Status(StatusCode::INTERNAL_SERVER_ERROR))?;
-    Ok((on_upgrade, response))
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {
