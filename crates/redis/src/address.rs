@@ -172,8 +172,13 @@ fn no(reason: &str) -> AddressError {
 
 fn info(url: &str) -> Result<ConnectionInfo, AddressError> {
     // The library's own text says what is wrong, and quotes nothing.
-    url.into_connection_info()
-        .map_err(|error| no(error.category()))
+    let info = url
+        .into_connection_info()
+        .map_err(|error| no(error.category()))?;
+    match info.addr() {
+        ConnectionAddr::TcpTls { insecure: true, .. } => Err(no("TLS is verified, always")),
+        _ => Ok(info),
+    }
 }
 
 /// What stands before the last `@`, with it; passwords may hold one themselves.
@@ -255,6 +260,9 @@ mod tests {
             "redis+sentinel://secret@a:1",
             "redis+sentinel://secret@a:1/",
             "redis://:secret@host:99999",
+            "rediss://:secret@host/#insecure",
+            "rediss+cluster://:secret@a:1/#insecure",
+            "rediss+cluster://:secret@a:1#insecure",
         ] {
             let error = Address::parse(url).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");

@@ -272,6 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn socket_io_37aad11_what_nobody_waits_for_any_longer_is_forgotten() {
+        let table = AckTable::default();
+        drop(table.expect_many(AckId::from(7), [id(1), id(2)]));
+        let _done = table.expect_each(AckId::from(8), [id(1)], Box::new(|_| {}));
+        table.forget(AckId::from(8));
+        assert_eq!(table.len(), 0);
+        table.resolve(AckId::from(7), &id(1), Args::empty());
+        assert_eq!(table.len(), 0);
+    }
+
+    #[test]
     fn whoever_is_called_with_an_answer_may_use_the_table() {
         let table = Arc::new(AckTable::default());
         let inner = Arc::clone(&table);

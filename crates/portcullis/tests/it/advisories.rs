@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use portcullis::auth::Refusal;
 use portcullis::gateway::{Data, Reply};
 use portcullis::socketio::codec::{Codec, Decoder, Limits};
 use portcullis::{ServerBuilder, Socket};
@@ -764,6 +765,32 @@ async fn socketioxide_731_an_upgrade_that_never_finishes_leaves_no_session() {
 }
 
 #[tokio::test]
+async fn socketioxide_a_room_that_was_joined_before_a_refusal_is_left() {
+    async fn refuse(socket: Socket) -> Result<(), Refusal> {
+        socket.join("lobby");
+        Err(Refusal::new("never"))
+    }
+    let builder = public(|r| {
+        r.on_connect(refuse);
+    });
+    let builder = builder.namespace("/guarded", |r| {
+        r.public().connect_guard(refuse);
+    });
+    let server = TestServer::start(builder).await;
+    for namespace in ["/", "/guarded"] {
+        let mut client = Client::open(server.address()).await;
+        let refusal = client.try_join(namespace, "").await;
+        assert!(refusal.contains("never"), "{refusal}");
+        let rooms = server.emitter(namespace).all_rooms().await.unwrap();
+        assert!(rooms.items.is_empty(), "{rooms:?}");
+        // Nor does whoever is still on the connection hear of it.
+        server.emitter(namespace).emit("lost", &()).unwrap();
+        client.send("1").await;
+        assert_eq!(client.rest().await, [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn socketioxide_801_a_second_connect_runs_nothing_a_second_time() {
     let journal = portcullis_testing::Journal::default();
     let notes = journal.clone();
@@ -903,6 +930,33 @@ async fn cve_2026_40879_many_packets_in_one_read_are_handled_one_after_the_other
         panic!("the connection ended");
     };
     patiently(heard).await;
+}
+
+#[tokio::test]
+async fn cve_2026_35515_what_is_said_holds_no_separator_of_packets() {
+    const SAID: &str = "a\u{1e}41\u{1e}42[\"forged\"]\n\r\n42[\"forged\"]";
+    let server = TestServer::start(public(|r| {
+        r.on(
+            "repeat",
+            async |socket: Socket, Data(text): Data<String>| {
+                socket.emit(&text, &text).unwrap();
+                Reply(text)
+            },
+        );
+    }))
+    .await;
+    let (mut polling, mut posting) = (server.http().await, server.http().await);
+    let session = polling.join().await;
+    let asked = serde_json::to_string(&("repeat", SAID)).unwrap();
+    posting.post(&session, &format!("421{asked}")).await;
+    let mut packets = Vec::new();
+    while packets.len() < 2 {
+        let body = polling.get(&session).await.text();
+        packets.extend(body.split('\u{1e}').map(str::to_owned));
+    }
+    let event = serde_json::to_string(&(SAID, SAID)).unwrap();
+    let reply = serde_json::to_string(&[SAID]).unwrap();
+    assert_eq!(packets, [format!("42{event}"), format!("431{reply}")]);
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ use tokio::time::Instant;
 use super::{Ask, Context, Member};
 use crate::requests::{Gathered, Open};
 
+/// The longest that answers are waited for: what a timer of Node's can hold, and any clock can add.
+const MAX_TIMEOUT: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
+
 /// How often subscribers are counted again while answers are missing.
 const RECOUNT: Duration = Duration::from_millis(500);
 
@@ -40,7 +43,7 @@ pub(crate) struct Asked {
     pub(crate) missing: Vec<String>,
 }
 
-/// Asks, and waits at most `timeout`.
+/// Asks, and waits at most `timeout`, and never longer than 24 days.
 ///
 /// # Cancel safety
 ///
@@ -51,6 +54,7 @@ pub(crate) async fn ask(
     ask: &Ask,
     timeout: Duration,
 ) -> Asked {
+    let timeout = timeout.min(MAX_TIMEOUT);
     let deadline = Instant::now() + timeout;
     let open = member.requests().open(member.request_id(), ask.question());
     let question = member.question(&open.id, ask, timeout);

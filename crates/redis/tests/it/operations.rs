@@ -50,6 +50,7 @@ in_every_mode! {
     sockets_and_rooms_are_found_wherever_they_are_and_secrets_are_not_told,
     servers_talk_to_each_other_and_not_to_themselves,
     a_broadcast_collects_the_acks_of_every_node,
+    whoever_has_all_the_time_there_is_may_ask_too,
     what_is_local_is_never_published,
     a_process_has_two_connections_and_leaves_none_behind,
     a_node_that_is_dropped_takes_its_connections_with_it,
@@ -328,6 +329,22 @@ async fn a_broadcast_collects_the_acks_of_every_node(redis: RedisServer) {
         .await
         .unwrap();
     assert!(nobody.is_empty());
+}
+
+async fn whoever_has_all_the_time_there_is_may_ask_too(redis: RedisServer) {
+    let near = Node::join(redis.redis().requests_timeout(Duration::MAX)).await;
+    let far = Node::join(redis.redis()).await;
+    let mut client = far.client().await;
+    let patient = near.emitter.all().timeout(Duration::MAX);
+    let (asked, ()) = tokio::join!(patient.emit_with_ack("q", &()), answer(&mut client));
+    let ids: Vec<String> = asked
+        .unwrap()
+        .iter()
+        .map(|args| args.get(0).unwrap())
+        .collect();
+    assert_eq!(ids, [client.id.clone()]);
+    let fetched = patient.fetch_sockets().await.unwrap();
+    assert!(fetched.is_complete() && fetched.items.len() == 1);
 }
 
 /// Answers the question that comes next with the client's id.

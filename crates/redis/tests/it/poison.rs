@@ -47,6 +47,10 @@ fn junk() -> Vec<Vec<u8>> {
         b"\x93\xa6abcdef\x83\xa4type\x00\xa4data\x91\xa2ev\xa3nsp\xa1/\x80",
     ];
     junk.extend(bytes.map(<[u8]>::to_vec));
+    // Objects of PHP and of Python, of which the latter runs a program where it is believed.
+    junk.push(b"O:8:\"stdClass\":1:{s:4:\"type\";i:5;}".to_vec());
+    junk.push(b"cposix\nsystem\n(S'exit 1'\ntR.".to_vec());
+    junk.push(b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x06exit 1\x85R.".to_vec());
     // Deeper than anything that is sent, in both forms.
     junk.push([vec![0x91; 200_000], vec![0xc0]].concat());
     junk.push([b"{\"a\":".repeat(50_000), b"1".to_vec()].concat());

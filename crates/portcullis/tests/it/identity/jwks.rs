@@ -39,6 +39,8 @@ struct Publisher {
     port: u16,
     answer: Arc<Mutex<Answer>>,
     requests: Arc<AtomicUsize>,
+    /// Connections that ended because the certificate was not believed.
+    disbelieved: Arc<AtomicUsize>,
     taken: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
@@ -63,19 +65,27 @@ impl Publisher {
         let answer = Arc::new(Mutex::new(answer));
         let (requests, taken) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let mut tasks = JoinSet::new();
+        let disbelieved = Arc::<AtomicUsize>::default();
         let (answers, counted, sent) = (answer.clone(), requests.clone(), taken.clone());
+        let doubts = disbelieved.clone();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (acceptor, answers) = (acceptor.clone(), answers.clone());
                 let (counted, sent) = (counted.clone(), sent.clone());
+                let doubts = doubts.clone();
                 connections.spawn(async move {
                     let Ok(mut stream) = acceptor.accept(stream).await else {
+                        doubts.fetch_add(1, Ordering::SeqCst);
                         return;
                     };
                     let mut head = [0; 4096];
-                    let _ = stream.read(&mut head).await;
+                    let Ok(1..) = stream.read(&mut head).await else {
+                        // With TLS 1.3 the alert comes only now.
+                        doubts.fetch_add(1, Ordering::SeqCst);
+                        return;
+                    };
                     counted.fetch_add(1, Ordering::SeqCst);
                     let answer = answers.lock().clone();
                     Box::pin(respond(&mut stream, answer, &sent)).await;
@@ -87,6 +97,7 @@ impl Publisher {
             port,
             answer,
             requests,
+            disbelieved,
             taken,
             _tasks: tasks,
         }
@@ -328,6 +339,47 @@ async fn a_certificate_that_the_system_does_not_know_is_not_trusted_nor_is_this_
         assert!(!server.server().auth_readiness().is_ready());
     }
     assert_eq!(publisher.requests(), 0);
+}
+
+#[tokio::test]
+async fn cve_2016_10536_a_publisher_is_believed_under_the_name_in_its_certificate_alone() {
+    let publisher = Publisher::start(set(&[p256("a")])).await;
+    for (host, is_believed) in [("127.0.0.1", false), ("localhost", true)] {
+        let jwks = Jwks::url(format!("https://{host}:{}/jwks.json", publisher.port))
+            .root_certificates(ROOT)
+            .dangerous_allow_loopback();
+        let server = serve(Jwt::jwks(jwks)).await;
+        let readiness = server.server().auth_readiness();
+        assert_eq!(readiness.is_ready(), is_believed, "{host}");
+        assert_eq!(publisher.requests(), usize::from(is_believed), "{host}");
+        assert!(publisher.disbelieved.load(Ordering::SeqCst) > 0, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn cve_2026_32301_no_word_of_a_token_leads_to_a_request() {
+    let attacker = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/jwks.json", attacker.local_addr().unwrap());
+    let publisher = Publisher::start(set(&[p256("a")])).await;
+    let known = || Issuer::new("https://a").jwks(publisher.jwks());
+    for jwt in [
+        Jwt::jwks(publisher.jwks()),
+        Jwt::jwks(publisher.jwks()).issuer("https://a"),
+        Jwt::issuers([known(), Issuer::new("https://b").jwks(publisher.jwks())]),
+    ] {
+        let server = serve(jwt).await;
+        assert_eq!(code(&server, &token("a", "https://a")).await, None);
+        for token in [
+            token("unknown", &url),
+            token(&url, &url),
+            token(&url, "https://a"),
+        ] {
+            let refused = code(&server, &token).await;
+            assert_eq!(refused.as_deref(), Some("TOKEN_INVALID"));
+        }
+    }
+    let asked = tokio::time::timeout(Duration::from_millis(100), attacker.accept()).await;
+    assert!(asked.is_err(), "somebody was asked whom the token named");
 }
 
 #[tokio::test]
