@@ -2,12 +2,25 @@
 
 use std::future::ready;
 
-use portcullis::{DisconnectReason, IfSlow};
+use portcullis::{DisconnectReason, IfSlow, ServerBuilder};
 use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, WebSocket};
 use portcullis_testing::{Journal, TestServer};
 use tokio::net::TcpSocket;
 
 use crate::support::{Wire, public};
+
+/// A server that notes why each of its clients was disconnected.
+fn noting_ends() -> (ServerBuilder, Journal) {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let builder = public(move |r| {
+        r.on_disconnect(move |reason: DisconnectReason| {
+            notes.note(reason.as_str());
+            ready(())
+        });
+    });
+    (builder, journal)
+}
 
 /// A client whose kernel takes little on its behalf.
 async fn small_client(server: &TestServer) -> Client {
@@ -21,14 +34,7 @@ async fn small_client(server: &TestServer) -> Client {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_disconnected_and_the_others_get_everything() {
-    let journal = Journal::default();
-    let notes = journal.clone();
-    let builder = public(move |r| {
-        r.on_disconnect(move |reason: DisconnectReason| {
-            notes.note(reason.as_str());
-            ready(())
-        });
-    });
+    let (builder, journal) = noting_ends();
     let server = TestServer::start(builder).await;
     let stuck = small_client(&server).await;
     let mut reader = server.client().await;
@@ -47,14 +53,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_the_others_get_everythi
 
 #[tokio::test]
 async fn a_polling_client_that_does_not_poll_is_disconnected_too() {
-    let journal = Journal::default();
-    let notes = journal.clone();
-    let builder = public(move |r| {
-        r.on_disconnect(move |reason: DisconnectReason| {
-            notes.note(reason.as_str());
-            ready(())
-        });
-    });
+    let (builder, journal) = noting_ends();
     let server = TestServer::start(builder.max_outbox(1_000_000, 10)).await;
     let mut http = server.http().await;
     let session = http.join().await;
@@ -93,14 +92,7 @@ async fn a_slow_client_may_lose_events_instead_of_its_connection() {
 
 #[tokio::test]
 async fn an_emitter_may_say_for_each_event_what_a_slow_client_loses() {
-    let journal = Journal::default();
-    let notes = journal.clone();
-    let builder = public(move |r| {
-        r.on_disconnect(move |reason: DisconnectReason| {
-            notes.note(reason.as_str());
-            ready(())
-        });
-    });
+    let (builder, journal) = noting_ends();
     let server = TestServer::start(builder.max_outbox(1_000_000, 10)).await;
     let mut http = server.http().await;
     let session = http.join().await;
