@@ -7,7 +7,7 @@ use portcullis::auth::WhenFull;
 use portcullis::auth::jwt::Jwt;
 use portcullis::revocation::Revocation;
 use portcullis_redis::{AtStart, Mode, Redis, RedisRevoker};
-use portcullis_testing::{Disconnect, TestServer, TestTokens};
+use portcullis_testing::{Disconnect, TestServer, TestTokens, Witness};
 use serde_json::{Value, json};
 
 use crate::support::redis_cluster::{RedisCluster, Sentinels};
@@ -18,6 +18,7 @@ const SET: &str = "{socket.io-revocations}:set";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn node(redis: Redis, tokens: &TestTokens) -> TestServer {
+    Witness::of_process();
     let jwt: Jwt<Value> = tokens.jwt();
     let builder = Server::builder()
         .authenticate(jwt)

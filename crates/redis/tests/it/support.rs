@@ -2,7 +2,6 @@
 //!
 //! The clients are those of the kit.
 
-pub(crate) mod counters;
 pub(crate) mod gaps;
 pub(crate) mod ledger;
 pub(crate) mod proxy;
@@ -21,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use portcullis_testing::Witness;
 pub(crate) use portcullis_testing::Journal;
 pub(crate) use portcullis_testing::wire::{Client, patiently};
 pub(crate) use redis_server::RedisServer;
@@ -87,7 +87,17 @@ impl Node {
     }
 }
 
-/// A server with the public namespaces `/` and `/chat`.
+/// A session's id or a payload that was logged fails the test, unless it fails already.
+impl Drop for Node {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(Witness::of_process().leaks(), Vec::<String>::new());
+        }
+    }
+}
+
+/// A server with the public namespaces `/` and `/chat`, before a witness that hears what the process
+/// logs and counts.
 pub(crate) fn builder(register: impl FnOnce(&mut Registrar)) -> ServerBuilder {
     let common = |r: &mut Registrar| {
         r.public().on("sync", async || {});
@@ -101,6 +111,7 @@ pub(crate) fn builder(register: impl FnOnce(&mut Registrar)) -> ServerBuilder {
             Reply(named(&socket.rooms()))
         });
     };
+    Witness::of_process();
     Server::builder()
         .namespace("/", |r| {
             common(r);
