@@ -147,23 +147,35 @@ impl Reader {
         control: &mut Vec<u8>,
         each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let waiting = self
+        if self
             .private
-            .as_mut()
-            .map(|it| std::mem::take(&mut it.unseen));
-        if let Some(mut waiting) = waiting.filter(|waiting| !waiting.is_empty()) {
-            waiting.extend_from_slice(input);
-            let unseen = self.feed_next(&mut waiting, control, each)?;
-            if unseen > 0 {
-                waiting.advance(waiting.len() - unseen);
-                self.kept().unseen = waiting;
-            }
-            return Ok(());
+            .as_ref()
+            .is_some_and(|it| !it.unseen.is_empty())
+        {
+            return self.feed_waiting(input, control, each);
         }
         let unseen = self.feed_next(input, control, each)?;
         if unseen > 0 {
             let rest = input.get(input.len() - unseen..).unwrap_or_default();
             self.kept().unseen.extend_from_slice(rest);
+        }
+        Ok(())
+    }
+
+    /// Goes on with what no turn has looked at, and puts `input` behind it.
+    #[cold]
+    fn feed_waiting(
+        &mut self,
+        input: &[u8],
+        control: &mut Vec<u8>,
+        each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut waiting = std::mem::take(&mut self.kept().unseen);
+        waiting.extend_from_slice(input);
+        let unseen = self.feed_next(&mut waiting, control, each)?;
+        if unseen > 0 {
+            waiting.advance(waiting.len() - unseen);
+            self.kept().unseen = waiting;
         }
         Ok(())
     }
@@ -175,11 +187,12 @@ impl Reader {
         control: &mut Vec<u8>,
         each: impl FnMut(Incoming<'_>) -> ControlFlow<()>,
     ) -> Result<usize, ReadError> {
-        match self.private.take() {
-            Some(private) if private.context.is_some() => {
-                self.feed_private(private, input, control, each)
+        match self.private.take_if(|it| it.context.is_some()) {
+            Some(private) => self.feed_private(private, input, control, each),
+            None => {
+                self.private = None;
+                self.feed_plain(input, control, each)
             }
-            _ => self.feed_plain(input, control, each),
         }
     }
 
