@@ -94,8 +94,7 @@ async fn survives(
     assert_eq!(client.ask(r#"["rooms"]"#).await, r#"[["room"]]"#);
     assert!(near.server.cluster_health().is_up());
     // Each of the two nodes met most of them; what is an answer to nobody is no poison.
-    let counted =
-        until(async || poison() - before > published / 2);
+    let counted = until(async || poison() - before > published / 2);
     counted.await;
 }
 

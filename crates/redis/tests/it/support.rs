@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use portcullis_testing::Witness;
 pub(crate) use portcullis_testing::Journal;
+use portcullis_testing::Witness;
 pub(crate) use portcullis_testing::wire::{Client, patiently};
 pub(crate) use redis_server::RedisServer;
 
@@ -96,8 +96,8 @@ impl Drop for Node {
     }
 }
 
-/// A server with the public namespaces `/` and `/chat`, before a witness that hears what the process
-/// logs and counts.
+/// A server with the public namespaces `/` and `/chat`, before a witness that hears what the
+/// process logs and counts.
 pub(crate) fn builder(register: impl FnOnce(&mut Registrar)) -> ServerBuilder {
     let common = |r: &mut Registrar| {
         r.public().on("sync", async || {});
