@@ -66,16 +66,17 @@ function askedByNode(kinds, mode) {
       assert.ok(Math.max(...delays) < TIMEOUT_MS / 2, `others waited: ${delays}`);
     }
     hung.signal("SIGCONT");
-    for (const [name, question] of Object.entries(QUESTIONS)) {
-      await eventually(
-        () => op(asker, name, question),
-        ({ ok }) => ok?.length === stage.everyone(name),
-        `${name} is complete again`,
-        15_000,
-      );
-    }
+    await completeAgain(stage, 15_000);
     stage.assertUndisturbed();
   });
+}
+
+/** Waits until every question has its whole answer, for so long each. */
+async function completeAgain({ asker, everyone }, ms) {
+  for (const [name, question] of Object.entries(QUESTIONS)) {
+    const isWhole = ({ ok }) => ok?.length === everyone(name);
+    await eventually(() => op(asker, name, question), isWhole, `${name} is complete again`, ms);
+  }
 }
 
 function faults(kinds, mode) {
@@ -96,14 +97,7 @@ function faults(kinds, mode) {
       assert.ok(Math.max(...delays) < TIMEOUT_MS / 2, `others waited: ${delays}`);
     }
     hung.signal("SIGCONT");
-    for (const [name, question] of Object.entries(QUESTIONS)) {
-      await eventually(
-        () => op(asker, name, question),
-        ({ ok }) => ok?.length === stage.everyone(name),
-        `${name} is complete again`,
-        10_000,
-      );
-    }
+    await completeAgain(stage, 10_000);
     stage.assertUndisturbed();
   });
 
