@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::homeless::Homeless;
 use super::error::LinkError;
 use super::link::Link;
-use super::lookups::Lookups;
+use super::lookups::{Lookups, first_error};
 use super::queue::{Outgoing, Queued};
 use super::slots::SlotMap;
 use super::subscriptions::Subscription;
@@ -44,6 +44,9 @@ const CALM: Duration = Duration::from_secs(10);
 
 /// How often it is looked at while something is wrong.
 const ALARMED: Duration = Duration::from_millis(150);
+
+/// For how long something is asked again that cannot be answered at the moment.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long what waits for a master, and links that nothing belongs to any more, may take when the
 /// cluster is left.
@@ -201,49 +204,66 @@ impl Cluster {
     pub(crate) async fn publish_now(&self, message: &Outgoing) -> Result<(), LinkError> {
         let deadline = Instant::now() + self.options.keep_alive * 2;
         loop {
-            let link = self.link_of(&mut self.state.lock(), &message.channel);
-            let error = match link {
-                Some(link) => match link.publish_now(message).await {
-                    Ok(()) => return Ok(()),
-                    Err(error) => error,
-                },
-                None => LinkError::NoCluster {
-                    reason: self.reason(),
-                },
+            let published = match self.link_to_master_of(&message.channel) {
+                Ok(link) => link.publish_now(message).await,
+                Err(error) => Err(error),
             };
-            let may_pass = error.is_misdirected() || matches!(error, LinkError::NoCluster { .. });
-            if !may_pass || Instant::now() >= deadline {
-                return Err(error);
+            match published {
+                Err(error) if self.may_pass(&error, deadline).await => {}
+                published => return published,
             }
-            self.suspect(error.hint());
-            tokio::time::sleep(ALARMED).await;
         }
     }
 
-    /// Asks the master of `key`.
+    /// Asks the master of `key`; follows it if it moves meanwhile.
     pub(crate) async fn ask(
         &self,
         key: &str,
         commands: &redis::Pipeline,
     ) -> Result<Vec<redis::Value>, LinkError> {
-        let link = self.link_of(&mut self.state.lock(), key);
-        let link = link.ok_or_else(|| LinkError::NoCluster {
-            reason: self.reason(),
-        })?;
-        let answered = link.ask(commands).await;
-        if let Err(error) = &answered {
-            self.suspect(error.hint());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answered = match self.link_to_master_of(key) {
+                Ok(link) => link.ask(commands).await,
+                Err(error) => Err(error),
+            };
+            let answered = answered.and_then(|answers| match first_error(key, &answers) {
+                Some(error) if error.is_misdirected() => Err(error),
+                _ => Ok(answers),
+            });
+            match answered {
+                Err(error) if self.may_pass(&error, deadline).await => {}
+                answered => return answered,
+            }
         }
-        answered
+    }
+
+    fn link_to_master_of(&self, key: &str) -> Result<Arc<Link>, LinkError> {
+        let link = self.link_of(&mut self.state.lock(), key);
+        link.ok_or_else(|| LinkError::NoCluster {
+            reason: self.reason(),
+        })
+    }
+
+    /// Whether it is worth trying again what another master may do soon, or the same one once it is
+    /// connected to; waits a little if so.
+    async fn may_pass(&self, error: &LinkError, deadline: Instant) -> bool {
+        self.suspect(error.hint());
+        let may_pass = error.is_misdirected()
+            || matches!(
+                error,
+                LinkError::NoCluster { .. } | LinkError::Closed { .. }
+            );
+        let is_worth_it = may_pass && Instant::now() < deadline;
+        if is_worth_it {
+            tokio::time::sleep(ALARMED).await;
+        }
+        is_worth_it
     }
 
     /// How many subscribe to a channel.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
-        let link = self.link_of(&mut self.state.lock(), channel);
-        let link = link.ok_or_else(|| LinkError::NoCluster {
-            reason: self.reason(),
-        })?;
-        link.count(channel).await
+        self.link_to_master_of(channel)?.count(channel).await
     }
 
     /// Looks at the cluster anew; says whether everything is in its place.

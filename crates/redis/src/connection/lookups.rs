@@ -218,7 +218,7 @@ impl Lookups {
 }
 
 /// What went wrong first, where commands were answered one by one.
-fn first_error(node: &str, answers: &[Value]) -> Option<LinkError> {
+pub(super) fn first_error(node: &str, answers: &[Value]) -> Option<LinkError> {
     let mut errors = answers.iter().filter_map(|answer| match answer {
         Value::ServerError(_) => answer.clone().extract_error().err(),
         _ => None,

@@ -286,17 +286,34 @@ async fn what_is_revoked_survives_a_new_master_under_sentinels() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_without_sockets_revokes_over_a_redis_cluster_too() {
-    let cluster = RedisCluster::start().await;
-    let tokens = TestTokens::new();
-    let server = node(cluster.redis(), &tokens).await;
-    let alice = server.connect("/").token(&tokens.mint("alice")).await;
-    let revoker = RedisRevoker::connect(cluster.redis()).await.unwrap();
-    revoker
-        .revoke(Revocation::user("alice"), DAY)
-        .await
-        .unwrap();
-    alice.expect_disconnect(Disconnect::ByServer).await;
-    revoker.close().await;
+    for mode in [Mode::Classic, Mode::ShardedDynamic] {
+        let cluster = RedisCluster::start().await;
+        let tokens = TestTokens::new();
+        let server = node(cluster.redis().mode(mode), &tokens).await;
+        let alice = server.connect("/").token(&tokens.mint("alice")).await;
+        let revoker = RedisRevoker::connect(cluster.redis().mode(mode)).await;
+        let revoker = revoker.unwrap();
+        let revocation = Revocation::user("alice");
+        revoker.revoke(revocation, DAY).await.unwrap();
+        alice.expect_disconnect(Disconnect::ByServer).await;
+        revoker.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_without_sockets_follows_the_set_to_another_master() {
+    for mode in [Mode::Classic, Mode::ShardedDynamic] {
+        let cluster = RedisCluster::start().await;
+        let revoker = RedisRevoker::connect(cluster.redis().mode(mode)).await;
+        let revoker = revoker.unwrap();
+        let (slot, from) = cluster.place_of(SET).await;
+        let to = (from + 1) % 3;
+        cluster.move_slot(slot, from, to).await;
+        revoker.revoke(Revocation::token("1"), DAY).await.unwrap();
+        let kept: i64 = cluster.servers[to].command(&["ZCARD", SET]).await;
+        assert_eq!(kept, 2);
+        revoker.close().await;
+    }
 }
 
 /// Puts `count` revocations of tokens into Redis, as if they had always been there.
