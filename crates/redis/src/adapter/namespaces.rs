@@ -31,7 +31,7 @@ pub(super) struct Namespaces {
 struct Opened {
     count: i64,
     member: Option<Arc<dyn Member>>,
-    rooms: Arc<Mutex<Rooms>>,
+    rooms: Mutex<Rooms>,
 }
 
 /// How many rooms and sockets here want to hear a channel: two may have the same one, such as the
@@ -78,8 +78,17 @@ impl Namespaces {
         room: (&Room, bool),
         change: i64,
     ) {
-        let watches_rooms = context.options.watches_rooms();
-        if watches_rooms && self.is_last_room(context, namespace, room, change) {
+        if !context.options.watches_rooms() {
+            return;
+        }
+        let (room, is_socket) = room;
+        // The last room may be closed after its namespace; its channel is the same for any member.
+        let member = self
+            .member(namespace)
+            .unwrap_or_else(|| protocol::new_member(context, namespace.clone()));
+        if let Some(subscription) = member.room_subscription(room, is_socket)
+            && self.is_last_room(context, namespace, subscription, change)
+        {
             self.forget(namespace);
         }
     }
@@ -87,43 +96,18 @@ impl Namespaces {
     /// Counts, and says whether nothing is left that counts.
     fn is_last_room(
         &self,
-        context: &Arc<Context>,
+        context: &Context,
         namespace: &NamespacePath,
-        (room, is_socket): (&Room, bool),
+        subscription: Subscription,
         change: i64,
     ) -> bool {
-        let (member, rooms) = self.rooms(namespace);
-        let is_open = member.is_some();
-        // The last room may be closed after its namespace; its channel is the same for any member.
-        let member = member.unwrap_or_else(|| protocol::new_member(context, namespace.clone()));
-        let wanted = member.room_subscription(room, is_socket);
-        let Some(subscription) = wanted else {
-            return !is_open;
-        };
-        // Locked until the bus knows: of two changes, the later one must be told later.
-        let mut rooms = rooms.lock();
-        let count = rooms.entry(subscription.clone()).or_insert(0);
-        *count += change;
-        let count = *count;
-        if count == 0 {
-            rooms.remove(&subscription);
-        }
-        if count > 0 {
-            context.bus.subscribe(subscription);
-        } else {
-            context.bus.unsubscribe(&subscription);
-        }
-        rooms.is_empty()
-    }
-
-    /// The member of a namespace, if it is open, and the rooms of which it is counted who is in.
-    fn rooms(&self, namespace: &NamespacePath) -> (Option<Arc<dyn Member>>, Arc<Mutex<Rooms>>) {
+        // Locked until it is counted: nobody forgets a namespace meanwhile.
         if let Some(opened) = self.open.read().get(namespace) {
-            return (opened.member.clone(), Arc::clone(&opened.rooms));
+            return opened.is_last_room(context, subscription, change);
         }
         let mut open = self.open.write();
         let opened = open.entry(namespace.clone()).or_default();
-        (opened.member.clone(), Arc::clone(&opened.rooms))
+        opened.is_last_room(context, subscription, change)
     }
 
     /// Forgets a namespace that is neither open nor has rooms.
@@ -136,9 +120,25 @@ impl Namespaces {
 }
 
 impl Opened {
+    fn is_last_room(&self, context: &Context, subscription: Subscription, change: i64) -> bool {
+        // Locked until the bus knows: of two changes, the later one must be told later.
+        let mut rooms = self.rooms.lock();
+        let count = rooms.entry(subscription.clone()).or_insert(0);
+        *count += change;
+        let count = *count;
+        if count == 0 {
+            rooms.remove(&subscription);
+        }
+        if count > 0 {
+            context.bus.subscribe(subscription);
+        } else {
+            context.bus.unsubscribe(&subscription);
+        }
+        self.count == 0 && rooms.is_empty()
+    }
+
     fn is_over(&self) -> bool {
-        // Whoever counts a room just now has another hold on them.
-        self.count == 0 && self.rooms.lock().is_empty() && Arc::strong_count(&self.rooms) == 1
+        self.count == 0 && self.rooms.lock().is_empty()
     }
 }
 
