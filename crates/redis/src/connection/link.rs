@@ -220,11 +220,12 @@ impl Link {
         begin(&mut self.gap.lock(), begun);
     }
 
-    /// Subscribes to a channel that was lost elsewhere. The gap is not over before it is here.
+    /// Subscribes to a channel that was lost, here or elsewhere. The gap is not over before it is
+    /// here, and over soon if it is here already.
     pub(crate) fn adopt(&self, subscription: Subscription, begun: Gap) {
         // `end_gap` looks at both under this lock.
         let mut gap = self.gap.lock();
-        self.subscriptions.add(subscription);
+        self.subscriptions.adopt(subscription);
         begin(&mut gap, begun);
     }
 

@@ -70,6 +70,17 @@ impl Subscriptions {
         self.want(subscription, true)
     }
 
+    /// Wants it, and has whoever tells Redis look at it even if Redis knows.
+    pub(crate) fn adopt(&self, subscription: Subscription) {
+        let mut state = self.state.lock();
+        state.want(&subscription, true);
+        if !state.in_flight.contains(&subscription) {
+            state.dirty.insert(subscription);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
     /// Says whether it was wanted.
     pub(crate) fn remove(&self, subscription: &Subscription) -> bool {
         self.want(subscription.clone(), false)

@@ -202,3 +202,33 @@ async fn what_a_slot_that_moves_loses_is_told() {
         .assert_losses_are_told(&near, &mut there, &gaps)
         .await;
 }
+
+#[tokio::test]
+async fn a_slot_that_moves_away_and_back_at_once_has_a_gap() {
+    let cluster = RedisCluster::start().await;
+    let options = || cluster.redis().mode(Mode::ShardedStatic);
+    let (slot, master) = cluster.place_of("socket.io#/#").await;
+    let other = (master + 1) % 3;
+    for breaks in [false, true] {
+        let (near, near_gaps) = joined(options()).await;
+        let (far, far_gaps) = joined(options()).await;
+        let mut there = far.client().await;
+        enter(&mut there, &[r#""room""#]).await;
+        let mut ledger = Ledger::default();
+        ledger.emit(&near);
+        cluster.move_slot(slot, master, other).await;
+        ledger.emit(&near);
+        cluster.move_slot(slot, other, master).await;
+        if breaks {
+            // It subscribes to everything again before it hears that anything had moved.
+            let words = ["CLIENT", "KILL", "TYPE", "pubsub"];
+            let _: i64 = cluster.servers[master].command(&words).await;
+        }
+        far_gaps.wait_for(GapCause::Moved).await;
+        are_up([&near, &far]).await;
+        let gaps = [&near_gaps, &far_gaps];
+        ledger
+            .assert_losses_are_told(&near, &mut there, &gaps)
+            .await;
+    }
+}
