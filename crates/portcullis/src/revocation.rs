@@ -41,6 +41,10 @@ const MAX_NAME_BYTES: usize = 1024;
 /// How long a revocation is kept where nothing says how long tokens live.
 pub(crate) const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// For how long a revocation is kept when it is in force no more: a clock that was ahead and is set
+/// back, be it by an hour, finds what it had taken for expired.
+pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+
 /// What is taken back.
 ///
 /// ```

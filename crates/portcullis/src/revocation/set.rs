@@ -10,13 +10,15 @@
 //!
 //! - Looking up allocates nothing.
 //! - An entry is never replaced by a weaker one: of two for the same name the later date counts.
-//! - What has expired revokes nothing, whether it was removed yet or not.
+//! - What has expired revokes nothing, whether it was removed yet or not. It is removed some time
+//!   later, or at once where there is no room: the clock may be ahead, and be set back.
+//! - What has expired takes no room from what is in force.
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::{Revocation, Revoked};
+use super::{FORGOTTEN_AFTER, Revocation, Revoked};
 
 /// The most revocations that a node holds.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -45,8 +47,8 @@ pub(super) struct Set {
     len: usize,
     /// How many there were when the expired ones were last removed.
     pruned_at: usize,
-    /// When that was, in seconds since 1970.
-    pruned_on: u64,
+    /// When all of them had to go for want of room, in seconds since 1970.
+    emptied_on: u64,
 }
 
 /// What came of adding a revocation.
@@ -75,7 +77,7 @@ impl Set {
     /// Adds a resolved revocation.
     pub(super) fn add(&mut self, revocation: &Revocation, now: u64) -> Added {
         let until = revocation.kept_until.unwrap_or(u64::MAX);
-        if until < now {
+        if until < forgotten_until(now) {
             return Added::Known;
         }
         let before = match revocation.what {
@@ -83,8 +85,8 @@ impl Set {
             Revoked::Token(_) | Revoked::Session(_) => u64::MAX,
         };
         if let Some(entry) = self.find(revocation) {
-            let was_live = entry.until >= now;
-            let changed = !was_live || before > entry.before;
+            let is_new = entry.until < now && until >= now;
+            let changed = is_new || before > entry.before;
             entry.before = entry.before.max(before);
             entry.until = entry.until.max(until);
             return if changed {
@@ -92,6 +94,10 @@ impl Set {
             } else {
                 Added::Known
             };
+        }
+        let is_expired = until < now;
+        if is_expired && self.len >= MAX_ENTRIES / 2 {
+            return Added::Known;
         }
         if !self.make_room(now) {
             return Added::Full;
@@ -104,7 +110,11 @@ impl Set {
         let (names, name) = self.names(revocation);
         names.entry(name.into()).or_default().push(entry);
         self.len += 1;
-        Added::Changed
+        if is_expired {
+            Added::Known
+        } else {
+            Added::Changed
+        }
     }
 
     fn names<'r>(&mut self, revocation: &'r Revocation) -> (&mut Names, &'r str) {
@@ -124,26 +134,28 @@ impl Set {
     /// Whether there is room for one more, if need be by removing what has expired.
     fn make_room(&mut self, now: u64) -> bool {
         let is_full = self.len >= MAX_ENTRIES;
-        let is_due = now >= self.pruned_on.saturating_add(PRUNE_EVERY);
-        if (is_full && is_due) || self.len > 2 * self.pruned_at + 1024 {
+        let is_due = now >= self.emptied_on.saturating_add(PRUNE_EVERY);
+        if is_full && is_due {
             self.prune(now);
+            self.emptied_on = now;
+        } else if self.len > 2 * self.pruned_at + 1024 {
+            self.prune(forgotten_until(now));
         }
         self.len < MAX_ENTRIES
     }
 
-    /// Removes what has expired.
-    fn prune(&mut self, now: u64) {
+    /// Removes what had expired by `date`.
+    fn prune(&mut self, date: u64) {
         let mut len = 0;
         for names in [&mut self.tokens, &mut self.sessions, &mut self.users] {
             names.retain(|_, entries| {
-                entries.retain(|entry| entry.until >= now);
+                entries.retain(|entry| entry.until >= date);
                 len += entries.len();
                 !entries.is_empty()
             });
         }
         self.len = len;
         self.pruned_at = len;
-        self.pruned_on = now;
     }
 
     /// Whether any revocation is about a token that says this, and is in force.
@@ -175,6 +187,11 @@ impl Set {
         collect(&self.users, Revoked::User, now, &mut held);
         held
     }
+}
+
+/// What had expired by this date is forgotten by now.
+const fn forgotten_until(now: u64) -> u64 {
+    now.saturating_sub(FORGOTTEN_AFTER.as_secs())
 }
 
 fn collect(names: &Names, kind: fn(String) -> Revoked, now: u64, held: &mut Vec<Revocation>) {
@@ -275,19 +292,40 @@ mod tests {
             let added = set.add(&token(&number.to_string(), None), NOW);
             assert_eq!(added, Added::Changed);
         }
-        let late = Revocation::stored(Revoked::Token("late".into()), None, None, NOW + 5000);
-        assert_eq!(set.add(&late, NOW + 1000), Added::Changed);
+        let late = Revocation::stored(Revoked::Token("late".into()), None, None, NOW + 9000);
+        assert_eq!(set.add(&late, NOW + 5000), Added::Changed);
         for number in 0..5000 {
             let revocation = Revocation::stored(
                 Revoked::Token(format!("more {number}")),
                 None,
                 None,
-                NOW + 5000,
+                NOW + 9000,
             );
-            assert_eq!(set.add(&revocation, NOW + 1000), Added::Changed);
+            assert_eq!(set.add(&revocation, NOW + 5000), Added::Changed);
         }
         assert!(set.len() < 7000, "{}", set.len());
-        assert_eq!(set.held(NOW + 1000).len(), 5001);
+        assert_eq!(set.held(NOW + 5000).len(), 5001);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_has_made_nothing_forgotten() {
+        let hour = FORGOTTEN_AFTER.as_secs();
+        let mut set = set(&[token("before", None)]);
+        let ahead = NOW + hour;
+        assert_eq!(set.add(&token("meanwhile", None), ahead), Added::Known);
+        for number in 0..5000 {
+            let what = Revoked::Token(number.to_string());
+            let revocation = Revocation::stored(what, None, None, ahead + 100);
+            set.add(&revocation, ahead);
+        }
+        let facts = |token_id| Facts {
+            token_id: Some(token_id),
+            ..Facts::default()
+        };
+        for id in ["before", "meanwhile"] {
+            assert!(!set.contains(&facts(id), ahead), "{id}");
+            assert!(set.contains(&facts(id), NOW), "{id}");
+        }
     }
 
     #[test]
@@ -332,6 +370,8 @@ mod tests {
         }
         assert_eq!(set.add(&token("one more", None), NOW), Added::Full);
         assert_eq!(set.add(&token("7", None), NOW), Added::Known);
+        let past = Revocation::stored(Revoked::Token("past".into()), None, None, NOW - 1);
+        assert_eq!(set.add(&past, NOW), Added::Known);
         let later = Revocation::stored(Revoked::Token("later".into()), None, None, NOW + 300);
         assert_eq!(set.add(&later, NOW + 101), Added::Changed);
         assert_eq!(set.len(), 1);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  {socket.io-revocations}:set    1900086400  {"sub":"alice","before":1900000000}
-//!                                 ⋮           until when each may be forgotten
+//!                                 ⋮           until when each is in force
 //!                                 +inf        version:9f86d081884c7d65
 //! ```
 //!
@@ -10,11 +10,13 @@
 //!
 //! - The version changes with the set, in one transaction, and is lost with it: it is in it.
 //! - A revocation that is kept already is only ever kept for longer.
+//! - What has expired is forgotten only some time later: a clock that is ahead, and is set back,
+//!   takes nothing away from those that are right.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use portcullis::revocation::Revocation;
+use portcullis::revocation::{FORGOTTEN_AFTER, Revocation};
 use redis::{Pipeline, Value};
 
 use super::history::{Change, Version};
@@ -104,7 +106,6 @@ pub(super) async fn read(bus: &Bus, names: &Names, cursor: u64) -> Result<Page, 
         .arg("COUNT")
         .arg(PAGE);
     let (cursor, found): (u64, Vec<(Vec<u8>, f64)>) = first(bus.ask(&names.set, &commands).await?)?;
-    let now = now();
     let mut revocations = Vec::with_capacity(found.len());
     for (member, until) in found {
         if until.is_infinite() {
@@ -112,8 +113,7 @@ pub(super) async fn read(bus: &Bus, names: &Names, cursor: u64) -> Result<Page, 
         }
         let until = until.clamp(0.0, LAST_DATE as f64) as u64;
         match wire::read_member(&member, until) {
-            Some(revocation) if until >= now => revocations.push(revocation),
-            Some(_) => {}
+            Some(revocation) => revocations.push(revocation),
             None => count_poison(),
         }
     }
@@ -142,7 +142,7 @@ pub(super) async fn write(
         .cmd("ZREMRANGEBYSCORE")
         .arg(&names.set)
         .arg("-inf")
-        .arg(format!("({}", now()));
+        .arg(format!("({}", forgotten_until()));
     let add = commands.cmd("ZADD").arg(&names.set).arg("GT");
     for revocation in revocations {
         add.arg(score(revocation)).arg(wire::member(revocation));
@@ -201,7 +201,9 @@ fn first<T: redis::FromRedisValue>(answers: Vec<Value>) -> Result<T, LinkError> 
     T::from_redis_value(answer).map_err(|error| LinkError::redis("redis", error.into()))
 }
 
-fn now() -> u64 {
+/// What had expired by this date is forgotten by now.
+fn forgotten_until() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
+    let date = now.unwrap_or_default().saturating_sub(FORGOTTEN_AFTER);
+    date.as_secs()
 }

@@ -10,6 +10,7 @@ mod black_hole;
 mod dynamic;
 mod emitter;
 mod faults;
+mod forgetting;
 mod losses;
 mod masters;
 mod operations;

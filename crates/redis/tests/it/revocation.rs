@@ -14,10 +14,10 @@ use crate::support::redis_cluster::{RedisCluster, Sentinels};
 use crate::support::{RedisServer, until};
 
 /// The key under which Redis keeps what is revoked.
-const SET: &str = "{socket.io-revocations}:set";
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const SET: &str = "{socket.io-revocations}:set";
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
-async fn node(redis: Redis, tokens: &TestTokens) -> TestServer {
+pub(crate) async fn node(redis: Redis, tokens: &TestTokens) -> TestServer {
     Witness::of_process();
     let jwt: Jwt<Value> = tokens.jwt();
     let builder = Server::builder()
@@ -37,7 +37,7 @@ async fn three(redis: &RedisServer, tokens: &TestTokens, mode: Mode) -> [TestSer
     ]
 }
 
-async fn code(server: &TestServer, token: &portcullis::auth::Token) -> Option<String> {
+pub(crate) async fn code(server: &TestServer, token: &portcullis::auth::Token) -> Option<String> {
     let outcome = server.connect("/").token(token).outcome().await;
     outcome
         .err()
