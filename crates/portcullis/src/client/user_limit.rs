@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use portcullis_socketio::ids::{Room, SocketId};
 use portcullis_socketio::value::Value;
 
@@ -31,6 +31,9 @@ use crate::namespace::{DisconnectReason, Namespaces, Socket, SocketInner};
 
 /// How long the other nodes may take to say whom they have.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// In so many namespaces they are asked at a time: of those made on demand there may be thousands.
+const ASKED_AT_ONCE: usize = 16;
 
 /// What the peer is told, and what ends another connection of the user.
 const CODE: &str = "TOO_MANY_CONNECTIONS";
@@ -143,17 +146,16 @@ impl Counted {
     /// The user's connections, the oldest first, with their admitted sockets, on all nodes that
     /// answer.
     async fn everyone(&self) -> BTreeMap<Seniority, Vec<RemoteSocket>> {
-        let asking = self
-            .namespaces
-            .all()
-            .into_iter()
-            .map(|namespace| async move {
-                let emitter = Emitter::new(namespace.cluster(), namespace.path().clone());
-                let operator = emitter.to(self.user.clone()).timeout(ASK_TIMEOUT);
-                operator.fetch_sockets().await
-            });
+        let asking = self.namespaces.all().into_iter().map(|namespace| {
+            let emitter = Emitter::new(namespace.cluster(), namespace.path().clone());
+            let operator = emitter.to(self.user.clone()).timeout(ASK_TIMEOUT);
+            async move { operator.fetch_sockets().await }
+        });
+        let mut asking = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
+        let deadline = tokio::time::Instant::now() + 2 * ASK_TIMEOUT;
         let mut connections: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for answers in join_all(asking).await.into_iter().flatten() {
+        while let Ok(Some(answers)) = tokio::time::timeout_at(deadline, asking.next()).await {
+            let Ok(answers) = answers else { continue };
             if !answers.is_complete() {
                 let missing = answers.missing_nodes as u64;
                 metrics::counter!("portcullis_user_limit_unheard_total").increment(missing);

@@ -10,6 +10,7 @@ use portcullis_redis::{AtStart, Mode, Redis, RedisRevoker};
 use portcullis_testing::{Disconnect, TestServer, TestTokens, Witness};
 use serde_json::{Value, json};
 
+use crate::support::gaps::Gaps;
 use crate::support::redis_cluster::{RedisCluster, Sentinels};
 use crate::support::{RedisServer, until};
 
@@ -214,6 +215,42 @@ async fn a_user_is_reached_and_limited_over_redis() {
     for tab in &tabs {
         assert_eq!(tab.expect("ping").await, 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_is_counted_in_many_namespaces_crowds_nothing_out() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let gaps = Gaps::default();
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        let builder = Server::builder()
+            .authenticate(tokens.jwt::<Value>())
+            .namespace_pattern("/room-{id}", |_| {})
+            .max_connections_per_user(1, WhenFull::RejectNew)
+            .on_bus_gap(gaps.listener())
+            .cluster(redis.redis().publish_queue(64, 1_000_000));
+        nodes.push(TestServer::start(builder).await);
+    }
+    // The same namespaces on both, so that each has something to say about all of them.
+    let mut clients = Vec::new();
+    for number in 0..12 {
+        for (index, node) in nodes.iter().enumerate() {
+            let token = tokens.mint(&format!("user {number} of {index}"));
+            let first = node.connect(&format!("/room-{number}")).token(&token).await;
+            for beside in 1..15 {
+                let path = format!("/room-{number}-{beside}");
+                clients.push(first.connect(&path).token(&token).await);
+            }
+            clients.push(first);
+        }
+    }
+    let token = tokens.mint("bob");
+    let bob = nodes[0].connect("/room-0").token(&token).await;
+    let refused = nodes[1].connect("/room-0").token(&token).refused().await;
+    assert_eq!(refused.code(), Some("TOO_MANY_CONNECTIONS"));
+    assert!(bob.is_connected());
+    assert!(gaps.all().is_empty(), "{:?}", gaps.all());
 }
 
 /// Revokes until the cluster takes it: a fail-over takes its time.

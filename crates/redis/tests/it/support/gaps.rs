@@ -13,6 +13,12 @@ use super::{Node, builder, until};
 pub(crate) struct Gaps(Arc<Mutex<Vec<BusGap>>>);
 
 impl Gaps {
+    /// What hears of them.
+    pub(crate) fn listener(&self) -> impl Fn(BusGap) + Send + Sync + 'static {
+        let told = self.clone();
+        move |gap| told.0.lock().push(gap)
+    }
+
     pub(crate) fn all(&self) -> Vec<BusGap> {
         self.0.lock().clone()
     }
@@ -37,9 +43,6 @@ impl Gaps {
 /// A node, and the gaps that it is told of.
 pub(crate) async fn joined(redis: Redis) -> (Node, Gaps) {
     let gaps = Gaps::default();
-    let told = gaps.clone();
-    let builder = builder(|_| {})
-        .cluster(redis)
-        .on_bus_gap(move |gap| told.0.lock().push(gap));
+    let builder = builder(|_| {}).cluster(redis).on_bus_gap(gaps.listener());
     (Node::serve(builder).await, gaps)
 }
