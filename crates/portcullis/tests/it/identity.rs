@@ -4,6 +4,7 @@ mod bad_tokens;
 mod binding;
 mod expiry;
 mod jwks;
+mod races;
 mod refresh;
 mod revocation;
 mod users;
