@@ -26,8 +26,8 @@ mod delivery;
 mod engine;
 mod flusher;
 mod frame;
+mod heads;
 mod held_back;
-mod length_lines;
 #[cfg(any(feature = "micro", test))]
 pub(crate) mod micro;
 mod outbox;

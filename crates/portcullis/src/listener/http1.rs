@@ -11,10 +11,10 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -53,7 +53,6 @@ pub(super) async fn serve<S, B>(
     let begun = Arc::clone(&has_begun);
     let overheard = Arc::new(Overheard::default());
     let stream = HeldBack::new(stream, Arc::clone(&overheard));
-    let lengths = AtomicUsize::new(0);
     let service = service_fn(move |mut request: Request<Incoming>| {
         begun.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(RemoteAddress(address));
@@ -61,7 +60,7 @@ pub(super) async fn serve<S, B>(
         let (door, mut fallback) = (Arc::clone(&door), fallback.clone());
         let is_ours = door.options.owns(request.uri().path());
         overheard.for_session.store(is_ours, Ordering::Relaxed);
-        let is_ambiguous = is_ambiguous(request.headers(), &lengths, &overheard);
+        let is_ambiguous = is_ambiguous(request.headers(), &overheard);
         async move {
             if is_ambiguous {
                 return Ok(bad_request().map(any_body));
@@ -100,15 +99,10 @@ pub(super) async fn serve<S, B>(
     }
 }
 
-/// Whether a request ends at two places: it is chunked, and something that hyper dropped claims a
-/// length. `lengths` counts those that it did not drop.
-fn is_ambiguous(headers: &HeaderMap, lengths: &AtomicUsize, overheard: &Overheard) -> bool {
-    if headers.contains_key(CONTENT_LENGTH) {
-        lengths.fetch_add(1, Ordering::Relaxed);
-        return false;
-    }
-    headers.contains_key(TRANSFER_ENCODING)
-        && overheard.length_lines.load(Ordering::Relaxed) > lengths.load(Ordering::Relaxed)
+/// Whether a request ends at two places: it is chunked, and a head that has come claims a length,
+/// too, which hyper dropped. The first such request is the last.
+fn is_ambiguous(headers: &HeaderMap, overheard: &Overheard) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) && overheard.ambiguous_heads.load(Ordering::Relaxed) > 0
 }
 
 /// 400, and the end of the connection: where its next request begins is anybody's guess.

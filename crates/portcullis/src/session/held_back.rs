@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::length_lines::LengthLines;
+use super::heads::Heads;
 
 /// How such a response begins.
 const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
@@ -32,8 +32,8 @@ const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
 pub(crate) struct Overheard {
     /// Whether the request that is answered is one for a session.
     pub(crate) for_session: AtomicBool,
-    /// How many lines have come that begin with `Content-Length:`.
-    pub(crate) length_lines: AtomicUsize,
+    /// How many heads have come that say in two ways where their request ends.
+    pub(crate) ambiguous_heads: AtomicUsize,
 }
 
 /// See the module.
@@ -42,17 +42,17 @@ pub(crate) struct HeldBack {
     stream: TcpStream,
     held: Vec<u8>,
     overheard: Arc<Overheard>,
-    length_lines: LengthLines,
+    heads: Heads,
 }
 
 impl HeldBack {
     /// Holds back what answers a request while it is one for a session.
-    pub(crate) const fn new(stream: TcpStream, overheard: Arc<Overheard>) -> Self {
+    pub(crate) fn new(stream: TcpStream, overheard: Arc<Overheard>) -> Self {
         Self {
             stream,
             held: Vec::new(),
             overheard,
-            length_lines: LengthLines::new(),
+            heads: Heads::default(),
         }
     }
 
@@ -88,10 +88,10 @@ impl AsyncRead for HeldBack {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
-        let lines = self.length_lines.scan(read);
-        if lines > 0 {
-            let heard = &self.overheard.length_lines;
-            heard.fetch_add(lines, Ordering::Relaxed);
+        let ambiguous = self.heads.scan(read);
+        if ambiguous > 0 {
+            let heard = &self.overheard.ambiguous_heads;
+            heard.fetch_add(ambiguous, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }

@@ -585,6 +585,26 @@ async fn rustsec_2021_0079_a_length_beside_chunks_is_refused_and_nothing_behind_
 }
 
 #[tokio::test]
+async fn a_form_in_chunks_may_say_how_long_its_parts_are() {
+    let server = start().await;
+    let part =
+        "--x\r\nContent-Disposition: form-data; name=a\r\nContent-Length: 1\r\n\r\n1\r\n--x--";
+    let upload = |connection: &str| {
+        format!(
+            "POST /upload HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{part}\r\n0\r\n\r\n",
+            part.len()
+        )
+    };
+    let answer = answered(
+        &server,
+        (upload("keep-alive") + &upload("close")).as_bytes(),
+    )
+    .await;
+    assert_eq!(answer.matches("HTTP/1.1 404").count(), 2, "{answer}");
+}
+
+#[tokio::test]
 async fn a_body_in_chunks_is_read_behind_bodies_of_any_other_kind() {
     let server = start().await;
     let mut http = server.http().await;
