@@ -109,7 +109,7 @@ pub mod __private {
 pub use portcullis_macros::gateway;
 
 pub use broadcast::{BroadcastOperator, Emitter};
-pub use listener::{ServeError, Shutdown, shutdown_signal};
+pub use listener::{Fallback, ServeError, Shutdown, shutdown_signal};
 pub use namespace::{AckError, DisconnectReason, EmitError, NamespaceError, Socket};
 pub use pace::Rate;
 pub use server::{BuildError, Drain, Server, ServerBuilder, SocketService};

@@ -127,6 +127,37 @@ impl Service<Request<Incoming>> for NotFound {
     }
 }
 
+/// What stands behind the engine: a service that answers requests for other paths, such as an axum
+/// router. There is nothing to implement: every service of this form is one.
+pub trait Fallback:
+    Service<
+        Request<Incoming>,
+        Response = Response<<Self as Fallback>::Body>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of its responses.
+    type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static;
+}
+
+impl<S, B> Fallback for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
+{
+    type Body = B;
+}
+
 /// What a listener is told at start.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ListenerOptions {
@@ -173,21 +204,12 @@ impl Entrance {
     }
 
     /// Accepts until `leaving` is ready; what it says comes with the connections that are left.
-    pub(crate) async fn accept_until<S, B, T>(
+    pub(crate) async fn accept_until<T>(
         &self,
         listener: TcpListener,
-        fallback: S,
+        fallback: impl Fallback,
         leaving: impl Future<Output = T>,
-    ) -> (T, Stragglers)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> (T, Stragglers) {
         let stragglers = Stragglers {
             stopping: CancellationToken::new(),
             connections: Tasks::default(),
@@ -208,21 +230,13 @@ impl Entrance {
     }
 
     /// Accepts connections, and serves each in a task of its own.
-    async fn accept<S, B>(
+    async fn accept(
         self,
         listener: TcpListener,
-        fallback: S,
+        fallback: impl Fallback,
         connections: Tasks,
         stopping: CancellationToken,
-    ) where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => match self.all.take(None, self.options.max_connections, None)
@@ -292,16 +306,7 @@ struct Accepted {
 
 impl Accepted {
     /// Serves it until it ends or leaves HTTP.
-    async fn serve<S, B>(mut self, fallback: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    async fn serve(mut self, fallback: impl Fallback) {
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let _ = self.stream.set_nodelay(true);
         let Some(address) = self.address().await else {

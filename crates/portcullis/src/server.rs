@@ -15,7 +15,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -29,7 +28,7 @@ use crate::auth::{self, UserId};
 use crate::broadcast::{Emitter, UserOperator};
 use crate::gateway::GatewayDescription;
 use crate::handshake::Door;
-use crate::listener::{Entrance, NotFound, ServeError, Shutdown};
+use crate::listener::{Entrance, Fallback, NotFound, ServeError, Shutdown};
 use crate::management::Readiness;
 use crate::namespace::{Cluster, ClusterSlot};
 use crate::revocation::{Revocation, Revocations, RevokeError};
@@ -102,20 +101,12 @@ impl Server {
     }
 
     /// As [`Self::serve_on`]; requests for other paths go to `fallback`, such as an axum router.
-    pub async fn serve_with<S, B>(
+    pub async fn serve_with(
         self,
-        fallback: S,
+        fallback: impl Fallback,
         listener: TcpListener,
         shutdown: impl Future<Output = impl Into<Shutdown>>,
-    ) where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) {
         let leaving = async { self.depart(shutdown.await.into()).await };
         let accepting = self.0.entrance.accept_until(listener, fallback, leaving);
         let (departure, stragglers) = accepting.await;

@@ -23,9 +23,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
-use super::{AnyBody, HEADER_TIMEOUT};
+use super::{AnyBody, Fallback, HEADER_TIMEOUT};
 use crate::handshake::{Body, Door, HeldBack, Overheard, RemoteAddress, Ticket};
 
 /// The largest head of a request, in bytes, and the most headers in it.
@@ -33,22 +32,14 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 
 /// Serves the requests of one connection until it ends or leaves HTTP.
-pub(super) async fn serve<S, B>(
+pub(super) async fn serve(
     door: Arc<Door>,
-    fallback: S,
+    fallback: impl Fallback,
     stream: TcpStream,
     address: SocketAddr,
     ticket: Ticket,
     stopping: CancellationToken,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+) {
     let has_begun = Arc::new(AtomicBool::new(false));
     let begun = Arc::clone(&has_begun);
     let overheard = Arc::new(Overheard::default());
