@@ -237,9 +237,16 @@ impl Link {
 
     /// The gap is over, if there was one and all that is wanted is subscribed to.
     pub(crate) fn end_gap(&self) {
+        // Whoever is told may use the link, and the cluster.
+        if let Some(Gap { cause, since }) = self.take_ended() {
+            self.report_gap(cause, since, None);
+        }
+    }
+
+    fn take_ended(&self) -> Option<Gap> {
         let mut gap = self.gap.lock();
         if !self.is_settled() {
-            return;
+            return None;
         }
         let gap = gap.take();
         // Until Redis was reached for the first time, the server ran alone.
@@ -248,9 +255,7 @@ impl Link {
             cause: GapCause::Start,
             since,
         });
-        if let Some(Gap { cause, since }) = alone.or(gap) {
-            self.report_gap(cause, since, None);
-        }
+        alone.or(gap)
     }
 
     /// Since when messages on a channel that Redis took away may be lost.
@@ -370,5 +375,60 @@ impl fmt::Debug for Link {
         f.debug_struct("Link")
             .field("status", &self.status)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{OnceLock, Weak};
+
+    use bytes::Bytes;
+    use redis::IntoConnectionInfo as _;
+
+    use super::*;
+    use crate::connection::queue::QueueLimits;
+    use crate::connection::server::Server;
+
+    /// Looks whether the link is free when it is told of a gap.
+    #[derive(Debug, Default)]
+    struct Hook {
+        link: OnceLock<Weak<Link>>,
+        was_free: Mutex<Vec<bool>>,
+    }
+
+    impl Receive for Hook {
+        fn message(&self, _channel: &str, _payload: Bytes) {}
+
+        fn gap(&self, _gap: BusGap) {
+            let link = self.link.get().and_then(Weak::upgrade).unwrap();
+            let is_free = link.gap.try_lock().is_some();
+            self.was_free.lock().push(is_free);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_told_of_a_gap_may_use_the_link() {
+        let info = "redis://127.0.0.1:1".into_connection_info().unwrap();
+        let endpoint = Endpoint::Fixed(Box::new(Server::new(info).unwrap()));
+        let options = BusOptions {
+            limits: QueueLimits {
+                messages: 1,
+                bytes: 1,
+            },
+            probe: "probe".to_owned(),
+            is_sharded: true,
+            keep_alive: Duration::from_secs(1),
+            publishes_only: true,
+        };
+        let hook = Arc::new(Hook::default());
+        let link = Link::open(endpoint, options, Arc::clone(&hook) as _, Tasks::current());
+        hook.link.set(Arc::downgrade(&link)).unwrap();
+        link.begin_gap(Gap {
+            cause: GapCause::Moved,
+            since: SystemTime::now(),
+        });
+        link.end_gap();
+        link.end_gap();
+        assert_eq!(*hook.was_free.lock(), [true]);
     }
 }
