@@ -19,7 +19,7 @@ const BUCKETS: usize = 256;
 
 /// Room for so many entries stays in a bucket that was emptied. Those who came together are due
 /// together, and visit each bucket in time: all would keep room for them.
-const KEPT: usize = 64;
+const KEPT: usize = 128;
 
 /// The longest tick.
 const MAX_TICK: Duration = Duration::from_millis(250);
