@@ -80,17 +80,12 @@ impl Accept for Clients {
         request: Arc<RequestFacts>,
     ) -> Box<dyn SessionHandler> {
         let connection = Arc::clone(session.connection());
-        let bond = self.0.bond(&request);
-        // A WebSocket has no later requests.
-        if let Some(bond) = &bond
-            && connection.mailbox().is_some()
-        {
-            connection.keep_above(Arc::clone(bond) as _);
+        if let Some(bond) = self.0.bond(&request) {
+            connection.keep_above(bond);
         }
         Box::new(ClientTask {
             gate: Arc::clone(&self.0),
             connection,
-            bond,
             refreshing: None,
             request,
             decoder: Decoder::new(self.0.codec()),
@@ -109,8 +104,9 @@ impl Accept for Clients {
         request: &LaterRequest<'_>,
     ) -> Option<BoxFuture<'static, bool>> {
         let connection = session.connection();
-        let above = Arc::clone(connection.above()?);
-        let bond = above.downcast::<Bond>().ok()?;
+        // A WebSocket has no later requests.
+        connection.mailbox()?;
+        let bond = bond_of(connection)?;
         let shown = Credentials {
             auth: None,
             headers: request.headers(),
@@ -119,6 +115,11 @@ impl Accept for Clients {
         let facts = || request.facts();
         self.0.check_later(connection, &bond, &shown, facts)
     }
+}
+
+/// Whom a connection belongs to; `None` where nobody is asked.
+fn bond_of(connection: &Connection) -> Option<Arc<Bond>> {
+    connection.above()?.downcast().ok()
 }
 
 /// What is kept of a client.
@@ -131,8 +132,6 @@ pub(crate) const fn size_of_client() -> usize {
 struct ClientTask {
     gate: Arc<Gate>,
     connection: Arc<Connection>,
-    /// Whom it belongs to; `None` where nobody is asked.
-    bond: Option<Arc<Bond>>,
     refreshing: Option<Box<Refreshing>>,
     request: Arc<RequestFacts>,
     decoder: Decoder,

@@ -75,7 +75,7 @@ impl World {
                 Arc::new(AdapterWatcher(Arc::new(InMemory))),
                 ClusterSlot::default(),
             )),
-            shard: session::shard(),
+            shard: session::shard(TIMING),
             request: Arc::new(RequestFacts {
                 url: "/socket.io/?EIO=4&transport=websocket".into(),
                 headers: Headers::default(),
@@ -96,7 +96,7 @@ impl World {
         let socket = Arc::new(SocketInner::new(SocketParts {
             id: SocketId::from_random(random),
             namespace: Arc::clone(&self.namespace),
-            connection: session::connection(id, TIMING, &self.shard),
+            connection: session::connection(id, &self.shard),
             handshake: Handshake::new(Arc::clone(&self.request), None),
             identity: None,
         }));

@@ -32,6 +32,8 @@ pub(super) struct Bond {
     first: Option<Print>,
     /// The room of its sockets, where connections are counted.
     room: Option<Room>,
+    /// Its sockets need not be of one subject.
+    allows_several: bool,
     state: Mutex<State>,
     /// Few connections ever need it.
     later: OnceLock<Box<Later>>,
@@ -39,25 +41,17 @@ pub(super) struct Bond {
 
 #[derive(Debug, Default)]
 struct State {
-    subject: Option<Box<Subject>>,
     holders: usize,
+    /// Where its identities are. There are none without a holder.
     places: SmallVec<[Weak<CurrentIdentity>; 1]>,
-    /// The latest other credentials that turned out to be of the same subject.
-    accepted: Option<Print>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Subject {
-    issuer: Option<Box<str>>,
-    name: Box<str>,
-}
-
-impl Subject {
-    fn of(identity: &Identity) -> Option<Self> {
-        Some(Self {
-            issuer: identity.issuer().map(Box::from),
-            name: identity.subject()?.into(),
-        })
+impl State {
+    /// One of the identities that say whose the connection is.
+    fn bound(&self) -> Option<Identity> {
+        let places = self.places.iter().filter_map(Weak::upgrade);
+        let mut identities = places.map(|place| place.get());
+        identities.find(|identity| identity.subject().is_some())
     }
 }
 
@@ -69,10 +63,11 @@ pub(super) struct Moment {
 }
 
 impl Bond {
-    pub(super) fn new(first: Option<Print>, room: Option<Room>) -> Arc<Self> {
+    pub(super) fn new(first: Option<Print>, room: Option<Room>, allows_several: bool) -> Arc<Self> {
         Arc::new(Self {
             first,
             room,
+            allows_several,
             state: Mutex::default(),
             later: OnceLock::new(),
         })
@@ -87,21 +82,18 @@ impl Bond {
     pub(super) fn claim(
         self: &Arc<Self>,
         identity: &Identity,
-        allows_several: bool,
         plan: &ExpiryPlan,
         moment: Moment,
     ) -> Result<Hold, RefusalCode> {
         let mut state = self.state.lock();
-        if !allows_several && let Some(subject) = Subject::of(identity) {
-            match &state.subject {
-                Some(bound) if **bound != subject => {
-                    metrics::counter!("portcullis_other_subjects_total", "where" => "connect")
-                        .increment(1);
-                    return Err(RefusalCode::TokenClaims);
-                }
-                Some(_) => {}
-                None => state.subject = Some(Box::new(subject)),
-            }
+        if !self.allows_several
+            && identity.subject().is_some()
+            && state
+                .bound()
+                .is_some_and(|bound| !bound.is_same_subject(identity))
+        {
+            metrics::counter!("portcullis_other_subjects_total", "where" => "connect").increment(1);
+            return Err(RefusalCode::TokenClaims);
         }
         state.holders += 1;
         state.places.retain(|place| place.strong_count() > 0);
@@ -126,8 +118,12 @@ impl Bond {
         if self.first == Some(print) {
             return true;
         }
+        if self.allows_several {
+            return true;
+        }
         let state = self.state.lock();
-        state.subject.is_none() || state.accepted == Some(print)
+        let accepted = || self.later.get().and_then(|later| later.accepted());
+        state.bound().is_none() || accepted() == Some(print)
     }
 
     /// What the connection has spent on later requests that need a look.
@@ -137,14 +133,18 @@ impl Bond {
 
     /// Judges a later request of a client that turned out to have this identity.
     pub(super) fn admits(&self, print: Print, identity: &Identity) -> bool {
-        let mut state = self.state.lock();
-        let Some(bound) = &state.subject else {
+        if self.allows_several {
+            return true;
+        }
+        // Locked until it is written down, so that it is accepted for this subject and no other.
+        let state = self.state.lock();
+        let Some(bound) = state.bound() else {
             // Nobody's yet: what counts at its CONNECT is the first request.
             return true;
         };
-        let is_same = Subject::of(identity).is_some_and(|subject| subject == **bound);
+        let is_same = bound.is_same_subject(identity);
         if is_same {
-            state.accepted = Some(print);
+            self.later().accept(print);
         }
         is_same
     }
@@ -168,8 +168,11 @@ impl Drop for Hold {
         let mut state = self.bond.state.lock();
         state.holders -= 1;
         if state.holders == 0 {
-            state.subject = None;
-            state.accepted = None;
+            // An application may keep its sockets, and their identities, for longer.
+            state.places.clear();
+            if let Some(later) = self.bond.later.get() {
+                later.forget();
+            }
         }
     }
 }
@@ -189,12 +192,12 @@ mod tests {
             wall: SystemTime::UNIX_EPOCH,
             now: Instant::now(),
         };
-        bond.claim(identity, false, &ExpiryPlan::default(), moment)
+        bond.claim(identity, &ExpiryPlan::default(), moment)
     }
 
     #[test]
     fn a_connection_has_one_subject_until_its_last_holder_is_gone() {
-        let bond = Bond::new(None, None);
+        let bond = Bond::new(None, None, false);
         let first = claim(&bond, &identity("alice")).unwrap();
         let second = claim(&bond, &identity("alice")).unwrap();
         assert_eq!(
@@ -208,8 +211,26 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_that_is_kept_for_longer_binds_nobody() {
+        let bond = Bond::new(None, None, false);
+        let held = claim(&bond, &identity("alice")).unwrap();
+        let kept = Arc::clone(held.place());
+        drop(held);
+        assert_eq!(kept.get().subject(), Some("alice"));
+        assert!(claim(&bond, &identity("bob")).is_ok());
+    }
+
+    #[test]
+    fn a_connection_of_several_subjects_is_bound_to_none() {
+        let bond = Bond::new(None, None, true);
+        let _alice = claim(&bond, &identity("alice")).unwrap();
+        let _bob = claim(&bond, &identity("bob")).unwrap();
+        assert!(bond.lets_pass(Print::of(b"carol").unwrap()));
+    }
+
+    #[test]
     fn a_subject_of_another_issuer_is_another_subject() {
-        let bond = Bond::new(None, None);
+        let bond = Bond::new(None, None, false);
         let _held = claim(&bond, &identity("alice").with_issuer("a")).unwrap();
         assert!(claim(&bond, &identity("alice").with_issuer("b")).is_err());
         assert!(claim(&bond, &identity("alice")).is_err());
@@ -217,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_same_token_has_one_place_and_another_token_its_own() {
-        let bond = Bond::new(None, None);
+        let bond = Bond::new(None, None, false);
         let made_of = |token: &str| identity("alice").with_credential(token);
         let first = claim(&bond, &made_of("first")).unwrap();
         let same = claim(&bond, &made_of("first")).unwrap();
@@ -253,7 +274,7 @@ mod tests {
     fn later_credentials_are_remembered_only_when_they_are_of_the_same_subject() {
         let print = |text: &str| Print::of(text.as_bytes()).unwrap();
         let (first, alice, bob) = (print("first"), print("alice"), print("bob"));
-        let bond = Bond::new(Some(first), None);
+        let bond = Bond::new(Some(first), None, false);
         assert!(bond.lets_pass(first));
         assert!(bond.lets_pass(bob), "it is nobody's yet");
         let held = claim(&bond, &identity("alice")).unwrap();

@@ -149,7 +149,8 @@ impl Gate {
         let first = print(&**authenticator, &credentials);
         // Without randomness no socket gets an id either.
         let room = self.options.user_limit.map(|_| auth::room_of_connection());
-        Some(Bond::new(first, room.and_then(Result::ok)))
+        let allows_several = self.options.allows_several_subjects;
+        Some(Bond::new(first, room.and_then(Result::ok), allows_several))
     }
 
     pub(super) const fn codec(&self) -> Codec {
@@ -220,7 +221,7 @@ impl Gate {
                 socket,
                 opened,
                 hold,
-                counted: counted.clone(),
+                counted: counted.clone().map(Box::new),
                 gate: Arc::clone(&self),
             }));
             if let Some(user) = &user {
@@ -250,8 +251,7 @@ impl Gate {
             wall: self.wall(),
             now: clock::instant(),
         };
-        let allows_several = self.options.allows_several_subjects;
-        bond.claim(identity, allows_several, &self.options.expiry, moment)
+        bond.claim(identity, &self.options.expiry, moment)
     }
 
     /// What a socket of this user is counted by, if users are limited.
@@ -394,8 +394,8 @@ struct Seated {
     /// The socket's part in the subject of its connection.
     #[expect(dead_code, reason = "held for its drop")]
     hold: Option<Hold>,
-    /// What its connection is counted by, if that is limited.
-    counted: Option<Counted>,
+    /// What its connection is counted by, if that is limited. Most are not.
+    counted: Option<Box<Counted>>,
     gate: Arc<Gate>,
 }
 

@@ -23,9 +23,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{CONNECTS, MAX_REFUSALS};
+use crate::auth::Print;
 use crate::pace::Bucket;
 
-/// What one connection has spent of its chances.
+/// What one connection has spent of its chances, and what came of them.
 #[derive(Debug)]
 pub(super) struct Later {
     turn: Semaphore,
@@ -36,6 +37,8 @@ pub(super) struct Later {
 struct Spent {
     refusals: u8,
     pace: Bucket,
+    /// The latest other credentials that turned out to be of the same subject.
+    accepted: Option<Print>,
 }
 
 impl Default for Later {
@@ -58,6 +61,20 @@ impl Later {
     pub(super) fn take(&self, now: Instant) -> bool {
         let mut spent = self.spent.lock();
         spent.refusals <= MAX_REFUSALS && spent.pace.take(CONNECTS, now).is_ok()
+    }
+
+    /// What was accepted last, and need not be judged again.
+    pub(super) fn accepted(&self) -> Option<Print> {
+        self.spent.lock().accepted
+    }
+
+    pub(super) fn accept(&self, print: Print) {
+        self.spent.lock().accepted = Some(print);
+    }
+
+    /// The connection is nobody's any more: nothing is accepted unseen.
+    pub(super) fn forget(&self) {
+        self.spent.lock().accepted = None;
     }
 
     /// Counts a refusal; says whether with this one there are too many.

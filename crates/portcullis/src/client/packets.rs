@@ -28,7 +28,7 @@ use portcullis_socketio::packet::Auth;
 use super::lane::{Flood, Lane};
 use super::pace::Paced;
 use super::seat::Seat;
-use super::{CONNECTS, ClientTask, State, gate};
+use super::{CONNECTS, ClientTask, State, bond_of, gate};
 use crate::auth::Refusal;
 use crate::clock;
 use crate::namespace::{DisconnectReason, Incoming};
@@ -98,7 +98,7 @@ impl ClientTask {
         }
         let verdict = Arc::clone(&self.gate).admit(
             Arc::clone(&self.connection),
-            self.bond.clone(),
+            bond_of(&self.connection),
             Arc::clone(&self.request),
             namespace.clone(),
             auth,

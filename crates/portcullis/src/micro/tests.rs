@@ -9,9 +9,9 @@ use crate::client;
 fn what_is_kept_for_a_connection_is_as_large_as_the_table_says() {
     let sizes = [
         ("session", session::size_of_session(), 256),
-        ("connection", session::size_of_connection(), 272),
-        ("client", client::size_of_client(), 200),
-        ("socket", size_of::<SocketInner>(), 176),
+        ("connection", session::size_of_connection(), 240),
+        ("client", client::size_of_client(), 192),
+        ("socket", size_of::<SocketInner>(), 192),
         ("request", size_of::<RequestFacts>(), 88),
         ("handshake", size_of::<Handshake>(), 24),
         ("identity", size_of::<Identity>(), 8),

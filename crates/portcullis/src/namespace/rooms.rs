@@ -40,9 +40,9 @@ pub(crate) struct Membership {
     position: usize,
 }
 
-/// The places of one socket.
+/// The places of one socket: in its namespace, most often in its user's room, and in one more.
 #[derive(Debug, Default)]
-pub(crate) struct Memberships(Mutex<SmallVec<[Membership; 2]>>);
+pub(crate) struct Memberships(Mutex<SmallVec<[Membership; 3]>>);
 
 /// The rooms of one namespace.
 #[derive(Debug)]

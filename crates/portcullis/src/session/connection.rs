@@ -21,8 +21,8 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -84,13 +84,10 @@ impl Limits {
 /// The shared part of one session.
 pub(crate) struct Connection {
     id: SessionId,
-    limits: Arc<Limits>,
     shard: Arc<Shard>,
     state: Mutex<State>,
     /// Set when the alarm has rung, until the layer above has heard it.
     has_rung: AtomicBool,
-    /// What the layer above wants to find again when a later request comes.
-    above: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 struct State {
@@ -102,6 +99,8 @@ struct State {
     /// How the HTTP requests of a polling session reach its task.
     mailbox: Option<mpsc::Sender<Request>>,
     alarm: Alarm,
+    /// What the layer above wants to find again.
+    above: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// What a session that has not joined a namespace lives by.
@@ -116,26 +115,23 @@ struct Joining {
 #[derive(Debug, Default)]
 struct Alarm {
     at: Option<Instant>,
-    /// The connection's place in its shard.
+    /// The connection's place in its shard, with the number of the latest entry in the wheel.
     place: Option<Visit>,
-    /// The number of the latest entry in the wheel, and when it comes up, if it is still there.
-    number: u32,
+    /// When that entry comes up, if it is still there.
     entry_at: Option<Instant>,
 }
 
 impl Connection {
     pub(crate) fn new(
         id: SessionId,
-        limits: Arc<Limits>,
         shard: Arc<Shard>,
         join_timeout: Option<Duration>,
         pending: Option<Held>,
         now: Instant,
     ) -> Self {
-        let heartbeat = Heartbeat::new(&limits.timing, now);
+        let heartbeat = Heartbeat::new(&shard.limits().timing, now);
         Self {
             id,
-            limits,
             shard,
             state: Mutex::new(State {
                 outbox: Outbox::new(),
@@ -147,9 +143,9 @@ impl Connection {
                 })),
                 mailbox: None,
                 alarm: Alarm::default(),
+                above: None,
             }),
             has_rung: AtomicBool::new(false),
-            above: OnceLock::new(),
         }
     }
 
@@ -170,7 +166,7 @@ impl Connection {
     pub(super) fn ring(&self, number: u32, now: Instant) -> Option<Instant> {
         let mut state = self.state.lock();
         let alarm = &mut state.alarm;
-        if number != alarm.number {
+        if alarm.place.is_none_or(|place| place.alarm != number) {
             return None;
         }
         alarm.entry_at = alarm.at.filter(|at| *at > now);
@@ -190,14 +186,14 @@ impl Connection {
         self.has_rung.load(Ordering::Acquire) && self.has_rung.swap(false, Ordering::AcqRel)
     }
 
-    /// Keeps something for the layer above; the first wins.
+    /// Keeps something for the layer above.
     pub(crate) fn keep_above(&self, above: Arc<dyn Any + Send + Sync>) {
-        let _ = self.above.set(above);
+        self.state.lock().above = Some(above);
     }
 
     /// What the layer above has kept here.
-    pub(crate) fn above(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
-        self.above.get()
+    pub(crate) fn above(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.state.lock().above.clone()
     }
 
     pub(crate) const fn id(&self) -> &SessionId {
@@ -208,11 +204,15 @@ impl Connection {
         &self.shard
     }
 
+    fn limits(&self) -> &Limits {
+        self.shard.limits()
+    }
+
     /// Queues a frame, to leave when the current turn ends.
     pub(crate) fn send(self: &Arc<Self>, frame: &Frame, delivery: Delivery) -> Pushed {
         let pushed = {
             let mut state = self.state.lock();
-            let pushed = state.outbox.push(frame, delivery, &self.limits.outbox);
+            let pushed = state.outbox.push(frame, delivery, &self.limits().outbox);
             if pushed == Pushed::Overflow {
                 state.end(Ending::SlowConsumer);
             }
@@ -250,7 +250,7 @@ impl Connection {
         self.state
             .lock()
             .heartbeat
-            .handle_pong(&self.limits.timing, now);
+            .handle_pong(&self.limits().timing, now);
     }
 
     /// Any other packet arrived.
@@ -258,7 +258,7 @@ impl Connection {
         self.state
             .lock()
             .heartbeat
-            .handle_packet(&self.limits.timing, now);
+            .handle_packet(&self.limits().timing, now);
     }
 
     /// A namespace was joined: the connection may stay.
@@ -272,8 +272,9 @@ impl Connection {
     ///
     /// The wheel comes around a tick before its time, and what falls due within a tick is due now.
     pub(crate) fn beat(self: &Arc<Self>, now: Instant) -> Option<Instant> {
-        let timing = &self.limits.timing;
-        let horizon = now + self.limits.tick();
+        let limits = self.limits();
+        let timing = &limits.timing;
+        let horizon = now + limits.tick();
         let (ping, next) = {
             let mut state = self.state.lock();
             if state.ending.is_some() {
@@ -292,7 +293,7 @@ impl Connection {
             // A pong moves the next ping forward; looking once an interval does not miss it.
             let next = state.heartbeat.deadline().min(now + timing.ping_interval);
             let next = join_deadline.map_or(next, |deadline| deadline.min(next));
-            (beat.is_some(), self.limits.visit_for(next))
+            (beat.is_some(), limits.visit_for(next))
         };
         if ping {
             self.send(&Frame::ping(), Delivery::Protocol);
@@ -307,7 +308,7 @@ impl Connection {
         let first = state
             .join_deadline()
             .map_or(ping, |deadline| deadline.min(ping));
-        self.limits.visit_for(first)
+        self.limits().visit_for(first)
     }
 
     /// Writes what waits, if the stream is one that anybody may write to.
@@ -373,15 +374,14 @@ impl Alarm {
     /// The entry that the wheel needs now, if it does not have one that is early enough.
     fn set(&mut self, at: Option<Instant>) -> Option<(Visit, Instant)> {
         self.at = at;
-        let (at, place) = (at?, self.place?);
+        let (at, place) = (at?, self.place.as_mut()?);
         if self.entry_at.is_some_and(|entry| entry <= at) {
             return None;
         }
         self.entry_at = Some(at);
         // Nothing but 0 is taken: that is the heartbeat's.
-        self.number = self.number.checked_add(1).unwrap_or(1);
-        let alarm = self.number;
-        Some((Visit { alarm, ..place }, at))
+        place.alarm = place.alarm.checked_add(1).unwrap_or(1);
+        Some((*place, at))
     }
 }
 

@@ -46,7 +46,6 @@ pub(crate) struct CoreOptions {
 /// The sessions of one engine.
 pub(crate) struct Core {
     options: CoreOptions,
-    limits: Arc<Limits>,
     registry: Registry,
     shards: Box<[Arc<Shard>]>,
     next_shard: AtomicUsize,
@@ -78,14 +77,14 @@ pub(crate) struct Places {
 impl Core {
     /// Starts the tasks of `shards` shards; they end with `tasks`.
     pub(crate) fn start(options: CoreOptions, shards: usize, tasks: Tasks) -> Arc<Self> {
-        let limits = Arc::new(Limits {
+        let limits = Limits {
             timing: options.timing,
             outbox: options.outbox,
-        });
+        };
         // Twice a tick, so that there is a whole turn of the wheel between early and late.
         let (tick, origin) = (limits.tick() / 2, clock::instant());
         let shards: Box<[_]> = (0..shards.max(1))
-            .map(|_| Arc::new(Shard::new(Wheel::new(tick, origin))))
+            .map(|_| Arc::new(Shard::new(limits, Wheel::new(tick, origin))))
             .collect();
         for shard in &shards {
             tasks.spawn_service(flusher::run(Arc::clone(shard)));
@@ -93,7 +92,6 @@ impl Core {
         }
         Arc::new(Self {
             options,
-            limits,
             registry: Registry::new(),
             shards,
             next_shard: AtomicUsize::new(0),
@@ -185,7 +183,6 @@ impl Core {
         let shard = Arc::clone(&self.shards[next % self.shards.len()]);
         let connection = Arc::new(Connection::new(
             id.clone(),
-            Arc::clone(&self.limits),
             shard,
             self.options.join_timeout,
             Some(places.pending),

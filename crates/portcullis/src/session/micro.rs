@@ -26,15 +26,7 @@ pub(crate) const fn size_of_connection() -> usize {
 }
 
 /// A shard whose tasks do not run.
-pub(crate) fn shard() -> Arc<Shard> {
-    Arc::new(Shard::new(Wheel::new(
-        Duration::from_millis(125),
-        Instant::now(),
-    )))
-}
-
-/// A connection whose outbox nobody flushes.
-pub(crate) fn connection(id: SessionId, timing: Timing, shard: &Arc<Shard>) -> Arc<Connection> {
+pub(crate) fn shard(timing: Timing) -> Arc<Shard> {
     let limits = Limits {
         timing,
         outbox: OutboxLimits {
@@ -43,8 +35,13 @@ pub(crate) fn connection(id: SessionId, timing: Timing, shard: &Arc<Shard>) -> A
             if_slow: super::IfSlow::Disconnect,
         },
     };
-    let (limits, shard) = (Arc::new(limits), Arc::clone(shard));
-    let connection = Connection::new(id, limits, shard, None, None, Instant::now());
+    let wheel = Wheel::new(Duration::from_millis(125), Instant::now());
+    Arc::new(Shard::new(limits, wheel))
+}
+
+/// A connection whose outbox nobody flushes.
+pub(crate) fn connection(id: SessionId, shard: &Arc<Shard>) -> Arc<Connection> {
+    let connection = Connection::new(id, Arc::clone(shard), None, None, Instant::now());
     Arc::new(connection)
 }
 
@@ -75,7 +72,6 @@ pub(crate) fn wheel_18000(rounds: usize, origin: Instant) {
     let mut wheel = Wheel::new(TICK, origin);
     for slot in 0..18_000 {
         let at = origin + TICK * (slot % TICKS);
-        let slot = slot as usize;
         wheel.insert(
             Visit {
                 slot,

@@ -18,12 +18,14 @@ use slab::Slab;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::connection::Connection;
+use super::connection::{Connection, Limits};
 use super::wheel::{Visit, Wheel};
 
 /// One share of an engine's connections.
 #[derive(Debug)]
 pub(crate) struct Shard {
+    /// What all connections of the engine have in common; kept here once, not in each of them.
+    limits: Limits,
     dirty: Mutex<Vec<Arc<Connection>>>,
     notify: Notify,
     slots: Mutex<Slots>,
@@ -36,14 +38,27 @@ struct Slots {
     generation: u32,
 }
 
+impl Slots {
+    /// The connection that the entry speaks of, if it is there still.
+    fn get(&self, visit: Visit) -> Option<&Arc<Connection>> {
+        let (generation, connection) = self.slab.get(visit.slot as usize)?;
+        (*generation == visit.generation).then_some(connection)
+    }
+}
+
 impl Shard {
-    pub(crate) fn new(wheel: Wheel) -> Self {
+    pub(crate) fn new(limits: Limits, wheel: Wheel) -> Self {
         Self {
+            limits,
             dirty: Mutex::new(Vec::new()),
             notify: Notify::new(),
             slots: Mutex::new(Slots::default()),
             wheel: Mutex::new(wheel),
         }
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Takes in a connection that must be looked at first at `at`.
@@ -54,7 +69,8 @@ impl Shard {
             let generation = slots.generation;
             let slot = slots.slab.insert((generation, Arc::clone(connection)));
             Visit {
-                slot,
+                // More do not fit into memory, and a slot that is not there is not looked at.
+                slot: u32::try_from(slot).unwrap_or(u32::MAX),
                 generation,
                 alarm: 0,
             }
@@ -71,14 +87,10 @@ impl Shard {
     pub(crate) fn remove(&self, visit: Visit) {
         let removed = {
             let mut slots = self.slots.lock();
-            let found = slots
-                .slab
-                .get(visit.slot)
-                .map(|(generation, _)| *generation);
-            if found != Some(visit.generation) {
+            if slots.get(visit).is_none() {
                 return;
             }
-            let removed = slots.slab.try_remove(visit.slot);
+            let removed = slots.slab.try_remove(visit.slot as usize);
             if slots.slab.is_empty() || slots.slab.capacity() > slots.slab.len() * 4 + 1024 {
                 slots.slab.shrink_to_fit();
             }
@@ -104,11 +116,9 @@ impl Shard {
         for visit in due {
             let connection = {
                 let slots = self.slots.lock();
-                match slots.slab.get(visit.slot) {
-                    Some((generation, connection)) if *generation == visit.generation => {
-                        Arc::clone(connection)
-                    }
-                    _ => continue,
+                match slots.get(visit) {
+                    Some(connection) => Arc::clone(connection),
+                    None => continue,
                 }
             };
             let next = match visit.alarm {

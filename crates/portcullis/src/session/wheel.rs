@@ -17,13 +17,17 @@ use std::time::{Duration, Instant};
 
 const BUCKETS: usize = 256;
 
+/// Room for so many entries stays in a bucket that was emptied. Those who came together are due
+/// together, and visit each bucket in time: all would keep room for them.
+const KEPT: usize = 128;
+
 /// The longest tick.
 const MAX_TICK: Duration = Duration::from_millis(250);
 
 /// One entry: a slot of the shard, and who was in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Visit {
-    pub(crate) slot: usize,
+    pub(crate) slot: u32,
     pub(crate) generation: u32,
     /// The number of the alarm that it is for; 0 for the heartbeat.
     pub(crate) alarm: u32,
@@ -69,7 +73,11 @@ impl Wheel {
         // After a long stall one round finds everything.
         let first = self.next.max(last.saturating_sub(BUCKETS as u64 - 1));
         for tick in first..=last {
-            due.append(self.bucket(tick));
+            let bucket = self.bucket(tick);
+            due.append(bucket);
+            if bucket.capacity() > KEPT {
+                *bucket = Vec::new();
+            }
         }
         self.next = self.next.max(last + 1);
         due
@@ -92,7 +100,7 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(10);
 
-    fn visit(slot: usize) -> Visit {
+    fn visit(slot: u32) -> Visit {
         Visit {
             slot,
             generation: 0,
@@ -135,9 +143,22 @@ mod tests {
         let start = Instant::now();
         let mut wheel = Wheel::new(TICK, start);
         for slot in 0..100 {
-            wheel.insert(visit(slot), start + TICK * u32::try_from(slot).unwrap());
+            wheel.insert(visit(slot), start + TICK * slot);
         }
         assert_eq!(wheel.advance(start + Duration::from_secs(60)).len(), 100);
+    }
+
+    #[test]
+    fn a_bucket_that_many_have_visited_gives_its_room_back() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(TICK, start);
+        for turn in 1..=10 {
+            let due = start + TICK * turn;
+            (0..1_000).for_each(|slot| wheel.insert(visit(slot), due));
+            assert_eq!(wheel.advance(due).len(), 1_000);
+        }
+        let kept: usize = wheel.buckets.iter().map(Vec::capacity).sum();
+        assert_eq!(kept, 0, "entries");
     }
 
     #[test]
