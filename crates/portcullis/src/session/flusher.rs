@@ -25,8 +25,9 @@ const YIELD_EVERY: usize = 64;
 const LINGER_FROM_CONNECTIONS: usize = 32;
 const LINGER_FROM: Duration = Duration::from_micros(500);
 
-/// How long to let frames gather, in passes: a fast flusher pays a system call for each frame.
-const LINGER_PASSES: u32 = 2;
+/// How long to let frames gather, in quarters of a pass: a flusher that does not wait pays a system
+/// call for each frame, and one that waits long is late.
+const LINGER_QUARTERS: u32 = 5;
 const LINGER_MAX: Duration = Duration::from_millis(20);
 
 /// Flushes until the task is dropped.
@@ -53,7 +54,8 @@ pub(crate) async fn run(shard: Arc<Shard>) {
             }
             let took = started.elapsed();
             if connections >= LINGER_FROM_CONNECTIONS && took > LINGER_FROM && shard.has_dirty() {
-                tokio::time::sleep((took * LINGER_PASSES).min(LINGER_MAX)).await;
+                let gathering = took * LINGER_QUARTERS / 4;
+                tokio::time::sleep(gathering.min(LINGER_MAX)).await;
             }
         }
     }
