@@ -158,7 +158,8 @@ fn absolute(outcome: &Outcome, figure: Figure, contestant: Contestant) -> Option
     Spread::of(blocks.filter_map(|block| block.get(&contestant)?.get(&figure).copied()))
 }
 
-/// Ours divided by `rival`, block by block.
+/// Ours divided by `rival`, block by block. A difference, as of two latencies, can be below zero
+/// where the noise is larger than it: what is divided by such a one says nothing.
 fn ratio(outcome: &Outcome, figure: Figure, rival: Contestant) -> Option<Spread> {
     if figure == Figure::SyscallsPerUnit {
         let ours = outcome.syscalls.get(&Contestant::Ours)?;
@@ -167,7 +168,8 @@ fn ratio(outcome: &Outcome, figure: Figure, rival: Contestant) -> Option<Spread>
     let blocks = outcome.blocks.iter();
     Spread::of(blocks.filter_map(|block| {
         let of = |contestant| block.get(&contestant)?.get(&figure);
-        Some(of(Contestant::Ours)? / of(rival)?)
+        let theirs = of(rival).filter(|theirs| **theirs > 0.0)?;
+        Some(of(Contestant::Ours)? / theirs)
     }))
 }
 
@@ -309,6 +311,14 @@ pub(crate) mod tests {
         let outcome = outcome(&[(6.0, 5.0), (12.0, 10.0), (2.4, 2.0)]);
         let ratio = ratio(&outcome, Figure::CpuPerUnit, Contestant::Floor).unwrap();
         assert!((ratio.min - 1.2).abs() < 1e-9 && (ratio.max - 1.2).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_is_divided_by_less_than_nothing() {
+        let of = |blocks| ratio(&outcome(blocks), Figure::CpuPerUnit, Contestant::Floor);
+        assert!(of(&[(1.0, -0.5), (1.0, 0.0)]).is_none());
+        let only = of(&[(1.0, -0.5), (1.0, 2.0)]).unwrap();
+        assert!((only.min - 0.5).abs() < 1e-9 && (only.max - 0.5).abs() < 1e-9);
     }
 
     #[test]
