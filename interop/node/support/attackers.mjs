@@ -1,10 +1,10 @@
 // Peers that do no good, in a process of their own: `attackers.mjs <kind> <port> <token>`.
 //
 // Each kind keeps a bounded number of connections busy, and opens another when one is closed. Says
-// `begun`, goes on until its standard input ends, and says in JSON how much it did.
+// `begun`, goes on until its standard input ends, and says in JSON how much it did, and how often
+// it was thrown out.
 import { once } from "node:events";
 import { connect } from "node:net";
-import { setPriority } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { frame, handshake, joining } from "./frames.mjs";
 
@@ -46,7 +46,7 @@ const DAWDLERS = {
 };
 
 let isOver = false;
-const done = { bytes: 0, connections: 0 };
+const done = { bytes: 0, connections: 0, expelled: 0 };
 
 function dial() {
   const socket = connect(Number(port), "127.0.0.1");
@@ -82,8 +82,8 @@ async function dawdle([first, again]) {
 }
 
 const attack = kind in FLOODS ? () => flood(FLOODS[kind]) : () => dawdle(DAWDLERS[kind]);
-setPriority(10);
 console.log("begun");
+const begun = performance.now();
 process.stdin.resume();
 once(process.stdin, "end").then(() => (isOver = true));
 await Promise.all(
@@ -92,11 +92,12 @@ await Promise.all(
     await wait((index * FLOOD_MS) / CONNECTIONS);
     while (!isOver) {
       const socket = await attack();
+      if (!isOver) done.expelled += 1;
       done.bytes += socket.bytesWritten;
       socket.destroy();
       await wait(PAUSE_MS);
     }
   }),
 );
-console.log(JSON.stringify(done));
+console.log(JSON.stringify({ ...done, seconds: (performance.now() - begun) / 1_000 }));
 process.exit(0);

@@ -20,17 +20,22 @@ export function frame(first, text = "") {
 /** The frame that joins `/`. */
 export const joining = (token) => frame(0x81, `40${JSON.stringify({ token })}`);
 
+/** Where the payload of the server's frame at `start` lies; nothing unless all of it is there. */
+export function frameAt(bytes, start) {
+  if (bytes.length < start + 2) return undefined;
+  const short = bytes[start + 1];
+  if (short === 126 && bytes.length < start + 4) return undefined;
+  const [head, length] = short === 126 ? [4, bytes.readUInt16BE(start + 2)] : [2, short];
+  const end = start + head + length;
+  return end > bytes.length ? undefined : { end, start: start + head };
+}
+
 /** Takes the whole text frames of a server off `bytes`; what is left is returned with them. */
 export function takeTexts(bytes) {
   const texts = [];
-  let rest = bytes;
-  while (rest.length >= 2) {
-    const short = rest[1];
-    if (short === 126 && rest.length < 4) break;
-    const [start, length] = short === 126 ? [4, rest.readUInt16BE(2)] : [2, short];
-    if (rest.length < start + length) break;
-    if (rest[0] === 0x81) texts.push(rest.toString("utf8", start, start + length));
-    rest = rest.subarray(start + length);
+  let start = 0;
+  for (let next; (next = frameAt(bytes, start)) !== undefined; start = next.end) {
+    if (bytes[start] === 0x81) texts.push(bytes.toString("utf8", next.start, next.end));
   }
-  return { rest, texts };
+  return { rest: bytes.subarray(start), texts };
 }

@@ -6,11 +6,17 @@ import { fileURLToPath } from "node:url";
 import { within } from "./bounded.mjs";
 import { onProcessor } from "./server.mjs";
 
-/** A program of this folder: `line()` is the next line that it says, `end()` the last. */
+/**
+ * A program of this folder: `line()` is the next line that it says, `end()` the last.
+ *
+ * One that `isIdle` has a processor only while nobody else wants it, as if it had another machine.
+ */
 export class Helper {
-  constructor(name, processor, ...args) {
+  constructor(name, { isIdle = false, processor }, ...args) {
     const file = fileURLToPath(new URL(`${name}.mjs`, import.meta.url));
-    const command = onProcessor(processor, process.execPath, [file, ...args.map(String)]);
+    const node = [process.execPath, file, ...args.map(String)];
+    const [program, ...rest] = isIdle ? ["chrt", "--idle", "0", ...node] : node;
+    const command = onProcessor(processor, program, rest);
     this.child = spawn(...command, { stdio: ["pipe", "pipe", "inherit"] });
     this.child.stdin.on("error", () => {});
     this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
@@ -32,19 +38,23 @@ export class Helper {
   }
 }
 
+/** Memory of a process in kB. */
+async function memoryOf(pid) {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]);
+}
+
 /** Memory in kB and open descriptors of a process. */
 export async function usage(pid) {
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  const memory = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]);
   const files = (await readdir(`/proc/${pid}/fd`)).length;
-  return { files, memory };
+  return { files, memory: await memoryOf(pid) };
 }
 
 /** Looks at the memory of a process now and then; `stop()` says the most that it saw, in kB. */
-export function watchMemory(pid, everyMs = 50) {
+export function watchMemory(pid, everyMs = 100) {
   let most = 0;
   const timer = setInterval(async () => {
-    most = Math.max(most, (await usage(pid)).memory);
+    most = Math.max(most, await memoryOf(pid));
   }, everyMs);
   return {
     stop() {

@@ -1,14 +1,20 @@
 // Healthy clients, in a process of their own that goes before others: `prober.mjs <port> <token>`.
 //
-// They ask at a steady pace whether they are answered or not, so that a stall is seen by everybody
-// who would have asked meanwhile. For each line on its standard input, a number of milliseconds,
-// it says in JSON how long answers took; at the end of the input it leaves.
+// Twenty ask at a steady pace whether they are answered or not, so that a stall is seen by all who
+// would have asked meanwhile, and one speaks to a room. What it says is numbered from 0, and says
+// when it was due, in microseconds since boot. Lines on standard input:
+//
+//   say <room> <times a second> <bytes>   begins to speak, and does not stop
+//   measure <ms>                          says in JSON how long answers took, and how much was said
+//
+// At the end of the input all of them leave.
 import { once } from "node:events";
 import { connect } from "node:net";
-import { setPriority } from "node:os";
 import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
+import { quantile, sinceBoot } from "./clock.mjs";
 import { frame, handshake, joining, takeTexts } from "./frames.mjs";
+import { goFirst } from "./server.mjs";
 
 const [port, token] = process.argv.slice(2);
 const CLIENTS = 20;
@@ -56,12 +62,27 @@ class Healthy {
     this.asked.set(id, performance.now());
     this.socket.write(frame(0x81, `42${id}["echo",${id}]`));
   }
+
+  say(room, text) {
+    this.socket.write(frame(0x81, `42["say","${room}","${text}"]`));
+  }
 }
 
 let taken = [];
+let said = 0;
 
-function quantile(sorted, share) {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+/** Speaks when it is due; what is late says so. */
+async function say(room, perSecond, bytes) {
+  const padding = "x".repeat(bytes);
+  const start = sinceBoot();
+  for (;;) {
+    const due = start + (said * 1_000) / perSecond;
+    if (due > sinceBoot()) await wait(due - sinceBoot());
+    const number = String(said).padStart(8, "0");
+    const when = String(Math.round(due * 1_000)).padStart(15, "0");
+    speaker.say(room, `${number} ${when} ${padding}`);
+    said += 1;
+  }
 }
 
 async function measure(ms) {
@@ -84,19 +105,23 @@ async function measure(ms) {
     open: clients.filter(({ isOpen }) => isOpen).length,
     p50: quantile(sorted, 0.5),
     p99: quantile(sorted, 0.99),
+    said,
   };
 }
 
-try {
-  setPriority(-20);
-} catch {
-  // Without the right to go before others, its figures hold more of the machine's noise.
-}
+goFirst(process.pid);
 const clients = Array.from({ length: CLIENTS }, () => new Healthy());
+const speaker = new Healthy();
 const input = createInterface({ input: process.stdin });
 const ended = once(input, "close");
-await Promise.all(clients.map((client) => client.join()));
+await Promise.all([speaker, ...clients].map((client) => client.join()));
 console.log(JSON.stringify({ open: clients.length }));
-input.on("line", async (line) => console.log(JSON.stringify(await measure(Number(line)))));
+input.on("line", async (line) => {
+  const [name, ...args] = line.split(" ");
+  if (name === "say") {
+    say(args[0], Number(args[1]), Number(args[2]));
+    console.log("{}");
+  } else console.log(JSON.stringify(await measure(Number(args[0]))));
+});
 await ended;
 process.exit(0);

@@ -1,7 +1,7 @@
 // Starts the server under test, and says which one it is.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { availableParallelism } from "node:os";
+import { cpus } from "node:os";
 import { resolve } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
@@ -46,18 +46,31 @@ export function startBusyAuth(port, ...options) {
   return startBusy(["auth", "--port", String(port), "--jwt-secret", SECRET, ...options]);
 }
 
-/** As `startBusyAuth`, on the processor that load generators leave alone. */
-export function startAlone(...args) {
-  return startBusy([...args, "--port", "0", "--jwt-secret", SECRET], 0);
+/** As `startBusyAuth`, on a processor where it goes before whatever else the machine does. */
+export async function startAlone(...args) {
+  const server = await startBusy([...args, "--port", "0", "--jwt-secret", SECRET], 0);
+  goFirst(server.pid);
+  return server;
+}
+
+/** Has a process go before all others, if there is the right to; else figures hold their noise. */
+export function goFirst(pid) {
+  spawnSync("chrt", ["--fifo", "--all-tasks", "--pid", "1", String(pid)], { stdio: "ignore" });
 }
 
 function startBusy(args, processor) {
   return start(isLong ? RELEASE : CONFORMANCE, args, { level: "warn", processor });
 }
 
+/** Leaves the processor of a server that stands alone: this process has things to do, too. */
+export function stayAside() {
+  if (cpus().length < 2) return;
+  spawnSync("taskset", ["--all-tasks", "--cpu-list", "--pid", "1", String(process.pid)]);
+}
+
 /** What `spawn` takes to run a program on one processor alone, if there are two. */
 export function onProcessor(processor, program, args) {
-  if (processor === undefined || availableParallelism() < 2) return [program, args];
+  if (processor === undefined || cpus().length < 2) return [program, args];
   return ["taskset", ["--cpu-list", String(processor), program, ...args]];
 }
 

@@ -10,7 +10,7 @@
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::ops::ControlFlow;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -118,7 +118,7 @@ impl WebSocketTransport {
                 return Poll::Ready(End::Invalid(error));
             }
             if self.reader.has_leftover() {
-                cx.waker().wake_by_ref();
+                others_first(cx);
                 return Poll::Pending;
             }
         }
@@ -156,8 +156,7 @@ impl WebSocketTransport {
                 }
                 taken += count;
                 if taken >= scratch.len() || self.reader.has_leftover() {
-                    // Others first, then this one again.
-                    cx.waker().wake_by_ref();
+                    others_first(cx);
                     return Poll::Pending;
                 }
             }
@@ -263,18 +262,31 @@ impl WebSocketTransport {
         let _ = tokio::time::timeout(LINGER, gone).await;
     }
 
-    /// Ready when the peer has ended its side; what it still sends is thrown away.
+    /// Ready when the peer has ended its side; what it still sends is thrown away, as much in a
+    /// turn as would be read.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.shutdown(cx);
         with_scratch(|scratch| {
-            loop {
+            let mut taken = 0;
+            while taken < scratch.len() {
                 match ready!(self.stream.poll_read(cx, scratch)) {
-                    Ok(count) if count > 0 => {}
+                    Ok(count) if count > 0 => taken += count,
                     Ok(_) | Err(_) => return Poll::Ready(()),
                 }
             }
+            others_first(cx);
+            Poll::Pending
         })
     }
+}
+
+/// Has the task polled again when others have had their turn, those included of whom the runtime
+/// does not know yet that they have something.
+///
+/// Woken by its waker it would come behind those alone who are ready now. As long as anybody is,
+/// the runtime looks for news after 61 turns only: some fast peers would have all of these.
+fn others_first(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// The WebSocket of an ended session, on its way out.
@@ -308,7 +320,74 @@ impl Closing {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::JoinSet;
+
     use super::*;
+
+    /// Two ends of a connection.
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        (near.unwrap().0, far.unwrap())
+    }
+
+    fn websocket(stream: TcpStream) -> WebSocketTransport {
+        let stream = Stream::Tcp(Arc::new(stream), None);
+        WebSocketTransport::new(stream, Bytes::new(), 1000, false)
+    }
+
+    #[tokio::test]
+    async fn a_peer_with_more_than_a_turn_lets_those_go_first_who_are_told_something_meanwhile() {
+        let (near, mut pinging) = connection().await;
+        let mut busy = websocket(near);
+        // As many as forty turns take.
+        let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(640);
+        pinging.write_all(&pings).await.unwrap();
+        let (mut near, telling) = connection().await;
+        telling.writable().await.unwrap();
+        let turns = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&turns);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            near.read_u8().await.unwrap();
+            seen.load(Ordering::Relaxed)
+        });
+        tasks.spawn(poll_fn(move |cx| {
+            let read = busy.poll_messages(cx, &mut Vec::new(), |_| ControlFlow::Continue(()));
+            assert!(read.is_pending() && pinging.peer_addr().is_ok());
+            if busy.reader.has_leftover() && turns.fetch_add(1, Ordering::Relaxed) == 0 {
+                assert_eq!(telling.try_write(b"x").unwrap(), 1);
+            }
+            Poll::Pending
+        }));
+        assert_eq!(tasks.join_next().await.unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_the_end_is_thrown_away_a_turn_at_a_time() {
+        const TURN: usize = 64 * 1024;
+        let (near, mut far) = connection().await;
+        let mut gone = websocket(near);
+        far.writable().await.unwrap();
+        let mut sent = 0;
+        while let Ok(count) = far.try_write(&[0; TURN]) {
+            sent += count;
+        }
+        far.shutdown().await.unwrap();
+        let mut turns = 0;
+        poll_fn(|cx| {
+            turns += 1;
+            gone.poll_gone(cx)
+        })
+        .await;
+        // The last read of a turn may go beyond it.
+        assert!(turns >= sent / (2 * TURN), "{sent} bytes in {turns} turns");
+    }
 
     #[tokio::test]
     async fn a_peer_that_reads_nothing_is_sent_no_more_than_a_few_kilobytes() {
