@@ -2,12 +2,14 @@
 // sentinel knows. Node's nodes use ioredis there.
 //
 // It is matrix.test.mjs with less of everything: two modes, and each cluster asked of the first of
-// its Rust nodes and of the last of Node's, so that every operation goes both ways.
+// its Rust nodes and of the last of Node's, so that every operation goes both ways. What is expected
+// comes from Node's nodes on one Redis, where it is certain when a step is over.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { isOracle } from "../support/server.mjs";
 import { Cluster, MODES } from "./support/nodes.mjs";
-import { playApart } from "./support/play.mjs";
+import { play, playApart } from "./support/play.mjs";
+import { startRedis } from "./support/redis.mjs";
 import { SCRIPT } from "./support/script.mjs";
 import { startCluster, startSentinels } from "./support/topologies.mjs";
 
@@ -37,15 +39,21 @@ describe("on the master that a sentinel knows", () => {
   if ("classic" in MODES) compare(() => redis, "classic", MIXED.slice(0, 1), smoke);
 });
 
-/** Mixed clusters do what a cluster of Node's nodes does. */
+/** Mixed clusters, and one of Node's nodes, do what Node's nodes do on one Redis. */
 function compare(redis, mode, mixed, script) {
   const expected = {};
 
-  test(`over ${mode}, Node's nodes do what the script says`, async (t) => {
-    const cluster = await Cluster.start(ORACLE, { key: `oracle ${mode}`, mode, redis: redis() });
+  test(`over ${mode}, Node's nodes do what they do on one server`, async (t) => {
+    const alone = await startRedis();
+    t.after(() => alone.stop());
+    const options = { key: `oracle ${mode}`, mode };
+    const certain = await Cluster.start(ORACLE, { ...options, redis: alone });
+    t.after(() => certain.stop());
+    const cluster = await Cluster.start(ORACLE, { ...options, redis: redis() });
     t.after(() => cluster.stop());
     for (const [part, steps] of Object.entries(script)) {
-      expected[part] = await playApart(cluster, 0, steps);
+      expected[part] = await play(certain, 0, steps);
+      same(await playApart(cluster, 0, steps, expected[part]), expected[part]);
       for (const { reach, title } of steps) {
         if (reach === undefined) continue;
         const heard = Object.keys(expected[part].get(title).heard);
@@ -65,13 +73,15 @@ function compare(redis, mode, mixed, script) {
         for (const [part, steps] of Object.entries(script)) {
           test(`asked of the node n${asked} (${kinds[asked]}): ${part}`, async () => {
             const actual = await playApart(cluster, asked, steps, expected[part]);
-            for (const [title, record] of expected[part]) {
-              assert.deepEqual(actual.get(title), record, title);
-            }
+            same(actual, expected[part]);
             assert.equal(actual.size, steps.length);
           });
         }
       }
     });
   }
+}
+
+function same(actual, expected) {
+  for (const [title, record] of expected) assert.deepEqual(actual.get(title), record, title);
 }

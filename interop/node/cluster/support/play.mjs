@@ -8,8 +8,8 @@
 // node may learn of its own operations from Redis, behind its own emits.
 //
 // On a Redis Cluster channels have servers of their own, and nothing says in which order messages
-// of two of them come: there a step is over when what came of it is what is `expected`, or, if that
-// is not known yet, a while after its fences. What comes later still is found in the next step.
+// of two of them come: there a step is over when what came of it is what is `expected`, or after a
+// while. What comes later still is found in the next step.
 import { isDeepStrictEqual } from "node:util";
 import { quiet, within } from "../../support/bounded.mjs";
 import { done, join, op } from "./nodes.mjs";
@@ -20,8 +20,7 @@ const ROLES = ["here", "next", "last"];
 /** How long a room that was joined may be without its channel. */
 const SUBSCRIBED_MS = 60;
 
-/** How long what is on its way may take over several servers: if nothing says so, and at most. */
-const UNTIL_SETTLED_MS = 40;
+/** How long what is on its way may take over several servers. */
 const UNTIL_EXPECTED_MS = 2_000;
 
 let fences = 0;
@@ -124,7 +123,7 @@ export class Stage {
     await Promise.all(this.actors.map((actor) => actor.reached(fences)));
   }
 
-  async step(step, { expected, settleMs = 0 } = {}) {
+  async step(step, expected) {
     const { argument, ends, heardByNodes, look, op: name, title, unordered } = step;
     for (const actor of this.actors) Object.assign(actor, { gone: null, heard: [] });
     const before = heardByNodes ? await this.#received() : undefined;
@@ -140,7 +139,7 @@ export class Stage {
     const record = await settled(
       () => this.#record({ answer, before, look }),
       (sofar) => isDeepStrictEqual(sofar, expected?.get(title)),
-      expected === undefined ? settleMs : UNTIL_EXPECTED_MS,
+      expected === undefined ? 0 : UNTIL_EXPECTED_MS,
     );
     if (ends) await this.set();
     return record;
@@ -231,16 +230,16 @@ async function settled(ask, isRight, ms) {
 
 /** As `play`, on a Redis of several servers, of which none knows the order of all messages. */
 export function playApart(cluster, first, steps, expected) {
-  return play(cluster, first, steps, undefined, { expected, settleMs: UNTIL_SETTLED_MS });
+  return play(cluster, first, steps, undefined, expected);
 }
 
 /** Plays steps as seen from node `first`: title → what came of it. */
-export async function play(cluster, first, steps, asker, patience) {
+export async function play(cluster, first, steps, asker, expected) {
   const stage = new Stage(cluster, first, asker);
   const records = new Map();
   try {
     await stage.set();
-    for (const step of steps) records.set(step.title, await stage.step(step, patience));
+    for (const step of steps) records.set(step.title, await stage.step(step, expected));
   } finally {
     stage.release();
   }
