@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  conformance, bench (release) ──┐
-//!  bench/peers/* (npm, cargo) ────┴──▶ cargo run --release -p bench -- run …
+//!  bench/peers/* (npm, cargo) ────┴──▶ bench run …
 //! ```
 //!
 //! # Not here
@@ -44,8 +44,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool, S
             )?;
         }
     }
-    let mut bench = command::cargo(root);
-    bench.args(["run", "--quiet", "--release", "-p", "bench", "--", "run"]);
+    // Not by `cargo run`, which would build it anew, with the features that it has by itself.
+    let mut bench = command::program(workspace.binary("release", "bench"), root);
+    bench.arg("run");
     if !arguments.iter().any(|text| text.starts_with(SERVER_OPTION)) {
         let server = workspace.binary("release", "conformance");
         bench.arg(SERVER_OPTION).arg(server);
