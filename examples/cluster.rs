@@ -1,9 +1,11 @@
-//! What a server in production is told, in one place: who may come in, from where, how much of
-//! everything, and which cluster it is a node of.
+//! Some of what a server in production is told, in one place: who may come in, from where, how much
+//! of everything, and which cluster it is a node of. The rest depends on what stands before it:
+//! proxies, rates of handshakes, a management listener.
 //!
 //! ```text
-//! export JWT_SECRET=$(openssl rand -base64 33) SITE=https://chat.example.com
+//! export PORTCULLIS_JWT_SECRET=$(openssl rand -hex 32) SITE=https://chat.example.com
 //! export REDIS_URL=redis://localhost:6379
+//! cargo run --release -- token --sub alice --claim aud=news --claim iss=https://login.example.com
 //! cargo run --package examples --example cluster
 //! ```
 
@@ -62,7 +64,7 @@ pub(crate) fn server(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (secret, site) = (std::env::var("JWT_SECRET")?, std::env::var("SITE")?);
+    let (secret, site) = (std::env::var("PORTCULLIS_JWT_SECRET")?, std::env::var("SITE")?);
     let redis = Redis::new(std::env::var("REDIS_URL")?).prefix("news");
     let server = server(Jwt::hs256(secret), &site, redis)?.build().await?;
     server.serve("0.0.0.0:3000", shutdown_signal()).await?;

@@ -1,7 +1,8 @@
 //! Messages to a person, on whatever tabs and devices that person is connected.
 //!
 //! ```text
-//! export JWT_SECRET=$(openssl rand -base64 33)
+//! export PORTCULLIS_JWT_SECRET=$(openssl rand -hex 32)
+//! cargo run --release -- token --sub alice
 //! cargo run --package examples --example private_messages
 //! ```
 //!
@@ -81,7 +82,7 @@ pub(crate) fn server(jwt: Jwt<Claims>) -> ServerBuilder {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let secret = std::env::var("JWT_SECRET")?;
+    let secret = std::env::var("PORTCULLIS_JWT_SECRET")?;
     let server = server(Jwt::hs256(secret)).build().await?;
     server.serve("127.0.0.1:3000", shutdown_signal()).await?;
     Ok(())

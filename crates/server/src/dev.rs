@@ -18,7 +18,7 @@
 
 use std::fmt::Write as _;
 use std::future::poll_fn;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -81,6 +81,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), DevError> {
     tracing_subscriber::fmt()
         .with_env_filter(levels)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         // A log that nobody takes, or a full disk, must not end what is to be logged.
         .log_internal_errors(false)
         .init();

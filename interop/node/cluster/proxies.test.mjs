@@ -4,8 +4,8 @@ import { Agent, createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { eventually, next } from "../support/bounded.mjs";
 import { freePorts } from "../support/ports.mjs";
-import { http, openPolling } from "../support/raw.mjs";
-import { isOracle } from "../support/server.mjs";
+import { http, openPolling, openWebSocket, PATH, refusedUpgrade } from "../support/raw.mjs";
+import { isOracle, ours } from "../support/server.mjs";
 import { clientOf, done, join, op, startNode } from "./support/nodes.mjs";
 import { startProxy } from "./support/proxies.mjs";
 import { startRedis } from "./support/redis.mjs";
@@ -85,6 +85,15 @@ const ready = (proxy) =>
     10_000,
   );
 
+/** By the host and the port that the client asked for, a node knows the pages that are its own. */
+async function assertOwnPagesAlone(proxy) {
+  const own = await openWebSocket(proxy, { origin: `http://127.0.0.1:${proxy.port}` });
+  own.ws.close();
+  const headers = { Origin: "http://127.0.0.1:1" };
+  const { status } = await refusedUpgrade(proxy, `${PATH}&transport=websocket`, headers);
+  assert.equal(status, 403);
+}
+
 for (const recipe of TURNS) {
   describe(`${recipe}: WebSocket alone, without stickiness`, () => {
     let nodes;
@@ -98,6 +107,9 @@ for (const recipe of TURNS) {
       await proxy?.stop();
       await nodes?.stop();
     });
+
+    ours("pages of the proxy's own address may connect, and no others", () =>
+      assertOwnPagesAlone(proxy));
 
     test("a hundred connections in a row all open, on both nodes", async (t) => {
       const socket = clientOf(proxy);
@@ -140,6 +152,9 @@ for (const [recipe, spread] of Object.entries(STICKY)) {
       await proxy?.stop();
       await nodes?.stop();
     });
+
+    ours("pages of the proxy's own address may connect, and no others", () =>
+      assertOwnPagesAlone(proxy));
 
     for (const transports of [["polling"], ["polling", "websocket"]]) {
       test(`clients over ${transports} stay where they began, on both nodes`, async (t) => {

@@ -475,11 +475,13 @@ async fn a_history_that_another_master_lost_is_written_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rights_that_the_manual_names_are_enough() {
     let manual = include_str!("../../../../docs/manual/redis.md");
-    let rules = manual.split("```text").skip(1).take(2);
-    let rules = rules.map(|block| block.split("```").next().unwrap());
-    let rules: Vec<&str> = rules.flat_map(str::split_whitespace).collect();
+    let commands = manual.split("```text").skip(1).take(2);
+    let commands = commands.map(|block| block.split("```").next().unwrap());
     let redis = RedisServer::start().await;
-    let _: String = redis.command(&rules).await;
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let _: String = redis.command(&words).await;
+    }
     let tokens = TestTokens::new();
     let user = redis.redis().credentials(Some("gateway"), "password");
     let server = node(user, &tokens).await;
