@@ -64,7 +64,10 @@ pub(crate) fn server(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (secret, site) = (std::env::var("PORTCULLIS_JWT_SECRET")?, std::env::var("SITE")?);
+    let (secret, site) = (
+        std::env::var("PORTCULLIS_JWT_SECRET")?,
+        std::env::var("SITE")?,
+    );
     let redis = Redis::new(std::env::var("REDIS_URL")?).prefix("news");
     let server = server(Jwt::hs256(secret), &site, redis)?.build().await?;
     server.serve("0.0.0.0:3000", shutdown_signal()).await?;

@@ -95,9 +95,13 @@ impl Crowd {
             }
         };
         if number != *next {
-            return Err(BenchError::void(format_args!(
-                "client {index} heard number {number} where {next} was due"
-            )));
+            let what = format!("client {index} heard number {number} where {next} was due");
+            // Some servers drop what they have no room for. They cannot do what they were asked.
+            return Err(if number > *next {
+                BenchError::overload(what)
+            } else {
+                BenchError::void(what)
+            });
         }
         *next += 1;
         self.heard += 1;
@@ -159,6 +163,16 @@ mod tests {
                 .any(|sequence| hear(&mut crowd, 0, *sequence).is_err());
             assert!(voids, "{sequences:?}");
         }
+    }
+
+    #[test]
+    fn what_is_left_out_was_too_much_and_what_comes_twice_is_disorder() {
+        let mut crowd = Crowd::new(&[2], 1);
+        hear(&mut crowd, 0, 0).unwrap();
+        let left_out = hear(&mut crowd, 0, 2);
+        assert!(matches!(left_out, Err(BenchError::Overload(_))));
+        let twice = hear(&mut crowd, 0, 0);
+        assert!(matches!(twice, Err(BenchError::Void(_))));
     }
 
     #[test]

@@ -174,12 +174,16 @@ pub(crate) fn goals(outcomes: &[Outcome]) -> String {
             .find(|outcome| outcome.scenario == *scenario);
         for bound in *bounds {
             let measured = outcome.and_then(|outcome| bound.measured(outcome, *figure));
+            let verdict = match measured {
+                None if outcome.is_some_and(|outcome| bound.rival_fails(outcome)) => "it fails",
+                _ => bound.verdict(measured),
+            };
             rows.push(vec![
                 (*title).to_owned(),
                 figure.title(*scenario),
                 bound.text(),
                 super::cell(measured),
-                bound.verdict(measured).to_owned(),
+                verdict.to_owned(),
             ]);
         }
     }
@@ -192,6 +196,15 @@ impl Bound {
             Self::AtMost(_) => absolute(outcome, figure, Contestant::Ours),
             Self::Times(_, rival) | Self::AtLeastTimes(_, rival) => ratio(outcome, figure, rival),
         }
+    }
+
+    /// Whether the other server could not do it at all.
+    fn rival_fails(self, outcome: &Outcome) -> bool {
+        let (Self::Times(_, rival) | Self::AtLeastTimes(_, rival)) = self else {
+            return false;
+        };
+        let failure = format!("{} fails", rival.title());
+        outcome.notes.iter().any(|note| note.starts_with(&failure))
     }
 
     fn text(self) -> String {
@@ -223,6 +236,16 @@ mod tests {
     fn verdict_on(blocks: &[(f64, f64)]) -> &'static str {
         let bound = Bound::Times(1.1, Contestant::Floor);
         bound.verdict(bound.measured(&outcome(blocks), Figure::CpuPerUnit))
+    }
+
+    #[test]
+    fn a_rival_that_cannot_do_it_is_said_to_fail() {
+        let mut outcome = outcome(&[(5.0, 5.0)]);
+        outcome.notes.push("socket.io fails: too much".to_owned());
+        let fails = |rival| Bound::Times(1.0, rival).rival_fails(&outcome);
+        assert!(fails(Contestant::SocketIo));
+        assert!(!fails(Contestant::NestJs));
+        assert!(!Bound::AtMost(1.0).rival_fails(&outcome));
     }
 
     #[test]

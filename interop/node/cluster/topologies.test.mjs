@@ -2,8 +2,8 @@
 // sentinel knows. Node's nodes use ioredis there.
 //
 // It is matrix.test.mjs with less of everything: two modes, and each cluster asked of the first of
-// its Rust nodes and of the last of Node's, so that every operation goes both ways. What is expected
-// comes from Node's nodes on one Redis, where it is certain when a step is over.
+// its Rust nodes and of the last of Node's, so that every operation goes both ways. What is
+// expected comes from Node's nodes on one Redis, where it is certain when a step is over.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { isOracle } from "../support/server.mjs";
