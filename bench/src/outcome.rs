@@ -118,10 +118,18 @@ impl Circumstances {
         Ok(Self {
             date: output(root, "date", &["-u", "+%Y-%m-%d %H:%M UTC"])?,
             commit,
-            command: format!("cargo run --release -p bench -- {}", arguments.join(" ")),
+            command: format!(
+                "cargo run --release -p bench -- {}",
+                from_root(root, &arguments.join(" "))
+            ),
             placement: placement.title().to_owned(),
         })
     }
+}
+
+/// What was typed, with paths as they are from the root: where that lies is nobody's business.
+fn from_root(root: &Path, typed: &str) -> String {
+    typed.replace(&format!("{}/", root.display()), "")
 }
 
 /// What a command prints, without the end of the line.
@@ -142,6 +150,14 @@ fn file(root: &Path, scenario: Scenario) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_does_not_tell_where_the_checkout_lies() {
+        let root = Path::new("/somewhere/checkout");
+        let typed = "run --conformance /somewhere/checkout/target/release/conformance m1";
+        let told = from_root(root, typed);
+        assert_eq!(told, "run --conformance target/release/conformance m1");
+    }
 
     #[test]
     fn what_is_kept_is_read_again_and_nothing_else_is_found() {
