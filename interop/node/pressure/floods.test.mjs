@@ -15,8 +15,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
 import { eventually, quiet } from "../support/bounded.mjs";
-import { ask, client, connected, mint } from "../support/client.mjs";
+import { ask, mint } from "../support/client.mjs";
 import { median } from "../support/clock.mjs";
+import { startHealthy } from "../support/healthy.mjs";
 import { Helper, usage, watchMemory } from "../support/helper.mjs";
 import { isLong, ours, startAlone, stayAside } from "../support/server.mjs";
 
@@ -53,6 +54,7 @@ const KINDS = [
 
 describe("under attack", { timeout: 1_800_000 }, () => {
   let server;
+  let healthy;
   let crowd;
   let prober;
   let watcher;
@@ -60,18 +62,17 @@ describe("under attack", { timeout: 1_800_000 }, () => {
     stayAside();
     const short = ["--auth-timeout", "2000", "--event-rate", "100"];
     server = await startAlone("auth", ...short);
-    crowd = new Helper("crowd", { processor: 1 }, server.port, mint(), ROOM, CROWD);
-    await crowd.line(60_000);
-    prober = new Helper("prober", { processor: 1 }, server.port, mint());
-    await prober.line();
-    watcher = await connected(client(server, { auth: {}, namespace: "/open" }));
-    await prober.ask(`say ${ROOM} ${SAID_A_SECOND} ${SAID_BYTES}`);
+    healthy = await startHealthy(server, {
+      size: CROWD,
+      room: ROOM,
+      aSecond: SAID_A_SECOND,
+      bytes: SAID_BYTES,
+    });
+    ({ crowd, prober, watcher } = healthy);
     await measured(1_000);
   });
   after(async () => {
-    watcher?.disconnect();
-    prober?.child.stdin.end();
-    crowd?.child.stdin.end();
+    healthy?.stop();
     await server?.stop();
   });
 

@@ -6,8 +6,9 @@
 // say pong to be kept: whoever is closed is closed for what it does not read.
 import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
-import { ask, client, connected, mint } from "../support/client.mjs";
-import { Helper, usage, watchMemory } from "../support/helper.mjs";
+import { ask } from "../support/client.mjs";
+import { startHealthy } from "../support/healthy.mjs";
+import { usage, watchMemory } from "../support/helper.mjs";
 import { isLong, ours, startAlone, stayAside } from "../support/server.mjs";
 
 const CROWD = isLong ? 5_000 : 40;
@@ -23,24 +24,24 @@ const MAX_RATIO = 2;
 
 describe("clients that stop reading", { timeout: 240_000 }, () => {
   let server;
+  let healthy;
   let crowd;
   let prober;
   let watcher;
   before(async () => {
     stayAside();
     server = await startAlone("auth", "--ping-timeout", "300000");
-    crowd = new Helper("crowd", { processor: 1 }, server.port, mint(), ROOM, CROWD);
-    await crowd.line(60_000);
-    prober = new Helper("prober", { processor: 1 }, server.port, mint());
-    await prober.line();
-    watcher = await connected(client(server, { auth: {}, namespace: "/open" }));
-    await prober.ask(`say ${ROOM} ${SAID_A_SECOND} ${SAID_BYTES}`);
+    healthy = await startHealthy(server, {
+      size: CROWD,
+      room: ROOM,
+      aSecond: SAID_A_SECOND,
+      bytes: SAID_BYTES,
+    });
+    ({ crowd, prober, watcher } = healthy);
     await measured(2_000);
   });
   after(async () => {
-    watcher?.disconnect();
-    prober?.child.stdin.end();
-    crowd?.child.stdin.end();
+    healthy?.stop();
     await server?.stop();
   });
 

@@ -8,7 +8,7 @@ use portcullis_redis::RedisRevoker;
 use portcullis_testing::{TestClock, TestServer, TestTokens, Witness};
 use serde_json::{Value, json};
 
-use crate::revocation::{DAY, SET, code, node};
+use crate::revocation::{DAY, SET, code, go_on_revoking, node};
 use crate::support::proxy::Proxy;
 use crate::support::{RedisServer, until};
 
@@ -50,13 +50,7 @@ async fn what_is_forgotten_while_a_long_set_is_read_takes_nothing_else_with_it()
     let soon = seconds() - FORGOTTEN_AFTER.as_secs_f64() + 1.0;
     fill(&redis, "gone", COUNT, soon, 8_000).await;
     let revoker = RedisRevoker::connect(redis.redis()).await.unwrap();
-    let going = async {
-        for number in 0_u32.. {
-            let revocation = Revocation::token(format!("more {number}"));
-            revoker.revoke(revocation, DAY).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let going = go_on_revoking(&revoker);
     let wire = Proxy::start(redis.port).await;
     // Each page takes its time, so that there are seconds between the first and the last.
     let slowing = async {

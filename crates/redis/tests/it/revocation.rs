@@ -363,6 +363,15 @@ async fn fill(redis: &RedisServer, count: u64, name: &str) {
     assert_eq!(redis.command::<i64>(&arguments).await, 1);
 }
 
+/// Takes back one token after the other, for ever.
+pub(crate) async fn go_on_revoking(revoker: &RedisRevoker) {
+    for number in 0_u32.. {
+        let revocation = Revocation::token(format!("more {number}"));
+        revoker.revoke(revocation, DAY).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_set_that_keeps_changing_is_read_once_and_known() {
     let redis = RedisServer::start().await;
@@ -371,13 +380,7 @@ async fn a_long_set_that_keeps_changing_is_read_once_and_known() {
         fill(&redis, 25_000, &format!("p{part}-")).await;
     }
     let revoker = RedisRevoker::connect(redis.redis()).await.unwrap();
-    let going = async {
-        for number in 0_u32.. {
-            let revocation = Revocation::token(format!("more {number}"));
-            revoker.revoke(revocation, DAY).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let going = go_on_revoking(&revoker);
     tokio::select! {
         () = going => {}
         () = it_stays_known(&redis, &tokens) => {}
