@@ -19,6 +19,10 @@ const MANY: usize = 4_000;
 /// release takes half as much (`m1` of the benchmark).
 const MAX_KIB: f64 = 5.0;
 
+/// How often everybody leaves and comes again. The allocator takes memory in pieces of megabytes,
+/// so one round says little: a leak grows with each, and is in the least of the last two as well.
+const ROUNDS: usize = 4;
+
 /// The allocator of the binary: the system's may keep twice as much after everybody has left.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -98,15 +102,15 @@ fn an_idle_client_is_small_and_what_it_took_is_there_for_the_next() {
     assert!(each < MAX_KIB, "{each:.2} KiB a client");
 
     drop(clients);
-    wait_for("a session outlives its client", || server.sessions() == 0);
-    let clients: Vec<_> = (0..MANY).map(|_| client(address)).collect();
-    let again = rss_anon_kib();
-    assert!(
-        again < many * 1.25,
-        "{many:.0} KiB, and then {again:.0} KiB"
-    );
 
-    drop(clients);
+    let again = [(); ROUNDS].map(|()| {
+        wait_for("a session outlives its client", || server.sessions() == 0);
+        let _clients: Vec<_> = (0..MANY).map(|_| client(address)).collect();
+        rss_anon_kib()
+    });
+    let last = again[ROUNDS - 2].min(again[ROUNDS - 1]);
+    assert!(last < many * 1.25, "{many:.0} KiB, and then {again:.0?}");
+
     stopping.cancel();
     serving.join().unwrap();
 }
