@@ -81,15 +81,18 @@ impl Limits {
     }
 }
 
-/// The shared part of one session.
+/// The shared part of one session. What every delivery touches comes first and close together:
+/// in a broadcast to many, no near cache has any line of it.
+#[repr(C)]
 pub(crate) struct Connection {
-    id: SessionId,
     shard: Arc<Shard>,
     state: Mutex<State>,
+    id: SessionId,
     /// Set when the alarm has rung, until the layer above has heard it.
     has_rung: AtomicBool,
 }
 
+#[repr(C)]
 struct State {
     outbox: Outbox,
     heartbeat: Heartbeat,

@@ -102,13 +102,14 @@ pub(crate) enum Flushed {
 
 /// The queue of one connection. It lives under the connection's lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Outbox {
+    sink: Sink,
     queue: SmallVec<[Frame; 2]>,
     bytes: usize,
     /// How much of the first frame has left already.
     head_offset: usize,
     state: State,
-    sink: Sink,
     /// Something was thrown away: a peer that got what comes later would see a gap in the order.
     discarded: bool,
     waker: Option<Waker>,

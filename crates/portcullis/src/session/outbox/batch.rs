@@ -61,12 +61,12 @@ impl Batch {
     pub(crate) fn write(&mut self) -> io::Result<()> {
         while !self.frames.is_empty() {
             let written = match self.frames.as_slice() {
-                [only] => self.stream.try_write(tail(only, self.offset))?,
+                [only] => send(&self.stream, tail(only, self.offset))?,
                 several if joined_len(several) <= MAX_JOINED => {
                     // Filled where it lies: returned, it would be copied once more.
                     let mut joined = SmallVec::new();
                     join(several, self.offset, &mut joined);
-                    self.stream.try_write(&joined)?
+                    send(&self.stream, &joined)?
                 }
                 several => {
                     let slices = slices(several, self.offset);
@@ -95,6 +95,24 @@ impl Batch {
         self.frames.drain(..done);
         self.offset = left;
     }
+}
+
+/// Writes without asking the runtime first whether the stream is writable: it nearly always is, and
+/// what the runtime knows of it lies in a line of memory of its own, far from all that is at hand.
+#[cfg(unix)]
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    use rustix::{io::Errno, net::SendFlags};
+
+    match rustix::net::send(stream, bytes, SendFlags::NOSIGNAL) {
+        // Refused by the runtime's way too, or the runtime would not know that somebody waits.
+        Err(Errno::WOULDBLOCK) => stream.try_write(bytes),
+        result => Ok(result?),
+    }
+}
+
+#[cfg(not(unix))]
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    stream.try_write(bytes)
 }
 
 fn joined_len(frames: &[Frame]) -> usize {
