@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //!
-//! - No more than [`YIELD_EVERY`] writes between two points where others may run.
+//! - Others may run after every [`TURN`] of writing, however much each connection is sent.
 //! - An idle shard never waits: only a long pass that finds more work lingers before the next.
 //!
 //! # Not here
@@ -18,16 +18,19 @@ use std::time::{Duration, Instant};
 
 use super::shard::Shard;
 
-/// About 0.3 ms of system calls.
-const YIELD_EVERY: usize = 64;
+/// How long to write before others may run: some 64 small frames, or a few of many KiB.
+const TURN: Duration = Duration::from_micros(300);
+
+/// After so many writes the clock is read, which takes a hundredth of a write.
+const LOOK_EVERY: usize = 8;
 
 /// A pass over fewer connections, or a shorter one, does not linger.
 const LINGER_FROM_CONNECTIONS: usize = 32;
 const LINGER_FROM: Duration = Duration::from_micros(500);
 
-/// How long to let frames gather, in quarters of a pass: a flusher that does not wait pays a system
+/// How long to let frames gather, in eighths of a pass: a flusher that does not wait pays a system
 /// call for each frame, and one that waits long is late.
-const LINGER_QUARTERS: u32 = 5;
+const LINGER_EIGHTHS: u32 = 9;
 const LINGER_MAX: Duration = Duration::from_millis(20);
 
 /// Flushes until the task is dropped.
@@ -43,9 +46,11 @@ pub(crate) async fn run(shard: Arc<Shard>) {
                 break;
             }
             let (started, connections) = (Instant::now(), pass.len());
+            let mut turn = started;
             for (index, connection) in pass.drain(..).enumerate() {
-                if index % YIELD_EVERY == YIELD_EVERY - 1 {
+                if index % LOOK_EVERY == LOOK_EVERY - 1 && turn.elapsed() >= TURN {
                     tokio::task::yield_now().await;
+                    turn = Instant::now();
                 }
                 connection.flush_for_shard();
             }
@@ -54,7 +59,7 @@ pub(crate) async fn run(shard: Arc<Shard>) {
             }
             let took = started.elapsed();
             if connections >= LINGER_FROM_CONNECTIONS && took > LINGER_FROM && shard.has_dirty() {
-                let gathering = took * LINGER_QUARTERS / 4;
+                let gathering = took * LINGER_EIGHTHS / 8;
                 tokio::time::sleep(gathering.min(LINGER_MAX)).await;
             }
         }
