@@ -69,7 +69,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     log();
-    let runtime = tokio::runtime::Runtime::new();
+    let runtime = portcullis::runtime();
     let result = runtime.map_err(Failure::from).and_then(|runtime| {
         runtime.block_on(async {
             match Cli::parse().command {

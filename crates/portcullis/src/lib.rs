@@ -48,6 +48,7 @@
 // 0. Put it all together, and run it.
 mod listener;
 mod management;
+mod runtime;
 mod server;
 mod tasks;
 
@@ -112,6 +113,7 @@ pub use broadcast::{BroadcastOperator, Emitter};
 pub use listener::{Fallback, ServeError, Shutdown, shutdown_signal};
 pub use namespace::{AckError, DisconnectReason, EmitError, NamespaceError, Socket};
 pub use pace::Rate;
+pub use runtime::runtime;
 pub use server::{BuildError, Drain, Server, ServerBuilder, SocketService};
 pub use session::IfSlow;
 

@@ -85,9 +85,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), DevError> {
         // A log that nobody takes, or a full disk, must not end what is to be logged.
         .log_internal_errors(false)
         .init();
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
+    portcullis::runtime()
         .map_err(DevError::Start)?
         .block_on(serve(args, secret, origin))
 }
