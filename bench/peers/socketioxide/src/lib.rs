@@ -68,9 +68,20 @@ struct Options {
     is_binary: bool,
 }
 
-/// Serves until the process is told to end.
-#[tokio::main]
-pub async fn run() -> Result<(), Failure> {
+/// Serves until the process is told to end, on a runtime that is made as ours is.
+///
+/// # Errors
+///
+/// If there is no runtime, the port is taken, or Redis does not answer.
+pub fn run() -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .global_queue_interval(2)
+        .build()?
+        .block_on(serve_as_asked())
+}
+
+async fn serve_as_asked() -> Result<(), Failure> {
     let options = Options::parse(std::env::args().skip(1))?;
     let is_binary = options.is_binary;
     let (queue, broadcasts) = mpsc::channel(QUEUE_LEN);
