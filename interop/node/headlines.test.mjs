@@ -114,7 +114,13 @@ describe("headlines", () => {
     async (server, t) => {
       const publisher = new Redis(redis.url);
       t.after(() => publisher.disconnect());
-      const socket = await scope(t).connected(server);
+      const clients = scope(t);
+      const socket = await clients.connected(server).catch(async (error) => {
+        // What is published for the other server reaches this one, too, and may be faster.
+        await quiet(500);
+        if (server.isRunning()) throw error;
+      });
+      if (socket === undefined) return false;
       for (const junk of ["junk", "\xc1", "\x93\xc0\xc0\xc0", "{"]) {
         await publisher.publish("socket.io#/#", Buffer.from(junk, "latin1"));
         await publisher.publish("socket.io-request#/#", junk);
