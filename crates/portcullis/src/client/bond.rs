@@ -12,8 +12,9 @@
 //! - Credentials are compared by a keyed hash and never kept.
 //! - Sockets that were joined with one and the same token share one place for their identity, so
 //!   that a refresh changes it for all of them at once.
-//! - When the last holder is gone the connection belongs to nobody again: who is refused by
-//!   `on_connect` may try as somebody else.
+//! - When the last socket that has a subject is gone the connection belongs to nobody again: who is
+//!   refused by `on_connect` may try as somebody else. What was accepted for one subject is
+//!   forgotten before the connection belongs to another.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Instant, SystemTime};
@@ -86,14 +87,17 @@ impl Bond {
         moment: Moment,
     ) -> Result<Hold, RefusalCode> {
         let mut state = self.state.lock();
-        if !self.allows_several
-            && identity.subject().is_some()
-            && state
-                .bound()
-                .is_some_and(|bound| !bound.is_same_subject(identity))
-        {
-            metrics::counter!("portcullis_other_subjects_total", "where" => "connect").increment(1);
-            return Err(RefusalCode::TokenClaims);
+        if !self.allows_several && identity.subject().is_some() {
+            match state.bound() {
+                Some(bound) if !bound.is_same_subject(identity) => {
+                    metrics::counter!("portcullis_other_subjects_total", "where" => "connect")
+                        .increment(1);
+                    return Err(RefusalCode::TokenClaims);
+                }
+                Some(_) => {}
+                // Sockets without a subject may have outlived the last that had one.
+                None => self.forget_later(),
+            }
         }
         state.holders += 1;
         state.places.retain(|place| place.strong_count() > 0);
@@ -124,6 +128,12 @@ impl Bond {
         let state = self.state.lock();
         let accepted = || self.later.get().and_then(|later| later.accepted());
         state.bound().is_none() || accepted() == Some(print)
+    }
+
+    fn forget_later(&self) {
+        if let Some(later) = self.later.get() {
+            later.forget();
+        }
     }
 
     /// What the connection has spent on later requests that need a look.
@@ -170,9 +180,7 @@ impl Drop for Hold {
         if state.holders == 0 {
             // An application may keep its sockets, and their identities, for longer.
             state.places.clear();
-            if let Some(later) = self.bond.later.get() {
-                later.forget();
-            }
+            self.bond.forget_later();
         }
     }
 }
@@ -208,6 +216,20 @@ mod tests {
         assert!(claim(&bond, &identity("bob")).is_err());
         drop(second);
         assert!(claim(&bond, &identity("bob")).is_ok());
+    }
+
+    #[test]
+    fn what_was_accepted_for_one_subject_is_not_for_the_next() {
+        let print = |text: &str| Print::of(text.as_bytes()).unwrap();
+        let bond = Bond::new(Some(print("first")), None, false);
+        let _nobody = claim(&bond, &Identity::new(())).unwrap();
+        let alice = claim(&bond, &identity("alice")).unwrap();
+        assert!(bond.admits(print("alice"), &identity("alice")));
+        assert!(bond.lets_pass(print("alice")));
+        drop(alice);
+        let _bob = claim(&bond, &identity("bob")).unwrap();
+        assert!(!bond.lets_pass(print("alice")));
+        assert!(!bond.admits(print("alice"), &identity("alice")));
     }
 
     #[test]
