@@ -14,9 +14,10 @@
 //! - A connection counts once, however many namespaces it is in; who has one may join the next.
 //! - Every node orders the connections of a user alike: by the time of their handshake, then by
 //!   name. Of two that come at the same moment on two nodes, both agree which one is too many.
-//! - Nodes that do not answer are counted as having none: a node that is away locks nobody out.
+//! - Nodes that do not answer are counted as having none: a node that is away locks nobody out. The
+//!   sockets of this node are always counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ use portcullis_socketio::value::Value;
 
 use crate::adapter::Target;
 use crate::auth::{Refusal, WhenFull, connection_of_room};
-use crate::broadcast::{Emitter, RemoteSocket};
-use crate::namespace::{DisconnectReason, Namespaces, Socket, SocketInner};
+use crate::broadcast::{BroadcastOperator, Emitter, RemoteSocket};
+use crate::namespace::{DisconnectReason, Namespace, Namespaces, Socket, SocketInner};
 
 /// How long the other nodes may take to say whom they have.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -143,34 +144,61 @@ impl Counted {
         }
     }
 
-    /// The user's connections, the oldest first, with their admitted sockets, on all nodes that
-    /// answer.
+    /// The user's connections, the oldest first, with their admitted sockets, here and on all nodes
+    /// that answer.
     async fn everyone(&self) -> BTreeMap<Seniority, Vec<RemoteSocket>> {
-        let asking = self.namespaces.all().into_iter().map(|namespace| {
-            let emitter = Emitter::new(namespace.cluster(), namespace.path().clone());
-            let operator = emitter.to(self.user.clone()).timeout(ASK_TIMEOUT);
+        let namespaces = self.namespaces.all();
+        let mut found = Found::default();
+        for namespace in &namespaces {
+            if let Ok(answers) = self.user_in(namespace).local().fetch_sockets().await {
+                found.add(answers.items);
+            }
+        }
+        let mut unheard = namespaces.len() as u64;
+        let asking = namespaces.into_iter().map(|namespace| {
+            let operator = self.user_in(&namespace).timeout(ASK_TIMEOUT);
             async move { operator.fetch_sockets().await }
         });
         let mut asking = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
         let deadline = tokio::time::Instant::now() + 2 * ASK_TIMEOUT;
-        let mut connections: BTreeMap<_, Vec<_>> = BTreeMap::new();
         while let Ok(Some(answers)) = tokio::time::timeout_at(deadline, asking.next()).await {
+            unheard -= 1;
             let Ok(answers) = answers else { continue };
-            if !answers.is_complete() {
-                let missing = answers.missing_nodes as u64;
-                metrics::counter!("portcullis_user_limit_unheard_total").increment(missing);
-            }
-            for socket in answers.items {
-                let issued = socket.handshake().get("issued");
-                let issued = issued.and_then(|issued| issued.to::<i64>().ok());
-                let seniority = Seniority {
-                    issued_ms: issued.unwrap_or(i64::MAX),
-                    name: name_of(socket.rooms(), &socket.id()),
-                };
-                connections.entry(seniority).or_default().push(socket);
-            }
+            unheard += answers.missing_nodes as u64;
+            found.add(answers.items);
         }
-        connections
+        metrics::counter!("portcullis_user_limit_unheard_total").increment(unheard);
+        found.connections
+    }
+
+    /// The user's sockets in one namespace.
+    fn user_in(&self, namespace: &Arc<Namespace>) -> BroadcastOperator {
+        let emitter = Emitter::new(namespace.cluster(), namespace.path().clone());
+        emitter.to(self.user.clone())
+    }
+}
+
+/// Connections as they are found, each of their sockets once.
+#[derive(Default)]
+struct Found {
+    sockets: HashSet<SocketId>,
+    connections: BTreeMap<Seniority, Vec<RemoteSocket>>,
+}
+
+impl Found {
+    fn add(&mut self, sockets: Vec<RemoteSocket>) {
+        for socket in sockets {
+            if !self.sockets.insert(socket.id()) {
+                continue;
+            }
+            let issued = socket.handshake().get("issued");
+            let issued = issued.and_then(|issued| issued.to::<i64>().ok());
+            let seniority = Seniority {
+                issued_ms: issued.unwrap_or(i64::MAX),
+                name: name_of(socket.rooms(), &socket.id()),
+            };
+            self.connections.entry(seniority).or_default().push(socket);
+        }
     }
 }
 
