@@ -15,7 +15,8 @@
 //! # Invariants
 //!
 //! - One lock, a leaf: nothing else is locked while it is held, and no system call made.
-//! - The first ending wins, unless the server stops; others are forgotten.
+//! - The first ending wins, unless the server stops, or a peer is too slow for its drain; others
+//!   are forgotten.
 //! - Of the alarm's entries in the wheel only the latest counts; the others are recognised by their
 //!   number when they come up, and dropped.
 
@@ -317,31 +318,35 @@ impl Connection {
     /// Writes what waits, if the stream is one that anybody may write to.
     pub(crate) fn flush_inline(self: &Arc<Self>) {
         for _ in 0..MAX_FLUSH_ROUNDS {
-            if self.flush_once() != Flushed::Again {
+            if self.flush_once().0 != Flushed::Again {
                 return;
             }
         }
         self.shard.push_dirty(Arc::clone(self));
     }
 
-    /// The flusher's write: what came meanwhile waits for the next pass.
-    pub(crate) fn flush_for_shard(self: &Arc<Self>) {
-        if self.flush_once() == Flushed::Again {
+    /// The flusher's write: what came meanwhile waits for the next pass. Says whether so much was
+    /// to be written that it took longer than small frames take.
+    pub(crate) fn flush_for_shard(self: &Arc<Self>) -> bool {
+        let (flushed, was_large) = self.flush_once();
+        if flushed == Flushed::Again {
             self.shard.push_dirty(Arc::clone(self));
         }
+        was_large
     }
 
-    fn flush_once(&self) -> Flushed {
+    fn flush_once(&self) -> (Flushed, bool) {
         let Some(mut batch) = self.state.lock().outbox.begin_flush() else {
-            return Flushed::Done;
+            return (Flushed::Done, false);
         };
+        let is_large = batch.is_large();
         let result = batch.write();
         let mut state = self.state.lock();
         let flushed = state.outbox.end_flush(batch, result);
         if flushed == Flushed::Failed {
             state.end(Ending::WriteFailed);
         }
-        flushed
+        (flushed, is_large)
     }
 
     /// Runs `work` on the outbox, under the lock.
@@ -394,12 +399,15 @@ impl State {
     }
 
     fn end(&mut self, ending: Ending) {
-        // A server that stops does not wait for the poll that a closing session waits for.
-        if self.ending.is_none() || ending == Ending::Shutdown {
+        if matches!(ending, Ending::Shutdown | Ending::SlowConsumer) {
+            // Whatever ended the session first: behind what was lost, nothing may follow.
+            self.outbox.discard();
+        }
+        // A server that stops does not wait for the poll that a closing session waits for, and one
+        // that drains does not wait for who is too slow.
+        let is_waiting = self.ending == Some(Ending::Drain) && ending == Ending::SlowConsumer;
+        if self.ending.is_none() || ending == Ending::Shutdown || is_waiting {
             self.ending = Some(ending);
-            if matches!(ending, Ending::Shutdown | Ending::SlowConsumer) {
-                self.outbox.discard();
-            }
             self.outbox.wake();
         }
     }
@@ -409,5 +417,56 @@ impl fmt::Debug for Connection {
     /// Without the id, which is a bearer secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::delivery::IfSlow;
+    use super::super::wheel::Wheel;
+    use super::*;
+
+    fn connection() -> Arc<Connection> {
+        let second = Duration::from_secs(1);
+        let limits = Limits {
+            timing: Timing {
+                ping_interval: second,
+                ping_timeout: second,
+            },
+            outbox: OutboxLimits {
+                max_bytes: 100,
+                max_frames: 2,
+                if_slow: IfSlow::Disconnect,
+            },
+        };
+        let now = Instant::now();
+        let shard = Arc::new(Shard::new(limits, Wheel::new(limits.tick(), now)));
+        let id = SessionId::parse("abc").unwrap();
+        Arc::new(Connection::new(id, shard, None, None, now))
+    }
+
+    #[test]
+    fn nothing_follows_what_was_lost_while_a_session_drains() {
+        let connection = connection();
+        connection.end(Ending::Drain);
+        let send = || connection.send(&Frame::text("4a"), Delivery::Event(None));
+        assert_eq!([send(), send()], [Pushed::Queued; 2]);
+        assert_eq!(send(), Pushed::Overflow);
+        assert_eq!([send(), send()], [Pushed::Gone; 2]);
+        let ending = connection.begin_turn(Waker::noop());
+        assert_eq!(ending, Some(Ending::SlowConsumer));
+        assert!(connection.take_frames().is_empty());
+    }
+
+    #[test]
+    fn the_first_ending_wins_unless_the_server_stops() {
+        let connection = connection();
+        let ended = || connection.begin_turn(Waker::noop());
+        connection.end(Ending::Requested);
+        connection.end(Ending::PingTimeout);
+        connection.end(Ending::SlowConsumer);
+        assert_eq!(ended(), Some(Ending::Requested));
+        connection.end(Ending::Shutdown);
+        assert_eq!(ended(), Some(Ending::Shutdown));
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //!
-//! - Others may run after every [`TURN`] of writing, however much each connection is sent.
+//! - Others may run after every [`TURN`] of writing, in however many passes. It ends with the write
+//!   in which it is over: of one outbox, at most.
 //! - An idle shard never waits: only a long pass that finds more work lingers before the next.
 //!
 //! # Not here
@@ -21,7 +22,7 @@ use super::shard::Shard;
 /// How long to write before others may run: some 64 small frames, or a few of many KiB.
 const TURN: Duration = Duration::from_micros(300);
 
-/// After so many writes the clock is read, which takes a hundredth of a write.
+/// After so many writes of little the clock is read, which takes a hundredth of a write.
 const LOOK_EVERY: usize = 8;
 
 /// A pass over fewer connections, or a shorter one, does not linger.
@@ -40,19 +41,24 @@ pub(crate) async fn run(shard: Arc<Shard>) {
         shard.dirtied().await;
         // Whoever else is ready goes first: what their events say can leave with this pass.
         tokio::task::yield_now().await;
+        let (mut turn, mut writes) = (Instant::now(), 0);
         loop {
             shard.take_dirty(&mut pass);
             if pass.is_empty() {
                 break;
             }
             let (started, connections) = (Instant::now(), pass.len());
-            let mut turn = started;
-            for (index, connection) in pass.drain(..).enumerate() {
-                if index % LOOK_EVERY == LOOK_EVERY - 1 && turn.elapsed() >= TURN {
+            for connection in pass.drain(..) {
+                let was_large = connection.flush_for_shard();
+                writes += if was_large { LOOK_EVERY } else { 1 };
+                if writes < LOOK_EVERY {
+                    continue;
+                }
+                writes = 0;
+                if turn.elapsed() >= TURN {
                     tokio::task::yield_now().await;
                     turn = Instant::now();
                 }
-                connection.flush_for_shard();
             }
             if pass.capacity() > 4096 && connections < pass.capacity() / 8 {
                 pass = Vec::new();

@@ -6,10 +6,12 @@
 //!
 //! # Invariants
 //!
-//! - Every such head is counted, however its bytes are cut up: a header stands behind the end of a
+//! - Every such head is noticed, however its bytes are cut up: a header stands behind the end of a
 //!   line, and has no space ahead of its colon, or hyper refuses it; a head has no empty line.
-//! - Lines of a body that look the same are counted too: the count is never too small. The parts of
-//!   a form have lengths, but no `Transfer-Encoding`.
+//! - Lines of a body that look the same count too, up to the next empty line, also toward the head
+//!   behind it. So there is a count of at least one if there ever was such a head, and that is all
+//!   that may be asked: it must never be set back. The parts of a form have lengths, but no
+//!   `Transfer-Encoding`.
 //!
 //! # Not here
 //!

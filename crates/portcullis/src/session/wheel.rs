@@ -7,7 +7,8 @@
 //! # Invariants
 //!
 //! - An entry comes up in the tick before its time or in it, never after: a ping may be one tick
-//!   early, a close is never late.
+//!   early, a close is never late. An alarm that comes up before its time is looked at again in the
+//!   next tick: it is never early, and at most a tick late.
 //!
 //! # Not here
 //!

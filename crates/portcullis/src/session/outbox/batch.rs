@@ -23,6 +23,9 @@ use super::super::frame::Frame;
 /// Up to so many bytes of several frames are copied together.
 const MAX_JOINED: usize = 4096;
 
+/// More than this takes the kernel noticeably longer than a small frame.
+const LARGE: usize = 16 * 1024;
+
 /// The most frames that one `writev` takes.
 const MAX_SLICES: usize = 64;
 
@@ -51,6 +54,11 @@ impl Batch {
     /// What has not left, and how much of the first of it has.
     pub(super) fn into_rest(self) -> (SmallVec<[Frame; 8]>, usize) {
         (self.frames, self.offset)
+    }
+
+    /// Whether it takes noticeably longer to write than a small frame.
+    pub(crate) fn is_large(&self) -> bool {
+        joined_len(&self.frames) > LARGE
     }
 
     /// Writes until everything is out or the stream refuses.
@@ -99,7 +107,7 @@ impl Batch {
 
 /// Writes without asking the runtime first whether the stream is writable: it nearly always is, and
 /// what the runtime knows of it lies in a line of memory of its own, far from all that is at hand.
-#[cfg(unix)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     use rustix::{io::Errno, net::SendFlags};
 
@@ -110,7 +118,7 @@ fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     stream.try_write(bytes)
 }
