@@ -227,8 +227,9 @@ impl CurrentIdentity {
         now: Instant,
     ) {
         let schedule = plan.schedule(identity.expires_at(), wall, now);
-        let mut held = self.0.write();
-        *held = Held { identity, schedule };
+        let old = std::mem::replace(&mut *self.0.write(), Held { identity, schedule });
+        // Outside the lock: it may be the last of the application's claims.
+        drop(old);
     }
 
     /// Whether anything has fallen due by `now`; a warning falls due once.
