@@ -6,8 +6,8 @@
 //!
 //! # Invariants
 //!
-//! - Others may run after every [`TURN`] of writing, in however many passes. It ends with the write
-//!   in which it is over: of one outbox, at most.
+//! - Others may run after [`YIELD_EVERY`] writes of little, and after the first large one with which
+//!   [`TURN`] is over, in however many passes.
 //! - An idle shard never waits: only a long pass that finds more work lingers before the next.
 //!
 //! # Not here
@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 
 use super::shard::Shard;
 
-/// How long to write before others may run: some 64 small frames, or a few of many KiB.
-const TURN: Duration = Duration::from_micros(300);
+/// About 0.3 ms of system calls.
+const YIELD_EVERY: usize = 64;
 
-/// After so many writes of little the clock is read, which takes a hundredth of a write.
-const LOOK_EVERY: usize = 8;
+/// How long large writes may go on before others may run.
+const TURN: Duration = Duration::from_micros(300);
 
 /// A pass over fewer connections, or a shorter one, does not linger.
 const LINGER_FROM_CONNECTIONS: usize = 32;
@@ -50,14 +50,10 @@ pub(crate) async fn run(shard: Arc<Shard>) {
             let (started, connections) = (Instant::now(), pass.len());
             for connection in pass.drain(..) {
                 let was_large = connection.flush_for_shard();
-                writes += if was_large { LOOK_EVERY } else { 1 };
-                if writes < LOOK_EVERY {
-                    continue;
-                }
-                writes = 0;
-                if turn.elapsed() >= TURN {
+                writes += 1;
+                if writes >= YIELD_EVERY || (was_large && turn.elapsed() >= TURN) {
                     tokio::task::yield_now().await;
-                    turn = Instant::now();
+                    (turn, writes) = (Instant::now(), 0);
                 }
             }
             if pass.capacity() > 4096 && connections < pass.capacity() / 8 {
