@@ -16,7 +16,7 @@ const SHARED_QUEUE_INTERVAL: u32 = 2;
 ///
 /// It is what `#[tokio::main]` makes, except that workers look at the queue that all of them share
 /// for every second task. With 1,000 clients who each ask and wait for the answer without a pause,
-/// the slowest hundredth waits a twelfth of the time that it waits on the runtime of
+/// the slowest hundredth waits less than a tenth of the time that it waits on the runtime of
 /// `#[tokio::main]`, at the price of the others: half of all answers take two to three times as
 /// long as they did (`e1many` of the benchmark). With up to 256 there is no difference.
 ///

@@ -6,8 +6,8 @@
 //!
 //! # Invariants
 //!
-//! - Others may run after [`YIELD_EVERY`] writes of little, and after the first large one with which
-//!   [`TURN`] is over, in however many passes.
+//! - Others may run after [`YIELD_EVERY`] writes of little, and after the first large one with
+//!   which [`TURN`] is over, in however many passes.
 //! - An idle shard never waits: only a long pass that finds more work lingers before the next.
 //!
 //! # Not here
