@@ -1,16 +1,33 @@
 // Ports: of servers that have to be told theirs before they listen, and of those that say it.
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { within } from "./bounded.mjs";
 
-/** Ports that nobody listens on at the moment. */
+/**
+ * Ports that nobody listens on at the moment, below those that the system gives to connections:
+ * a client that tries a dead server's port again and again would sooner or later be given that
+ * very port, be connected to itself, and keep the server from coming back.
+ */
 export async function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
+  const ports = new Set();
+  while (ports.size < count) {
+    const port = randomInt(10_000, 32_000);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+async function isFree(port) {
+  const server = createServer().listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch {
+    return false;
+  }
+  await new Promise((done) => server.close(done));
+  return true;
 }
 
 export async function freePort() {

@@ -20,9 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Lookups {
     template: ConnectionInfo,
     seeds: Vec<String>,
-    /// The masters that were seen last.
-    known: Mutex<Vec<String>>,
-    /// What they serve.
+    /// Who serves what, as it was seen last.
     map: Mutex<SlotMap>,
     turn: AtomicUsize,
     connections: Mutex<HashMap<String, Connection>>,
@@ -38,7 +36,6 @@ impl Lookups {
         Ok(Self {
             template,
             seeds,
-            known: Mutex::default(),
             map: Mutex::default(),
             turn: AtomicUsize::new(usize::from(crate::identity::fraction() > 0.5)),
             connections: Mutex::default(),
@@ -76,7 +73,7 @@ impl Lookups {
 
     /// Asks who serves what: first the node that is said to know, then whoever answers.
     pub(crate) async fn slots(&self, hint: Option<String>) -> Result<SlotMap, LinkError> {
-        let known = self.known.lock().clone();
+        let known = self.map.lock().masters();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut nodes: Vec<String> = hint.into_iter().collect();
         let count = known.len().max(1);
@@ -93,7 +90,6 @@ impl Lookups {
         for node in nodes {
             match self.slots_of(&node).await {
                 Ok(map) => {
-                    *self.known.lock() = map.masters();
                     *self.map.lock() = map.clone();
                     return Ok(map);
                 }
@@ -113,31 +109,33 @@ impl Lookups {
         })
     }
 
-    /// How many subscribe to a channel at any master. An error if some master might know of more,
-    /// or if none is known.
+    /// How many subscribe to a channel anywhere: at masters, and at replicas, which keep the
+    /// subscribers that they had as masters. An error if some node might know of more, or if none
+    /// is known.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
-        let masters = self.known.lock().clone();
-        let counts = masters.iter().map(|master| async {
+        // Others may have gone to a master that was none when this node last looked.
+        let known = self.map.lock().nodes();
+        let (counted, map) = tokio::join!(self.count_at(&known, channel), self.slots(None));
+        let mut nodes = map?.nodes();
+        self.keep_only(&nodes);
+        nodes.retain(|node| !known.contains(node));
+        Ok(counted? + self.count_at(&nodes, channel).await?)
+    }
+
+    async fn count_at(&self, nodes: &[String], channel: &str) -> Result<usize, LinkError> {
+        let counts = nodes.iter().map(|node| async {
             let mut command = redis::cmd("PUBSUB");
             command.arg("NUMSUB").arg(channel);
-            let answer = self.ask(master, command).await?;
-            Ok(super::count_of(&answer))
-        });
-        let counts: Vec<Result<usize, LinkError>> = futures_util::future::join_all(counts).await;
-        let mut total = None;
-        let mut last = LinkError::NoCluster {
-            reason: "no master is known".to_owned(),
-        };
-        for count in counts {
-            match count {
-                Ok(count) => total = Some(total.unwrap_or(0) + count),
+            match self.ask(node, command).await {
+                Ok(answer) => Ok(super::count_of(&answer)),
                 // It may be alive, and its subscribers too.
-                Err(error) if error.is_timeout() => return Err(error),
-                // A master that is gone has taken its subscribers with it.
-                Err(error) => last = error,
+                Err(error) if error.is_timeout() => Err(error),
+                // A node that is gone has taken its subscribers with it.
+                Err(_) => Ok(0),
             }
-        }
-        total.ok_or(last)
+        });
+        let counts = futures_util::future::try_join_all(counts).await?;
+        Ok(counts.into_iter().sum())
     }
 
     /// Asks the master of `key`; once more if the slots have moved.
@@ -202,10 +200,10 @@ impl Lookups {
     }
 
     /// Forgets nodes that are none any more.
-    pub(crate) fn keep_only(&self, masters: &[String]) {
+    pub(crate) fn keep_only(&self, nodes: &[String]) {
         let mut connections = self.connections.lock();
         connections
-            .retain(|name, connection| masters.contains(name) && !connection.closed.is_cancelled());
+            .retain(|name, connection| nodes.contains(name) && !connection.closed.is_cancelled());
     }
 
     /// Says goodbye everywhere.
@@ -231,7 +229,6 @@ impl fmt::Debug for Lookups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lookups")
             .field("seeds", &self.seeds)
-            .field("known", &self.known)
             .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,8 @@ const SLOTS: u16 = 16384;
 pub(crate) struct SlotMap {
     /// First and last slot, and the `host:port` of their master.
     ranges: Vec<(u16, u16, String)>,
+    /// The `host:port` of what follows a master; each may be here more than once.
+    replicas: Vec<String>,
 }
 
 impl SlotMap {
@@ -18,10 +20,20 @@ impl SlotMap {
         let Value::Array(entries) = answer else {
             return None;
         };
-        let ranges = entries.iter().map(|entry| read_range(entry, asked));
-        Some(Self {
-            ranges: ranges.collect::<Option<_>>()?,
-        })
+        let mut map = Self::default();
+        for entry in entries {
+            let Value::Array(parts) = entry else {
+                return None;
+            };
+            let [Value::Int(first), Value::Int(last), master, replicas @ ..] = &parts[..] else {
+                return None;
+            };
+            let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
+            map.ranges.push((first, last, read_node(master, asked)?));
+            let replicas = replicas.iter().filter_map(|node| read_node(node, asked));
+            map.replicas.extend(replicas);
+        }
+        Some(map)
     }
 
     /// The master of a slot.
@@ -46,6 +58,15 @@ impl SlotMap {
         masters
     }
 
+    /// All masters and replicas, each once, in order.
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        let mut nodes = self.masters();
+        nodes.extend(self.replicas.iter().cloned());
+        nodes.sort();
+        nodes.dedup();
+        nodes
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
@@ -59,36 +80,24 @@ impl SlotMap {
     }
 }
 
-fn read_range(entry: &Value, asked: &str) -> Option<(u16, u16, String)> {
-    let Value::Array(parts) = entry else {
+/// The `host:port` of a node, which begins with them.
+fn read_node(node: &Value, asked: &str) -> Option<String> {
+    let Value::Array(parts) = node else {
         return None;
     };
-    let [
-        Value::Int(first),
-        Value::Int(last),
-        Value::Array(master),
-        ..,
-    ] = &parts[..]
-    else {
+    let [host, Value::Int(port), ..] = &parts[..] else {
         return None;
     };
-    let host = match master.first()? {
+    let host = match host {
         Value::BulkString(host) => std::str::from_utf8(host).ok()?,
         Value::SimpleString(host) => host,
         _ => "",
-    };
-    let Some(Value::Int(port)) = master.get(1) else {
-        return None;
     };
     let host = match host {
         "" | "?" => asked.rsplit_once(':').map_or(asked, |(host, _)| host),
         host => host,
     };
-    Some((
-        u16::try_from(*first).ok()?,
-        u16::try_from(*last).ok()?,
-        format!("{host}:{port}"),
-    ))
+    Some(format!("{host}:{port}"))
 }
 
 /// The slot of a channel: its hash tag's, if it has one.
@@ -150,6 +159,10 @@ mod tests {
     fn channels_find_their_masters_and_masters_their_channels() {
         let map = SlotMap::read(&answer(), "10.0.0.2:7001").unwrap();
         assert_eq!(map.masters(), ["10.0.0.1:7000", "10.0.0.2:7001"]);
+        assert_eq!(
+            map.nodes(),
+            ["10.0.0.1:7000", "10.0.0.2:7001", "10.0.0.9:9"]
+        );
         assert_eq!(map.master_of("foo"), Some("10.0.0.2:7001"));
         for master in map.masters() {
             let channel = map.channel_on(&master, "probe#").unwrap();

@@ -162,6 +162,28 @@ async fn is_in_use(server: &RedisServer) -> bool {
 }
 
 #[tokio::test]
+async fn subscribers_are_counted_wherever_a_failover_has_left_them() {
+    const CHANNEL: &str = "socket.io-request#/#";
+    let mut cluster = RedisCluster::start().await;
+    let (near, _) = joined(cluster.redis()).await;
+    let counts = async |count| {
+        let is_counted = async || near.emitter.server_count().await.ok() == Some(count);
+        until(is_counted).await;
+    };
+    counts(1).await;
+    let _at_replica = cluster.servers[3].listen(CHANNEL).await;
+    counts(2).await;
+
+    let _: String = cluster.servers[3].command(&["CLUSTER", "FAILOVER"]).await;
+    is_replaced(&cluster, 0).await;
+    let _at_former_master = cluster.servers[0].listen(CHANNEL).await;
+    counts(3).await;
+    // Near publishes and subscribes at whichever master it likes.
+    cluster.servers[3].kill().await;
+    counts(2).await;
+}
+
+#[tokio::test]
 async fn a_master_that_hangs_may_have_subscribers_and_one_that_is_gone_has_none() {
     let mut cluster = RedisCluster::start().await;
     let (near, _) = joined(cluster.redis()).await;

@@ -23,6 +23,9 @@ impl RedisCluster {
             "1000",
             "--cluster-replica-validity-factor",
             "0",
+            // A replica is shown when it has heard something.
+            "--repl-ping-replica-period",
+            "1",
         ];
         let mut servers = Vec::new();
         for _ in 0..6 {

@@ -1,5 +1,6 @@
 //! A Redis of a test's own, on a port of the system's choice, in a folder of its own.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -15,6 +16,9 @@ use super::until;
 
 /// What to type if there is none.
 const INSTALL: &str = "apt-get install -y redis-server redis-sentinel";
+
+/// How often a server that ends at once is tried with other ports.
+const ATTEMPTS: usize = 5;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -34,6 +38,17 @@ impl RedisServer {
 
     /// A server with settings besides the usual ones: `["--name", "value", …]`.
     pub(crate) async fn start_with(settings: &[&str]) -> Self {
+        for _ in 0..ATTEMPTS {
+            let mut server = Self::spawn_with(settings);
+            if server.answers_or_ends().await {
+                return server;
+            }
+            // Somebody else was faster to take the port, or the one of the cluster's bus.
+        }
+        panic!("redis-server ends at once with {settings:?}");
+    }
+
+    fn spawn_with(settings: &[&str]) -> Self {
         let port = free_port();
         let folder = new_folder();
         let mut arguments: Vec<String> = [
@@ -53,16 +68,13 @@ impl RedisServer {
         .map(str::to_owned)
         .into();
         arguments.extend(settings.iter().map(|&setting| setting.to_owned()));
-        let process = spawn("redis-server", &arguments);
-        let server = Self {
+        Self {
             port,
-            process,
+            process: spawn("redis-server", &arguments),
             folder,
             arguments,
             options: |redis| redis,
-        };
-        server.answers().await;
-        server
+        }
     }
 
     /// A server whose clusters have some options in common.
@@ -89,9 +101,18 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Waits until the server answers.
-    pub(crate) async fn answers(&self) {
-        until(async || self.try_command::<Value>(&["PING"]).await.is_ok()).await;
+    /// Waits until the server answers, it and not another one on the same port; `false` if it
+    /// ended instead.
+    async fn answers_or_ends(&mut self) -> bool {
+        let own = format!("process_id:{}\r", self.process.id().unwrap());
+        let mut is_running = true;
+        until(async || {
+            is_running = self.process.try_wait().unwrap().is_none();
+            let info = self.try_command::<String>(&["INFO", "server"]).await;
+            !is_running || info.is_ok_and(|info| info.contains(&own))
+        })
+        .await;
+        is_running
     }
 
     /// Runs a command on a connection of its own.
@@ -188,7 +209,7 @@ impl RedisServer {
     /// Starts a killed server again, on the same port.
     pub(crate) async fn restart(&mut self) {
         self.process = spawn("redis-server", &self.arguments);
-        self.answers().await;
+        assert!(self.answers_or_ends().await, "the port is taken");
     }
 
     /// Sends a signal, such as `STOP`.
@@ -226,10 +247,20 @@ pub(crate) fn spawn(program: &str, arguments: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("{program} cannot be started ({error}): {INSTALL}"))
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, nor on the one of a cluster's bus, 10,000 above it.
+///
+/// Both lie below the ports that the system gives to connections: a client that tries a dead
+/// server's port again and again would sooner or later be given that very port, be connected to
+/// itself, and keep the server from coming back.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    loop {
+        let random = RandomState::new().build_hasher().finish();
+        let port = 10_000 + (random % 10_000) as u16;
+        if is_free(port) && is_free(port + 10_000) {
+            return port;
+        }
+    }
 }
 
 /// What is published on one channel.
