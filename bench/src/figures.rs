@@ -66,6 +66,8 @@ pub(crate) enum Figure {
     AddedP50,
     /// The same, 99th percentile.
     AddedP99,
+    /// From publishing until hearing it, with nothing but Redis in between, median, in ms.
+    RedisRoundTrip,
     /// From the first attempt until everybody is back, in ms.
     TimeToAll,
     /// Slope of RssAnon over the number of connections, in KiB.

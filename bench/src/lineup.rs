@@ -180,7 +180,10 @@ impl Lineup {
         };
         let target = Target {
             node: node(&servers[0]),
-            cluster: servers.get(1).map(node).zip(redis.as_ref().map(Redis::pid)),
+            cluster: servers
+                .get(1)
+                .map(node)
+                .zip(redis.as_ref().map(Redis::node)),
             token: contestant.asks_for_token().then(|| token.clone()),
         };
         Ok((Processes { servers, redis }, target))

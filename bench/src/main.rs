@@ -48,6 +48,7 @@ mod server;
 mod crowd;
 mod fleet;
 mod payload;
+mod peak;
 mod scenario;
 mod token;
 mod wire;

@@ -49,6 +49,9 @@ pub(crate) struct Circumstances {
     pub(crate) command: String,
     /// Who ran where.
     pub(crate) placement: String,
+    /// How many blocks were kept, where that was noted.
+    #[serde(default)]
+    pub(crate) blocks: Option<usize>,
 }
 
 impl Outcome {
@@ -94,6 +97,14 @@ impl Outcome {
         fs::write(&path, json).attempt(&format!("write {}", path.display()))
     }
 
+    /// One more block that counts.
+    pub(crate) fn push(&mut self, block: BTreeMap<Contestant, Figures>) {
+        self.blocks.push(block);
+        if let Some(sitting) = self.sittings.last_mut() {
+            *sitting.blocks.get_or_insert(0) += 1;
+        }
+    }
+
     /// Who has, in some block, a `figure` above `bound`.
     pub(crate) fn contestants_over(&self, figure: Figure, bound: f64) -> Vec<Contestant> {
         let runs = self.blocks.iter().flatten();
@@ -123,6 +134,7 @@ impl Circumstances {
                 from_root(root, &arguments.join(" "))
             ),
             placement: placement.title().to_owned(),
+            blocks: Some(0),
         })
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! - It keeps nothing on disk, listens on 127.0.0.1 only, and ends with the run.
 
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use crate::error::{Attempt, BenchError};
+use crate::figures::Latencies;
+use crate::scenario::Node;
 use crate::server::{self, Placement};
 
 const START_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,9 +56,12 @@ impl Redis {
         format!("redis://{}", self.address)
     }
 
-    /// Its process.
-    pub(crate) fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+    /// Its process and where it listens.
+    pub(crate) fn node(&self) -> Node {
+        Node {
+            address: self.address,
+            pid: Pid::from_child(&self.child),
+        }
     }
 }
 
@@ -63,6 +69,46 @@ impl Drop for Redis {
     fn drop(&mut self) {
         server::stop(&mut self.child);
     }
+}
+
+/// How many messages tell how long one takes.
+const ROUND_TRIPS: u32 = 1_000;
+
+/// From publishing a message to hearing it, with nothing but Redis in between: the median, in ms.
+pub(crate) fn round_trip(redis: Node) -> Result<f64, BenchError> {
+    let connect = || -> std::io::Result<BufReader<TcpStream>> {
+        let stream = TcpStream::connect(redis.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(START_TIMEOUT))?;
+        Ok(BufReader::new(stream))
+    };
+    let measure = || -> std::io::Result<f64> {
+        let (mut subscriber, mut publisher) = (connect()?, connect()?);
+        subscriber.get_mut().write_all(b"SUBSCRIBE bench\r\n")?;
+        read_to(&mut subscriber, ":1")?;
+        let mut latencies = Latencies::new();
+        for _ in 0..ROUND_TRIPS {
+            let start = Instant::now();
+            publisher.get_mut().write_all(b"PUBLISH bench hello\r\n")?;
+            read_to(&mut subscriber, "hello")?;
+            latencies.record(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            read_to(&mut publisher, ":1")?;
+        }
+        Ok(latencies.quantile(0.5))
+    };
+    measure().attempt("publish to Redis")
+}
+
+/// Reads lines until one is `last`.
+fn read_to(reader: &mut impl BufRead, last: &str) -> std::io::Result<()> {
+    let mut line = String::new();
+    while line.trim_end() != last {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
 /// Is it installed?

@@ -28,7 +28,7 @@ const BUSY_GENERATOR: f64 = 0.80;
 const TEMPLATE: &str = include_str!("report/template.md");
 
 /// The rows of each scenario, as far as there are figures.
-const ROWS: [Figure; 21] = [
+const ROWS: [Figure; 22] = [
     Figure::CpuPerUnit,
     Figure::CpuAtSender,
     Figure::ReceiverShare,
@@ -41,6 +41,7 @@ const ROWS: [Figure; 21] = [
     Figure::LatencyLast,
     Figure::AddedP50,
     Figure::AddedP99,
+    Figure::RedisRoundTrip,
     Figure::TimeToAll,
     Figure::MemoryPerConnection,
     Figure::SlabPerConnection,
@@ -87,6 +88,7 @@ impl Figure {
             Self::LatencyLast => "latency of the last who hears, p50, ms".to_owned(),
             Self::AddedP50 => "added by the way over Redis, p50, ms".to_owned(),
             Self::AddedP99 => "added by the way over Redis, p99, ms".to_owned(),
+            Self::RedisRoundTrip => "from PUBLISH to its message, p50, ms".to_owned(),
             Self::TimeToAll => "until everybody is back, ms".to_owned(),
             Self::MemoryPerConnection => "RssAnon, KiB per connection (slope)".to_owned(),
             Self::SlabPerConnection => "kernel slabs, KiB per connection, both ends".to_owned(),
@@ -233,8 +235,11 @@ pub(crate) fn remarks(outcomes: &[Outcome]) -> String {
             &format!("- `{name}`: {kept} of {attempts} blocks kept"),
         );
         for about in &outcome.sittings {
+            let blocks = about
+                .blocks
+                .map_or_else(String::new, |blocks| format!("{blocks} of them; "));
             let line = format!(
-                "  - {}; commit {}; {}; `{}`",
+                "  - {blocks}{}; commit {}; {}; `{}`",
                 about.date, about.commit, about.placement, about.command
             );
             push_line(&mut text, &line);
@@ -302,6 +307,7 @@ pub(crate) mod tests {
             commit: "abc".to_owned(),
             command: "bench".to_owned(),
             placement: "unpinned".to_owned(),
+            blocks: Some(blocks.len()),
         });
         outcome
     }

@@ -84,6 +84,10 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
         series.begin(before, Circumstances::now(&root, placement)?);
         series.measure(archive)?;
         outcomes.push(series.outcome);
+        if !is_sketch {
+            // A run that is cut leaves a page, too.
+            report::write(&root, &Outcome::load_all(&root)?)?;
+        }
     }
     if !is_sketch {
         outcomes = Outcome::load_all(&root)?;
@@ -91,9 +95,6 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
     println!("{}", report::table(&outcomes));
     println!("{}", report::goals(&outcomes));
     println!("{}", report::remarks(&outcomes));
-    if !is_sketch {
-        report::write(&root, &outcomes)?;
-    }
     match outcomes.iter().find(|outcome| outcome.blocks.is_empty()) {
         Some(outcome) => Err(BenchError::Setup(format!(
             "{} has no block that counts",
@@ -161,17 +162,19 @@ impl<'a> Series<'a> {
     /// Measures what is lacking, and puts it into the `archive` block by block.
     fn measure(&mut self, archive: Option<&Path>) -> Result<(), BenchError> {
         let mut tries = 2 * self.wanted.saturating_sub(self.outcome.blocks.len());
+        // Counts belong to the code of the latest blocks.
+        let is_counted = tries == 0 && !self.outcome.syscalls.is_empty();
         while self.lacks_blocks() && tries > 0 {
             tries -= 1;
             self.outcome.attempts += 1;
             match self.run_block() {
-                Ok(block) => self.outcome.blocks.push(block),
+                Ok(block) => self.outcome.push(block),
                 Err(BenchError::Void(reason)) => self.note(&format!("block discarded: {reason}")),
                 Err(error) => return Err(error),
             }
             self.keep(archive)?;
         }
-        if self.scenario.spec().is_traced && self.outcome.syscalls.is_empty() {
+        if self.scenario.spec().is_traced && !is_counted {
             self.count_syscalls()?;
             self.keep(archive)?;
         }

@@ -62,6 +62,8 @@ pub(crate) enum Scenario {
     B3,
     /// Broadcasts with an attachment.
     B4,
+    /// Broadcasts like those that some never read, which all read.
+    B5None,
     /// Broadcasts, and 1 % of the clients never read.
     B5,
     /// Broadcasts, and 20 % of the clients never read.
@@ -96,7 +98,7 @@ pub(crate) enum Scenario {
     R2,
 }
 
-/// One server process.
+/// One process that serves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
     /// Where it listens.
@@ -111,7 +113,7 @@ pub(crate) struct Target {
     /// The server, or the first of two.
     pub(crate) node: Node,
     /// The other node of its cluster, and their Redis.
-    pub(crate) cluster: Option<(Node, Pid)>,
+    pub(crate) cluster: Option<(Node, Node)>,
     /// What its clients show, if it asks.
     pub(crate) token: Option<String>,
 }

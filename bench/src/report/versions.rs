@@ -11,6 +11,7 @@ pub(super) fn collect(root: &Path) -> Result<Vec<(&'static str, String)>, BenchE
     let read = |path: &str| fs::read_to_string(root.join(path)).attempt(&format!("read {path}"));
     let cargo_lock = read("bench/peers/socketioxide/Cargo.lock")?;
     let npm_lock = read("bench/peers/socketio/package-lock.json")?;
+    let nest_lock = read("bench/peers/nestjs/package-lock.json")?;
     let unknown = || "unknown".to_owned();
     Ok(vec![
         (
@@ -20,6 +21,26 @@ pub(super) fn collect(root: &Path) -> Result<Vec<(&'static str, String)>, BenchE
         (
             "socket.io",
             npm_version(&npm_lock, "socket.io").unwrap_or_else(unknown),
+        ),
+        (
+            "socketioxide-redis",
+            cargo_version(&cargo_lock, "socketioxide-redis").unwrap_or_else(unknown),
+        ),
+        (
+            "@socket.io/redis-adapter",
+            npm_version(&npm_lock, "@socket.io/redis-adapter").unwrap_or_else(unknown),
+        ),
+        (
+            "bufferutil",
+            npm_version(&npm_lock, "bufferutil").unwrap_or_else(|| "none".to_owned()),
+        ),
+        (
+            "NestJS",
+            npm_version(&nest_lock, "@nestjs/core").unwrap_or_else(unknown),
+        ),
+        (
+            "Redis",
+            output(root, "redis-server", &["--version"]).unwrap_or_else(|_| unknown()),
         ),
         ("ws", npm_version(&npm_lock, "ws").unwrap_or_else(unknown)),
         (

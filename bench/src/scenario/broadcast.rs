@@ -12,12 +12,13 @@
 use std::time::Duration;
 
 use super::{Plan, Stage, rates};
-use crate::clock::{Clock, nanoseconds, rss_anon};
+use crate::clock::{Clock, nanoseconds};
 use crate::crowd::Crowd;
-use crate::error::{Attempt, BenchError};
+use crate::error::BenchError;
 use crate::figures::{Figure, Findings};
 use crate::fleet::Fleet;
 use crate::payload::{Payload, SMALL};
+use crate::peak::Peak;
 use crate::wire;
 
 /// How long the last deliveries may take after the last broadcast.
@@ -56,6 +57,7 @@ pub(super) fn run(stage: Stage<'_>, load: Load) -> Result<Findings, BenchError> 
     } = stage;
     fleet.grow_to(load.clients + 1)?;
     fleet.grow_by_deaf(load.deaf)?;
+    let peak = (load.deaf > 0).then(|| Peak::watch(target.node.pid));
     let mut room = Room::new(fleet, clock, load, &[load.clients + 1]);
     let is_hard = load.deaf > 0 && !plan.is_traced();
     room.broadcast_for(if is_hard { DEAF_WARM_UP } else { plan.warm_up })?;
@@ -69,9 +71,8 @@ pub(super) fn run(stage: Stage<'_>, load: Load) -> Result<Findings, BenchError> 
     if !room.crowd.last[0].is_empty() {
         figures.insert(Figure::LatencyLast, room.crowd.last[0].quantile(0.5));
     }
-    if load.deaf > 0 {
-        let bytes = rss_anon(target.node.pid).attempt("read the memory of the server")?;
-        figures.insert(Figure::MemoryPeak, bytes as f64 / 1_048_576.0);
+    if let Some(peak) = peak {
+        figures.insert(Figure::MemoryPeak, peak.finish()? as f64 / 1_048_576.0);
     }
     Ok(figures.into())
 }

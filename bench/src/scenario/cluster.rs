@@ -12,8 +12,6 @@
 
 use std::time::Duration;
 
-use rustix::process::Pid;
-
 use super::broadcast::{Load, Room};
 use super::{Node, Stage, rates};
 use crate::clock::{Clock, nanoseconds};
@@ -23,7 +21,7 @@ use crate::figures::{Figure, Figures, Findings};
 use crate::fleet::Fleet;
 use crate::meter::Meter;
 use crate::payload::{Payload, SMALL};
-use crate::wire;
+use crate::{redis, wire};
 
 const LOAD: Load = Load {
     clients: 1_000,
@@ -45,7 +43,7 @@ const TICK: Duration = Duration::from_millis(2);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
-    let (other, redis) = both(&stage)?;
+    let (other, broker) = both(&stage)?;
     let Stage {
         mut fleet,
         clock,
@@ -60,6 +58,7 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     room.broadcast_for(plan.warm_up)?;
     room.crowd.forget_latencies();
 
+    let round_trip = redis::round_trip(broker)?;
     let heard_before = room.crowd.heard;
     if plan.is_traced() {
         let meter = Meter::start(other.pid, plan.instrument)?;
@@ -68,16 +67,17 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
         let there = heard * LOAD.clients as u64 / (near + LOAD.clients) as u64;
         return Ok(meter.finish(there)?.into());
     }
-    let meters = [target.node.pid, other.pid, redis].map(|pid| Meter::start(pid, plan.instrument));
+    let meters = [target.node, other, broker].map(|node| Meter::start(node.pid, plan.instrument));
     room.fill(plan)?;
     let events = (room.crowd.heard - heard_before) / (near + LOAD.clients) as u64;
-    let [here, there, broker] = meters;
+    let [here, there, between] = meters;
     let here = cpu(&here?.finish(events * near as u64)?);
     let mut figures = there?.finish(events * LOAD.clients as u64)?;
     let at_receiver = figures[&Figure::CpuPerUnit];
     figures.insert(Figure::CpuAtSender, here);
+    figures.insert(Figure::RedisRoundTrip, round_trip);
     figures.insert(Figure::ReceiverShare, at_receiver / here);
-    figures.insert(Figure::RedisCpu, cpu(&broker?.finish(events)?));
+    figures.insert(Figure::RedisCpu, cpu(&between?.finish(events)?));
     let [near, far] = &room.crowd.latencies[..] else {
         return Err(BenchError::void("two nodes make two classes of listeners"));
     };
@@ -90,7 +90,7 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
 
 /// Small broadcasts, which no client of the other node hears, faster and faster.
 pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
-    let (other, redis) = both(&stage)?;
+    let (other, broker) = both(&stage)?;
     let Stage {
         mut fleet,
         clock,
@@ -118,15 +118,15 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         speakers.crowd.forget_latencies();
         let before = speakers.total;
         let meters =
-            [target.node.pid, other.pid, redis].map(|pid| Meter::start(pid, plan.instrument));
+            [target.node, other, broker].map(|node| Meter::start(node.pid, plan.instrument));
         speakers.talk_for(plan.steady / 2, rate)?;
         let said = speakers.total - before;
-        let [here, there, broker] = meters;
+        let [here, there, between] = meters;
         if figures.is_empty() {
             figures = here?.finish(said)?;
             let ratio = cpu(&there?.finish(said)?) / figures[&Figure::CpuPerUnit];
             figures.insert(Figure::ReceiverShare, ratio);
-            figures.insert(Figure::RedisCpu, cpu(&broker?.finish(said)?));
+            figures.insert(Figure::RedisCpu, cpu(&between?.finish(said)?));
             speakers.crowd.latencies[0].summarize(&mut figures);
         }
         Ok(speakers.crowd.latencies[0].quantile(0.99))
@@ -135,7 +135,7 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     Ok(findings)
 }
 
-fn both(stage: &Stage<'_>) -> Result<(Node, Pid), BenchError> {
+fn both(stage: &Stage<'_>) -> Result<(Node, Node), BenchError> {
     let alone = || BenchError::Setup("this scenario needs two nodes and a Redis".to_owned());
     stage.target.cluster.ok_or_else(alone)
 }

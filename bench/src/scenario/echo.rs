@@ -32,8 +32,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const OPEN_CLIENTS: usize = 100;
 
 /// Events per second of all clients together.
-const RATES: [u32; 8] = [
-    2_000, 5_000, 10_000, 20_000, 40_000, 60_000, 80_000, 120_000,
+const RATES: [u32; 10] = [
+    2_000, 5_000, 10_000, 20_000, 40_000, 60_000, 80_000, 120_000, 160_000, 240_000,
 ];
 
 /// How often clients of the open loop speak up.

@@ -22,7 +22,9 @@ const CLIENTS: usize = 2_000;
 const ROOM_LEN: usize = 10;
 
 /// Deliveries per second; ten times as many as are said.
-const RATES: [u32; 6] = [20_000, 40_000, 60_000, 80_000, 120_000, 160_000];
+const RATES: [u32; 9] = [
+    20_000, 40_000, 60_000, 80_000, 120_000, 160_000, 200_000, 240_000, 320_000,
+];
 
 /// How often clients speak up.
 const TICK: Duration = Duration::from_millis(2);

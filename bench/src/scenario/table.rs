@@ -190,6 +190,7 @@ const B4: Spec = spec(
 )
 .over(Mode::Broadcast);
 
+const B5_NONE: Spec = deaf("b5none", "1 KiB to 1,000, 200/s, all read", 0);
 const B5: Spec = deaf("b5", "1 KiB to 1,000, 200/s, 1 % never read", 10);
 const B5_MANY: Spec = deaf("b5many", "1 KiB to 1,000, 200/s, 20 % never read", 200);
 
@@ -310,6 +311,7 @@ impl Scenario {
             Self::B2 => B2,
             Self::B3 => B3,
             Self::B4 => B4,
+            Self::B5None => B5_NONE,
             Self::B5 => B5,
             Self::B5Many => B5_MANY,
             Self::E1 => E1,

@@ -219,11 +219,14 @@ impl Bus {
         }
     }
 
-    /// How many subscribe to a channel, this process included.
+    /// How many subscribe to a channel, this process included; an error while it does not.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
         match self {
             Self::Single(link) => match &link.endpoint {
-                Endpoint::Cluster(lookups) => lookups.count(channel).await,
+                Endpoint::Cluster(lookups) => {
+                    link.must_hear()?;
+                    lookups.count(channel).await
+                }
                 Endpoint::Fixed(_) | Endpoint::Sentinel { .. } => link.count(channel).await,
             },
             Self::Sharded(cluster) => cluster.count(channel).await,

@@ -27,6 +27,7 @@ use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::packet::Auth;
+use tokio::sync::Semaphore;
 
 use super::bond::{Bond, Hold, Moment};
 use super::user_limit::{Counted, UserLimit};
@@ -35,7 +36,7 @@ use crate::auth::{
     self, Attempt, Authenticator, ExpiryPlan, Identity, Print, Refusal, RefusalCode, Token, UserId,
 };
 use crate::clock::{self, Clock};
-use crate::handshake::{Counter, RequestFacts};
+use crate::handshake::RequestFacts;
 use crate::namespace::{
     DisconnectReason, Found, Namespaces, Opened, Socket, SocketInner, SocketParts,
 };
@@ -74,7 +75,8 @@ pub(crate) struct Gate {
     secret_fields: Vec<String>,
     has_several_issuers: bool,
     revocations: Revocations,
-    verifying: Counter,
+    /// The places of those whom the authenticator runs for.
+    verifying: Semaphore,
     tasks: Tasks,
 }
 
@@ -125,6 +127,7 @@ impl Gate {
         let has_several_issuers = authenticator
             .as_ref()
             .is_some_and(|auth| auth.has_several_issuers());
+        let places = options.max_verifications.min(Semaphore::MAX_PERMITS);
         Self {
             options,
             namespaces,
@@ -132,7 +135,7 @@ impl Gate {
             secret_fields,
             has_several_issuers,
             revocations,
-            verifying: Counter::default(),
+            verifying: Semaphore::new(places),
             tasks,
         }
     }
@@ -302,13 +305,14 @@ impl Gate {
         .boxed()
     }
 
-    /// Runs the authenticator, unless it runs for too many already.
+    /// Runs the authenticator when it is this one's turn; a storm of clients that come back waits
+    /// here, and is not refused.
     async fn verify(
         &self,
         verifying: impl Future<Output = Result<Identity, RefusalCode>>,
     ) -> Result<Identity, RefusalCode> {
-        let most = Some(self.options.max_verifications);
-        let Ok(_place) = self.verifying.take(None, most, None) else {
+        let turn = tokio::time::timeout(self.options.verify_timeout, self.verifying.acquire());
+        let Ok(Ok(_place)) = turn.await else {
             metrics::counter!("portcullis_limited_total", "limit" => "verifications").increment(1);
             return Err(RefusalCode::AuthUnavailable);
         };

@@ -171,16 +171,26 @@ impl Rooms {
         }
     }
 
-    /// How many bytes the memberships of `sockets` take, on both sides.
+    /// How many bytes rooms take, and the memberships of `sockets`, on both sides; without what the
+    /// allocator rounds up.
     #[cfg(test)]
     pub(crate) fn footprint(&self, sockets: &[Arc<SocketInner>]) -> usize {
+        /// What an `Arc` counts by.
+        const COUNTS: usize = 2 * size_of::<usize>();
         let pointer = size_of::<Arc<SocketInner>>();
-        let rooms: usize = self
-            .shards
-            .iter()
-            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
-            .map(|members| members.list.read().capacity() * pointer)
-            .sum();
+        let of_room = |room: &Room, members: &Members| {
+            let name = match room {
+                Room::Text(name) => COUNTS + name.len(),
+                Room::Number(_) => 0,
+            };
+            let list = members.list.read().capacity() * pointer;
+            COUNTS + size_of::<Members>() + name + list
+        };
+        let rooms = self.shards.iter().map(|shard| {
+            let shard = shard.read();
+            let rooms = shard.iter().map(|(room, members)| of_room(room, members));
+            shard.allocation_size() + rooms.sum::<usize>()
+        });
         let places = sockets.iter().map(|socket| {
             let places = socket.memberships().0.lock();
             let capacity = if places.spilled() {
@@ -190,7 +200,7 @@ impl Rooms {
             };
             capacity * size_of::<Membership>()
         });
-        rooms + places.sum::<usize>()
+        rooms.sum::<usize>() + places.sum::<usize>()
     }
 
     fn members(&self, room: &Room) -> Option<Arc<Members>> {

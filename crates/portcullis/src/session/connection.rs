@@ -35,7 +35,7 @@ use tokio::sync::mpsc;
 use super::delivery::Delivery;
 use super::engine::Held;
 use super::frame::Frame;
-use super::outbox::{Flushed, Outbox, OutboxLimits, Pushed, Sink};
+use super::outbox::{Flushed, Outbox, OutboxLimits, Pushed, Sink, Written};
 use super::polling::Request;
 use super::shard::Shard;
 use super::wheel::Visit;
@@ -325,28 +325,27 @@ impl Connection {
         self.shard.push_dirty(Arc::clone(self));
     }
 
-    /// The flusher's write: what came meanwhile waits for the next pass. Says whether so much was
-    /// to be written that it took longer than small frames take.
-    pub(crate) fn flush_for_shard(self: &Arc<Self>) -> bool {
-        let (flushed, was_large) = self.flush_once();
+    /// The flusher's write: what came meanwhile waits for the next pass.
+    pub(crate) fn flush_for_shard(self: &Arc<Self>) -> Written {
+        let (flushed, written) = self.flush_once();
         if flushed == Flushed::Again {
             self.shard.push_dirty(Arc::clone(self));
         }
-        was_large
+        written
     }
 
-    fn flush_once(&self) -> (Flushed, bool) {
+    fn flush_once(&self) -> (Flushed, Written) {
         let Some(mut batch) = self.state.lock().outbox.begin_flush() else {
-            return (Flushed::Done, false);
+            return (Flushed::Done, Written::default());
         };
-        let is_large = batch.is_large();
+        let written = batch.size();
         let result = batch.write();
         let mut state = self.state.lock();
         let flushed = state.outbox.end_flush(batch, result);
         if flushed == Flushed::Failed {
             state.end(Ending::WriteFailed);
         }
-        (flushed, is_large)
+        (flushed, written)
     }
 
     /// Runs `work` on the outbox, under the lock.

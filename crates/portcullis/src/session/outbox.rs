@@ -21,7 +21,8 @@
 //!
 //! - Only one party writes at a time: the one that moved the state to `Flushing`.
 //! - The system call happens outside the lock.
-//! - The queue is bounded in bytes and in frames; what goes over ends the session.
+//! - The queue is bounded in bytes and in frames; what goes over ends the session, or is dropped
+//!   where that was said.
 //!
 //! # Not here
 //!
@@ -36,7 +37,7 @@ use std::task::Waker;
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
-pub(crate) use self::batch::Batch;
+pub(crate) use self::batch::{Batch, Written};
 use super::delivery::{Delivery, IfSlow};
 use super::frame::Frame;
 

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use portcullis::auth::Identity;
+use portcullis::auth::{Identity, RefusalCode};
 use portcullis::handshake::TrustedProxies;
 use portcullis::{Rate, ServerBuilder};
 use portcullis_testing::TestServer;
@@ -172,35 +173,70 @@ async fn a_handshake_that_is_never_finished_gives_its_place_back_in_time() {
     assert_eq!(http.get(POLLING).await.status, 200);
 }
 
-/// A guarded server whose authenticator answers when it is told to, and who tells it.
-async fn slow_to_verify(most: usize) -> (TestServer, Arc<Semaphore>) {
-    let answers = Arc::new(Semaphore::new(0));
-    let asked = Arc::clone(&answers);
-    let guarded = builder()
-        .authenticate_with(move |_| {
-            let asked = Arc::clone(&asked);
-            async move {
-                asked.acquire().await.unwrap().forget();
-                Ok(Identity::new(()))
+/// An authenticator that answers when it is told to.
+struct Slow {
+    asked: AtomicUsize,
+    under_way: AtomicUsize,
+    most_under_way: AtomicUsize,
+    answers: Semaphore,
+}
+
+impl Slow {
+    /// A guarded server that asks it, `most` times at once.
+    async fn guard(most: usize, timeout: Duration) -> (TestServer, Arc<Self>) {
+        let slow = Arc::new(Self {
+            asked: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            most_under_way: AtomicUsize::new(0),
+            answers: Semaphore::new(0),
+        });
+        let asked = Arc::clone(&slow);
+        let guarded = builder()
+            .authenticate_with(move |_| {
+                let asked = Arc::clone(&asked);
+                async move { asked.answer().await }
+            })
+            .namespace("/", |r| {
+                r.on("sync", async || {});
+            })
+            .verify_timeout(timeout)
+            .max_verifications(most);
+        (TestServer::start(guarded).await, slow)
+    }
+
+    async fn answer(&self) -> Result<Identity, RefusalCode> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let count = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_under_way.fetch_max(count, Ordering::SeqCst);
+        self.answers.acquire().await.unwrap().forget();
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        Ok(Identity::new(()))
+    }
+
+    async fn is_asked(&self, times: usize) {
+        patiently(async {
+            while self.asked.load(Ordering::SeqCst) != times {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         })
-        .namespace("/", |r| {
-            r.on("sync", async || {});
-        })
-        .max_verifications(most);
-    (TestServer::start(guarded).await, answers)
+        .await;
+    }
+}
+
+const PATIENT: Duration = Duration::from_secs(30);
+
+async fn say_connect(server: &TestServer) -> Client {
+    let mut client = Client::open(server.address()).await;
+    client.send("40").await;
+    client
 }
 
 #[tokio::test]
 async fn as_many_verifications_as_allowed_are_under_way() {
-    let (server, answers) = slow_to_verify(2).await;
-    let mut clients = Vec::new();
-    for _ in 0..2 {
-        let mut client = Client::open(server.address()).await;
-        client.send("40").await;
-        clients.push(client);
-    }
-    answers.add_permits(2);
+    let (server, slow) = Slow::guard(2, PATIENT).await;
+    let mut clients = [say_connect(&server).await, say_connect(&server).await];
+    slow.is_asked(2).await;
+    slow.answers.add_permits(2);
     for client in &mut clients {
         assert!(client.recv().await.unwrap().starts_with("40"));
         assert!(client.sync().await.is_empty());
@@ -208,30 +244,43 @@ async fn as_many_verifications_as_allowed_are_under_way() {
 }
 
 #[tokio::test]
-async fn one_verification_more_is_refused_without_asking_and_can_be_had_later() {
-    let (server, answers) = slow_to_verify(1).await;
+async fn who_waits_too_long_for_a_verification_is_refused_without_asking() {
+    let (server, slow) = Slow::guard(1, Duration::from_millis(300)).await;
     let before = limited("verifications");
-    let mut first = Client::open(server.address()).await;
-    first.send("40").await;
-    let mut second = Client::open(server.address()).await;
-    let refusal = patiently(async {
-        loop {
-            // The first one may be on its way still.
-            let refusal = second.try_join("/", "").await;
-            if refusal.starts_with("44") {
-                break refusal;
-            }
-        }
-    })
-    .await;
-    assert_eq!(
-        refusal,
-        r#"44{"message":"Unauthorized","data":{"code":"AUTH_UNAVAILABLE"}}"#
-    );
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(say_connect(&server).await);
+    }
+    // One is asked for, and one more when that has taken too long; then the third has, too.
+    for client in &mut clients {
+        let refusal = r#"44{"message":"Unauthorized","data":{"code":"AUTH_UNAVAILABLE"}}"#;
+        assert_eq!(client.recv().await.unwrap(), refusal);
+    }
+    assert_eq!(slow.asked.load(Ordering::SeqCst), 2);
     assert!(limited("verifications") > before);
-    answers.add_permits(2);
-    assert!(first.recv().await.unwrap().starts_with("40"));
-    second.join("/").await;
+
+    slow.answers.add_permits(1);
+    clients[0].join("/").await;
+}
+
+#[tokio::test]
+async fn a_storm_of_clients_waits_for_a_slow_authenticator_and_nobody_is_refused() {
+    const CLIENTS: usize = 100;
+    let (server, slow) = Slow::guard(4, PATIENT).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(say_connect(&server).await);
+    }
+    slow.is_asked(4).await;
+    for _ in 0..CLIENTS {
+        slow.answers.add_permits(1);
+        tokio::task::yield_now().await;
+    }
+    for client in &mut clients {
+        assert!(client.recv().await.unwrap().starts_with("40"));
+    }
+    assert_eq!(slow.most_under_way.load(Ordering::SeqCst), 4);
+    assert_eq!(slow.asked.load(Ordering::SeqCst), CLIENTS);
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
-//! The tables of the papers against the code: every limit has its tests and its counter, every
-//! advisory and every promise of the headlines its test.
+//! The tables of the papers against the code: every option has its row, every limit its tests and
+//! its counter, every advisory and every promise of the headlines its test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const LIMITS: &str = include_str!("../../../../docs/manual/limits.md");
+const OPTIONS: &str = include_str!("../../../../docs/manual/server.md");
 const SECURITY: &str = include_str!("../../../../SECURITY.md");
 
 /// The folder of the whole project.
@@ -86,6 +87,34 @@ fn table<'a>(text: &'a str, heading: &[&str]) -> Vec<Vec<&'a str>> {
 /// The code in a cell.
 fn codes(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_option_of_the_builder_has_its_row() {
+    let rows = table(OPTIONS, &["option", "default", "meaning"]);
+    let told: BTreeSet<&str> = rows
+        .iter()
+        .flat_map(|row| codes(row[0]))
+        .filter_map(|code| Some(code.split_once('(')?.0))
+        .collect();
+    let is_of_builder = |path: &Path| {
+        let path = path.to_string_lossy();
+        path.contains("src/server/builder/") || path.ends_with("src/server/builder.rs")
+    };
+    let mut count = 0;
+    for (_, text) in files(&[".rs"])
+        .iter()
+        .filter(|(path, _)| is_of_builder(path))
+    {
+        let (_, text) = text.split_once("impl ServerBuilder").unwrap_or_default();
+        for rest in text.split("    pub fn ").skip(1) {
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+            let name = &rest[..end.unwrap()];
+            assert!(told.contains(name), "{name} has no row");
+            count += 1;
+        }
+    }
+    assert!(count >= 60, "{count}");
 }
 
 #[test]

@@ -61,13 +61,9 @@ impl LinkError {
         )
     }
 
-    /// Whether nothing came in time, so that the server may be there all the same.
-    pub(crate) fn is_timeout(&self) -> bool {
-        match self {
-            Self::Timeout { .. } => true,
-            Self::Redis { source, .. } => source.is_timeout(),
-            _ => false,
-        }
+    /// Whether nobody listens there: the server is gone.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Redis { source, .. } if source.is_connection_refusal())
     }
 
     /// The node of a cluster that may know more.

@@ -274,8 +274,18 @@ impl Link {
         self.subscriptions.is_settled()
     }
 
+    /// An error while this node hears nobody: it is not among those who subscribe then, and would
+    /// not hear their answers.
+    pub(crate) fn must_hear(&self) -> Result<(), LinkError> {
+        let closed = || LinkError::Closed {
+            server: self.endpoint.name(),
+        };
+        self.status.hears().then_some(()).ok_or_else(closed)
+    }
+
     /// How many subscribe to a channel, as this server sees it.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
+        self.must_hear()?;
         let connection = self.publishing.borrow().clone();
         let connection = connection.ok_or_else(|| LinkError::Closed {
             server: self.endpoint.name(),

@@ -109,17 +109,21 @@ impl Lookups {
         })
     }
 
-    /// How many subscribe to a channel anywhere: at masters, and at replicas, which keep the
-    /// subscribers that they had as masters. An error if some node might know of more, or if none
-    /// is known.
+    /// How many subscribe to a channel at any node that masters speak of now: also at replicas,
+    /// which keep the subscribers that they had as masters.
+    ///
+    /// # Errors
+    ///
+    /// If some node may know of more, and cannot be asked. One that refuses connections is gone,
+    /// with its subscribers.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
         // Others may have gone to a master that was none when this node last looked.
         let known = self.map.lock().nodes();
-        let (counted, map) = tokio::join!(self.count_at(&known, channel), self.slots(None));
-        let mut nodes = map?.nodes();
+        let (counted, map) = tokio::try_join!(self.count_at(&known, channel), self.slots(None))?;
+        let mut nodes = map.nodes();
         self.keep_only(&nodes);
         nodes.retain(|node| !known.contains(node));
-        Ok(counted? + self.count_at(&nodes, channel).await?)
+        Ok(counted + self.count_at(&nodes, channel).await?)
     }
 
     async fn count_at(&self, nodes: &[String], channel: &str) -> Result<usize, LinkError> {
@@ -128,10 +132,8 @@ impl Lookups {
             command.arg("NUMSUB").arg(channel);
             match self.ask(node, command).await {
                 Ok(answer) => Ok(super::count_of(&answer)),
-                // It may be alive, and its subscribers too.
-                Err(error) if error.is_timeout() => Err(error),
-                // A node that is gone has taken its subscribers with it.
-                Err(_) => Ok(0),
+                Err(error) if error.is_refused() => Ok(0),
+                Err(error) => Err(error),
             }
         });
         let counts = futures_util::future::try_join_all(counts).await?;

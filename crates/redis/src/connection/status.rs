@@ -133,6 +133,11 @@ impl Status {
         }
     }
 
+    /// Whether what others publish is heard.
+    pub(crate) fn hears(&self) -> bool {
+        self.state.lock().subscriber.is_ok()
+    }
+
     /// What keeps the server from being reached, for a person.
     pub(crate) fn reason(&self) -> String {
         let state = self.state.lock();

@@ -93,36 +93,66 @@ async fn wait(
     context: &Context,
     member: &dyn Member,
     open: &Open,
-    mut expected: Option<usize>,
+    expected: Option<usize>,
     deadline: Instant,
 ) -> usize {
-    let mut alive = expected;
-    let mut recount_at = Instant::now() + RECOUNT;
+    let mut nodes = Nodes {
+        expected,
+        alive: expected,
+    };
+    let recounting = nodes.recount(context, member, open, deadline);
+    tokio::pin!(recounting);
     loop {
         let changed = open.pending.changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
         let is_complete = |nodes| open.pending.gathered.lock().is_complete(nodes);
-        if alive.is_some_and(is_complete) {
+        if nodes.alive.is_some_and(is_complete) {
             break;
         }
         tokio::select! {
             () = changed => {}
             () = tokio::time::sleep_until(deadline) => break,
-            () = tokio::time::sleep_until(recount_at) => {
-                recount_at = Instant::now() + RECOUNT;
-                if let Some(count) = count(context, member, deadline).await {
-                    // Who has come since was not asked.
-                    alive = Some(alive.map_or(count, |alive| alive.min(count)));
-                    expected = expected.or(alive);
-                }
-                let has_lost = alive < expected;
-                lose_dead(context, member, open, has_lost, deadline).await;
+            // That may take time, in which the last answer may come.
+            recounted = &mut recounting => {
+                nodes = recounted;
+                recounting.set(nodes.recount(context, member, open, deadline));
             }
         }
     }
     // Nobody knows how many there are: at least one more than have answered.
-    expected.unwrap_or_else(|| open.pending.gathered.lock().nodes + 1)
+    let answered = || open.pending.gathered.lock().nodes + 1;
+    nodes.expected.unwrap_or_else(answered)
+}
+
+/// How many other nodes there are, as far as that is known.
+#[derive(Clone, Copy)]
+struct Nodes {
+    /// That should answer.
+    expected: Option<usize>,
+    /// That can still answer.
+    alive: Option<usize>,
+}
+
+impl Nodes {
+    /// Counts them a little later.
+    async fn recount(
+        mut self,
+        context: &Context,
+        member: &dyn Member,
+        open: &Open,
+        deadline: Instant,
+    ) -> Self {
+        tokio::time::sleep(RECOUNT).await;
+        if let Some(count) = count(context, member, deadline).await {
+            // Who has come since was not asked.
+            self.alive = Some(self.alive.map_or(count, |alive| alive.min(count)));
+            self.expected = self.expected.or(self.alive);
+        }
+        let has_lost = self.alive < self.expected;
+        lose_dead(context, member, open, has_lost, deadline).await;
+        self
+    }
 }
 
 /// Finds out which nodes have died since they answered, where they have names.

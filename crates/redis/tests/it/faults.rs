@@ -115,6 +115,26 @@ async fn a_killed_subscriber_comes_back_with_everything_and_the_gap_is_told() {
 }
 
 #[tokio::test]
+async fn a_node_that_hears_nobody_does_not_say_that_it_is_alone() {
+    let redis = RedisServer::start().await;
+    let (near, _) = joined(redis.redis()).await;
+    let (_far, _) = joined(redis.redis()).await;
+    let rights = async |rights: &str| -> String {
+        redis.command(&["ACL", "SETUSER", "default", rights]).await
+    };
+    rights("-subscribe").await;
+    let killed: i64 = redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(killed, 2);
+    until(async || !is_up(&near)).await;
+    assert!(near.emitter.server_count().await.is_err());
+    let fetched = near.emitter.all().fetch_sockets().await.unwrap();
+    assert_eq!((fetched.items.len(), fetched.missing_nodes), (0, 1));
+
+    rights("+subscribe").await;
+    until(async || near.emitter.server_count().await.ok() == Some(2)).await;
+}
+
+#[tokio::test]
 async fn a_sleeping_redis_delays_nothing_here_and_loses_nothing_there() {
     let redis = RedisServer::start().await;
     let (near, gaps) = joined(redis.redis()).await;

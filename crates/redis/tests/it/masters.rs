@@ -184,6 +184,21 @@ async fn subscribers_are_counted_wherever_a_failover_has_left_them() {
 }
 
 #[tokio::test]
+async fn nodes_that_may_not_be_counted_are_not_taken_for_none() {
+    let cluster = RedisCluster::start().await;
+    let (near, _) = joined(cluster.redis()).await;
+    assert_eq!(near.emitter.server_count().await.unwrap(), 1);
+    for server in &cluster.servers {
+        let _: String = server
+            .command(&["ACL", "SETUSER", "default", "-pubsub"])
+            .await;
+    }
+    assert!(near.emitter.server_count().await.is_err());
+    let fetched = near.emitter.all().fetch_sockets().await.unwrap();
+    assert_eq!(fetched.missing_nodes, 1);
+}
+
+#[tokio::test]
 async fn a_master_that_hangs_may_have_subscribers_and_one_that_is_gone_has_none() {
     let mut cluster = RedisCluster::start().await;
     let (near, _) = joined(cluster.redis()).await;

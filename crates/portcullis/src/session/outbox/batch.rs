@@ -29,6 +29,14 @@ const LARGE: usize = 16 * 1024;
 /// The most frames that one `writev` takes.
 const MAX_SLICES: usize = 64;
 
+/// How much a flush took upon itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Written {
+    pub(crate) frames: usize,
+    /// Whether that takes noticeably longer than a small frame.
+    pub(crate) is_large: bool,
+}
+
 /// Frames on their way out, while nobody else may write.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -56,9 +64,12 @@ impl Batch {
         (self.frames, self.offset)
     }
 
-    /// Whether it takes noticeably longer to write than a small frame.
-    pub(crate) fn is_large(&self) -> bool {
-        joined_len(&self.frames) > LARGE
+    /// How much is to be written.
+    pub(crate) fn size(&self) -> Written {
+        Written {
+            frames: self.frames.len(),
+            is_large: joined_len(&self.frames) > LARGE,
+        }
     }
 
     /// Writes until everything is out or the stream refuses.
