@@ -97,9 +97,10 @@ impl Outcome {
         fs::write(&path, json).attempt(&format!("write {}", path.display()))
     }
 
-    /// One more block that counts.
+    /// One more block that counts. System calls are those of the code of the latest ones.
     pub(crate) fn push(&mut self, block: BTreeMap<Contestant, Figures>) {
         self.blocks.push(block);
+        self.syscalls.clear();
         if let Some(sitting) = self.sittings.last_mut() {
             *sitting.blocks.get_or_insert(0) += 1;
         }

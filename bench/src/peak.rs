@@ -53,8 +53,8 @@ mod tests {
         let before = rss_anon(own).unwrap();
         let peak = Peak::watch(own);
         let filled = vec![1_u8; LEN as usize];
-        thread::sleep(4 * LOOK_EVERY);
-        drop(filled);
+        thread::sleep(20 * LOOK_EVERY);
+        drop(std::hint::black_box(filled));
         assert!(peak.finish().unwrap() > before + LEN / 2);
     }
 }

@@ -162,8 +162,6 @@ impl<'a> Series<'a> {
     /// Measures what is lacking, and puts it into the `archive` block by block.
     fn measure(&mut self, archive: Option<&Path>) -> Result<(), BenchError> {
         let mut tries = 2 * self.wanted.saturating_sub(self.outcome.blocks.len());
-        // Counts belong to the code of the latest blocks.
-        let is_counted = tries == 0 && !self.outcome.syscalls.is_empty();
         while self.lacks_blocks() && tries > 0 {
             tries -= 1;
             self.outcome.attempts += 1;
@@ -174,7 +172,7 @@ impl<'a> Series<'a> {
             }
             self.keep(archive)?;
         }
-        if self.scenario.spec().is_traced && !is_counted {
+        if self.scenario.spec().is_traced && self.outcome.syscalls.is_empty() {
             self.count_syscalls()?;
             self.keep(archive)?;
         }

@@ -231,8 +231,8 @@ const GOALS: &[Goal] = &[
     ),
 ];
 
-/// Every goal, what was measured, whether that meets it, and where it is told why not, as a Markdown
-/// table.
+/// Every goal, what was measured, whether that meets it, and where it is told why not, as a
+/// Markdown table.
 pub(crate) fn goals(outcomes: &[Outcome]) -> String {
     let mut rows = vec![
         ["goal", "figure", "is to be", "is", "verdict", "why"]
@@ -289,7 +289,10 @@ fn at_its_load(outcome: &Outcome, rival: Contestant) -> Option<Spread> {
         let at_load = points.filter(|point| point.load.to_bits() == load.to_bits());
         Some(Spread::of(at_load.map(|point| point.value))?.median)
     };
-    Spread::of([p99(Contestant::Ours)? / p99(rival)?])
+    curve(Contestant::Ours)?;
+    // A load that is not kept has no point.
+    let ours = p99(Contestant::Ours).unwrap_or(f64::INFINITY);
+    Spread::of([ours / p99(rival)?])
 }
 
 impl Bound {
@@ -310,10 +313,11 @@ impl Bound {
 
     /// Whether the other server could not do it at all.
     fn rival_fails(self, outcome: &Outcome) -> bool {
-        let (Self::Times(_, rival) | Self::AtLeastTimes(_, rival) | Self::TimesAtItsLoad(_, rival)) =
-            self
-        else {
-            return false;
+        let rival = match self {
+            Self::AtMost(_) | Self::TimesOwn(..) => return false,
+            Self::Times(_, rival)
+            | Self::AtLeastTimes(_, rival)
+            | Self::TimesAtItsLoad(_, rival) => rival,
         };
         let failure = format!("{} fails", rival.title());
         outcome.notes.iter().any(|note| note.starts_with(&failure))
@@ -322,7 +326,7 @@ impl Bound {
     fn text(self, scenario: Scenario) -> String {
         match self {
             Self::TimesAtItsLoad(limit, rival) => format!(
-                "≤ {} × {}, at 75 % of its highest rate",
+                "≤ {} × {}, at up to 75 % of its highest rate",
                 number(limit),
                 rival.title()
             ),
@@ -336,9 +340,15 @@ impl Bound {
     }
 
     fn verdict(self, measured: Option<Spread>) -> &'static str {
-        let Some(Spread { median, .. }) = measured else {
+        let Some(Spread { median, min, max }) = measured else {
             return "not measured";
         };
+        if let Self::TimesOwn(limit, _) = self
+            && (min..max).contains(&limit)
+        {
+            // A difference of two latencies, of which the noise is larger than what is asked for.
+            return "undecided";
+        }
         let is_met = match self {
             Self::AtMost(limit)
             | Self::Times(limit, _)
@@ -383,6 +393,15 @@ mod tests {
     }
 
     #[test]
+    fn noise_on_both_sides_of_a_limit_decides_nothing() {
+        let bound = Bound::TimesOwn(1.2, Figure::RedisRoundTrip);
+        let verdict = |ratios: &[f64]| bound.verdict(Spread::of(ratios.iter().copied()));
+        assert_eq!(verdict(&[-3.0, 0.5, 1.0]), "met");
+        assert_eq!(verdict(&[-3.0, 0.5, 9.0]), "undecided");
+        assert_eq!(verdict(&[1.5, 9.0]), MISSED);
+    }
+
+    #[test]
     fn every_goal_is_listed_whatever_was_measured() {
         let bounds: usize = GOALS.iter().map(|goal| goal.bounds.len()).sum();
         assert_eq!(goals(&[]).lines().count(), bounds + 2);
@@ -415,5 +434,10 @@ mod tests {
         let ratio = at_its_load(&outcome, Contestant::Socketioxide).unwrap();
         assert!((ratio.median - 0.25).abs() < 1e-9);
         assert!(at_its_load(&outcome, Contestant::NestJs).is_none());
+
+        outcome.curves.insert(Contestant::Ours, points(&[1.0]));
+        let bound = Bound::TimesAtItsLoad(1.0, Contestant::Socketioxide);
+        let measured = bound.measured(&outcome, Figure::LatencyP99);
+        assert_eq!(bound.verdict(measured), MISSED);
     }
 }

@@ -38,8 +38,8 @@ const RATES: [u32; 9] = [25, 50, 100, 200, 400, 600, 800, 1_200, 1_600];
 pub(super) struct Load {
     /// Who read, beside the trigger.
     pub(super) clients: usize,
-    /// Who never read.
-    pub(super) deaf: usize,
+    /// Who never read, where it is measured what they cost the others.
+    pub(super) deaf: Option<usize>,
     pub(super) interval: Duration,
     /// How many are said back to back.
     pub(super) burst: u32,
@@ -56,10 +56,10 @@ pub(super) fn run(stage: Stage<'_>, load: Load) -> Result<Findings, BenchError> 
         plan,
     } = stage;
     fleet.grow_to(load.clients + 1)?;
-    fleet.grow_by_deaf(load.deaf)?;
-    let peak = (load.deaf > 0).then(|| Peak::watch(target.node.pid));
+    fleet.grow_by_deaf(load.deaf.unwrap_or(0))?;
+    let peak = load.deaf.map(|_| Peak::watch(target.node.pid));
     let mut room = Room::new(fleet, clock, load, &[load.clients + 1]);
-    let is_hard = load.deaf > 0 && !plan.is_traced();
+    let is_hard = load.deaf.is_some() && !plan.is_traced();
     room.broadcast_for(if is_hard { DEAF_WARM_UP } else { plan.warm_up })?;
     room.crowd.forget_latencies();
 
@@ -90,7 +90,7 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     }
     let mut load = Load {
         clients: 1_000,
-        deaf: 0,
+        deaf: None,
         interval: Duration::from_secs(1),
         burst: 1,
         payload_len: SMALL,

@@ -25,7 +25,7 @@ use crate::{redis, wire};
 
 const LOAD: Load = Load {
     clients: 1_000,
-    deaf: 0,
+    deaf: None,
     interval: Duration::from_millis(20),
     burst: 1,
     payload_len: SMALL,

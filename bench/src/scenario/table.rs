@@ -70,7 +70,7 @@ impl Load {
 const fn once(per_second: u64) -> broadcast::Load {
     broadcast::Load {
         clients: 1_000,
-        deaf: 0,
+        deaf: None,
         interval: Duration::from_micros(1_000_000 / per_second),
         burst: 1,
         payload_len: SMALL,
@@ -292,7 +292,7 @@ const fn echo(clients: usize, at_once: u32) -> Load {
 const fn deaf(name: &'static str, title: &'static str, count: usize) -> Spec {
     let load = broadcast::Load {
         clients: 1_000 - count,
-        deaf: count,
+        deaf: Some(count),
         payload_len: LARGE,
         ..once(200)
     };

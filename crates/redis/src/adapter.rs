@@ -284,8 +284,8 @@ impl Adapter for Redis {
             let Some((running, member)) = member else {
                 return Ok(0);
             };
-            let count = running.context.bus.count(member.count_channel()).await;
-            count.map_err(AdapterError::new)
+            let others = running.context.bus.count_others(member.count_channel());
+            Ok(1 + others.await.map_err(AdapterError::new)?)
         })
     }
 

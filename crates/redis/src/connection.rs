@@ -45,7 +45,7 @@ pub(crate) mod subscriptions;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use portcullis::adapter::{BusGap, Health};
@@ -54,12 +54,15 @@ use redis::Value;
 use self::cluster::Cluster;
 use self::endpoint::Endpoint;
 use self::error::LinkError;
-use self::link::Link;
+use self::link::{COUNT_TIMEOUT, Link};
 use self::lookups::Lookups;
 use self::queue::{Outgoing, QueueLimits, Queued};
 use self::subscriptions::Subscription;
 use crate::address::Address;
 use crate::tasks::Tasks;
+
+/// How often it is looked whether something is so, while somebody waits for that.
+const GLANCE: Duration = Duration::from_millis(10);
 
 /// Is told what Redis says.
 pub(crate) trait Receive: fmt::Debug + Send + Sync + 'static {
@@ -219,17 +222,46 @@ impl Bus {
         }
     }
 
-    /// How many subscribe to a channel, this process included; an error while it does not.
+    /// How many subscribe to a channel.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
         match self {
             Self::Single(link) => match &link.endpoint {
-                Endpoint::Cluster(lookups) => {
-                    link.must_hear()?;
-                    lookups.count(channel).await
-                }
+                Endpoint::Cluster(lookups) => lookups.count(channel).await,
                 Endpoint::Fixed(_) | Endpoint::Sentinel { .. } => link.count(channel).await,
             },
             Self::Sharded(cluster) => cluster.count(channel).await,
+        }
+    }
+
+    /// How many others subscribe to a channel that this process subscribes to.
+    ///
+    /// # Errors
+    ///
+    /// Also while this process does not hear what is published there: it is not among those who
+    /// are counted then, and would hear no answer.
+    pub(crate) async fn count_others(&self, channel: &str) -> Result<usize, LinkError> {
+        let heard_over = self.hears_over(channel).await?;
+        let count = self.count(channel).await?;
+        let is_heard = heard_over.hears(channel);
+        let others = count.checked_sub(1).filter(|_| is_heard);
+        others.ok_or_else(|| heard_over.closed())
+    }
+
+    /// The link over which a channel is heard; waits for Redis to confirm that.
+    async fn hears_over(&self, channel: &str) -> Result<Arc<Link>, LinkError> {
+        let deadline = Instant::now() + COUNT_TIMEOUT;
+        loop {
+            let link = match self {
+                Self::Single(link) => Arc::clone(link),
+                Self::Sharded(cluster) => cluster.link_to_master_of(channel)?,
+            };
+            if link.hears(channel) {
+                return Ok(link);
+            }
+            if !link.status.hears() || Instant::now() > deadline {
+                return Err(link.closed());
+            }
+            tokio::time::sleep(GLANCE).await;
         }
     }
 

@@ -5,18 +5,24 @@ import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { within } from "./bounded.mjs";
 
+const given = new Set();
+
 /**
- * Ports that nobody listens on at the moment, below those that the system gives to connections:
- * a client that tries a dead server's port again and again would sooner or later be given that
- * very port, be connected to itself, and keep the server from coming back.
+ * Ports that nobody listens on at the moment, other ones each time.
+ *
+ * They lie below those that the system gives to connections: a client that tries a dead server's
+ * port again and again would sooner or later be given that very port, be connected to itself, and
+ * keep the server from coming back.
  */
 export async function freePorts(count) {
-  const ports = new Set();
-  while (ports.size < count) {
+  const ports = [];
+  while (ports.length < count) {
     const port = randomInt(10_000, 32_000);
-    if (await isFree(port)) ports.add(port);
+    if (given.has(port)) continue;
+    given.add(port);
+    if (await isFree(port)) ports.push(port);
   }
-  return [...ports];
+  return ports;
 }
 
 async function isFree(port) {

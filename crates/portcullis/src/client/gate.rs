@@ -28,6 +28,7 @@ use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespacePath, Room, SocketId};
 use portcullis_socketio::packet::Auth;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::bond::{Bond, Hold, Moment};
 use super::user_limit::{Counted, UserLimit};
@@ -75,8 +76,10 @@ pub(crate) struct Gate {
     secret_fields: Vec<String>,
     has_several_issuers: bool,
     revocations: Revocations,
-    /// The places of those whom the authenticator runs for.
+    /// The places of newcomers whom the authenticator runs for, and of those who are in already: a
+    /// storm of the ones is not to let the tokens of the others expire.
     verifying: Semaphore,
+    refreshing: Semaphore,
     tasks: Tasks,
 }
 
@@ -136,6 +139,7 @@ impl Gate {
             has_several_issuers,
             revocations,
             verifying: Semaphore::new(places),
+            refreshing: Semaphore::new(places),
             tasks,
         }
     }
@@ -291,9 +295,8 @@ impl Gate {
                 .ok_or(RefusalCode::AuthUnavailable)?;
             let clock = Arc::clone(&self.options.clock);
             let attempt = Attempt::new(request, namespace, Auth::Absent, clock);
-            let timeout = self.options.verify_timeout;
-            let verifying = auth::refresh(&**authenticator, &attempt, &token, timeout);
-            let identity = self.verify(verifying).await?;
+            let run = |timeout| auth::refresh(&**authenticator, &attempt, &token, timeout);
+            let identity = self.verify(&self.refreshing, run).await?;
             if !identity.is_same_subject(&current) {
                 metrics::counter!("portcullis_other_subjects_total", "where" => "refresh")
                     .increment(1);
@@ -306,17 +309,22 @@ impl Gate {
     }
 
     /// Runs the authenticator when it is this one's turn; a storm of clients that come back waits
-    /// here, and is not refused.
-    async fn verify(
+    /// here, and is not refused. Waiting takes at most half of the time that there is for both.
+    async fn verify<F>(
         &self,
-        verifying: impl Future<Output = Result<Identity, RefusalCode>>,
-    ) -> Result<Identity, RefusalCode> {
-        let turn = tokio::time::timeout(self.options.verify_timeout, self.verifying.acquire());
-        let Ok(Ok(_place)) = turn.await else {
+        turns: &Semaphore,
+        run: impl FnOnce(Duration) -> F,
+    ) -> Result<Identity, RefusalCode>
+    where
+        F: Future<Output = Result<Identity, RefusalCode>>,
+    {
+        let (timeout, started) = (self.options.verify_timeout, Instant::now());
+        let turn = tokio::time::timeout(timeout / 2, turns.acquire()).await;
+        let Ok(Ok(_place)) = turn else {
             metrics::counter!("portcullis_limited_total", "limit" => "verifications").increment(1);
             return Err(RefusalCode::AuthUnavailable);
         };
-        verifying.await
+        run(timeout.saturating_sub(started.elapsed())).await
     }
 
     /// Whether an identity was taken back, as far as the whole cluster knows.
@@ -357,9 +365,8 @@ impl Gate {
             .authenticator
             .as_ref()
             .ok_or(RefusalCode::AuthUnavailable)?;
-        let timeout = self.options.verify_timeout;
-        let verifying = auth::authenticate(&**authenticator, attempt, timeout);
-        let mut identity = self.verify(verifying).await;
+        let run = |timeout| auth::authenticate(&**authenticator, attempt, timeout);
+        let mut identity = self.verify(&self.verifying, run).await;
         if let Ok(verified) = &identity
             && let Err(code) = self.check_revoked(verified).await
         {

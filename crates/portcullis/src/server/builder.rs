@@ -243,7 +243,7 @@ impl ServerBuilder {
         self
     }
 
-    /// How long one run of the authenticator may take. Default: 5 s.
+    /// How long one run of the authenticator may take, with the wait for its turn. Default: 5 s.
     #[must_use]
     pub fn verify_timeout(mut self, timeout: Duration) -> Self {
         self.say("verify_timeout", &timeout);

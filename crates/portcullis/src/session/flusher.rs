@@ -37,61 +37,85 @@ const LINGER_MAX: Duration = Duration::from_millis(20);
 
 /// Flushes until the task is dropped.
 pub(crate) async fn run(shard: Arc<Shard>) {
-    let mut pass = Vec::new();
-    let mut before = Instant::now();
+    let mut dirty = Vec::new();
+    let mut load = Load::since(Instant::now());
     loop {
         shard.dirtied().await;
         // Whoever else is ready goes first: what their events say can leave with this pass.
         tokio::task::yield_now().await;
         let (mut turn, mut writes) = (Instant::now(), 0);
         loop {
-            shard.take_dirty(&mut pass);
-            if pass.is_empty() {
+            shard.take_dirty(&mut dirty);
+            if dirty.is_empty() {
                 break;
             }
-            let started = Instant::now();
-            let mut load = Load {
-                since: started - before,
-                connections: pass.len(),
-                frames: 0,
-            };
-            before = started;
-            for connection in pass.drain(..) {
+            let mut pass = Pass::begin(Instant::now());
+            for connection in dirty.drain(..) {
                 let written = connection.flush_for_shard();
-                load.frames += written.frames;
+                pass.connections += usize::from(written.frames > 0);
+                pass.frames += written.frames;
                 writes += 1;
                 if writes >= YIELD_EVERY || (written.is_large && turn.elapsed() >= TURN) {
                     tokio::task::yield_now().await;
                     (turn, writes) = (Instant::now(), 0);
                 }
             }
-            if pass.capacity() > 4096 && load.connections < pass.capacity() / 8 {
-                pass = Vec::new();
+            if dirty.capacity() > 4096 && pass.connections < dirty.capacity() / 8 {
+                dirty = Vec::new();
             }
-            let took = started.elapsed();
-            if load.is_worth_gathering(took) && shard.has_dirty() {
-                let gathering = took * LINGER_EIGHTHS / 8;
+            pass.took = pass.started.elapsed();
+            if load.is_worth_gathering(&pass) && shard.has_dirty() {
+                let gathering = pass.took * LINGER_EIGHTHS / 8;
                 tokio::time::sleep(gathering.min(LINGER_MAX)).await;
             }
         }
     }
 }
 
-/// What one pass carried.
-struct Load {
-    /// In which time it came: since the pass before began.
-    since: Duration,
+/// What one pass did.
+struct Pass {
+    started: Instant,
+    took: Duration,
+    /// To which something was written.
     connections: usize,
     frames: usize,
 }
 
+impl Pass {
+    const fn begin(started: Instant) -> Self {
+        Self {
+            started,
+            took: Duration::ZERO,
+            connections: 0,
+            frames: 0,
+        }
+    }
+}
+
+/// What came since the last pass over many connections began.
+struct Load {
+    since: Instant,
+    frames: usize,
+}
+
 impl Load {
-    /// Whether passes that take as long, with a frame for each connection, would fall behind.
-    fn is_worth_gathering(&self, took: Duration) -> bool {
-        self.connections >= LINGER_FROM_CONNECTIONS
-            && took > LINGER_FROM
-            && self.frames as u128 * took.as_nanos()
-                > self.connections as u128 * self.since.as_nanos()
+    const fn since(since: Instant) -> Self {
+        Self { since, frames: 0 }
+    }
+
+    /// Whether the frames that came until `pass` would have taken longer to leave one by one than
+    /// they took to come, and there was a second one for many a connection, which left for nothing.
+    fn is_worth_gathering(&mut self, pass: &Pass) -> bool {
+        self.frames += pass.frames;
+        if pass.connections < LINGER_FROM_CONNECTIONS {
+            return false;
+        }
+        let came_in = pass.started - self.since;
+        let one_by_one = pass.took.as_nanos() * self.frames as u128 / pass.connections as u128;
+        *self = Self::since(pass.started);
+        pass.took > LINGER_FROM
+            && one_by_one > came_in.as_nanos()
+            && 4 * pass.frames > 5 * pass.connections
     }
 }
 
@@ -101,16 +125,21 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Whether a flusher lingers that writes to 1,000 connections in 4 ms, `rate` times a second.
-    fn lingers(rate: u32) -> bool {
-        let (since, took) = (8 * MS, 4 * MS);
-        let frames = 1_000 * 8 * rate as usize / 1_000;
-        Load {
-            since,
-            connections: 1_000,
+    fn pass(started: Instant, took: Duration, connections: usize, frames: usize) -> Pass {
+        Pass {
+            started,
+            took,
+            connections,
             frames,
         }
-        .is_worth_gathering(took)
+    }
+
+    /// Whether a flusher lingers that writes to 1,000 connections in 4 ms, every 8 ms, while
+    /// broadcasts come `rate` times a second.
+    fn lingers(rate: usize) -> bool {
+        let start = Instant::now();
+        let mut load = Load::since(start);
+        load.is_worth_gathering(&pass(start + 8 * MS, 4 * MS, 1_000, 8 * rate))
     }
 
     #[test]
@@ -123,13 +152,35 @@ mod tests {
 
     #[test]
     fn few_connections_and_short_passes_never_wait() {
-        let load = |connections| Load {
-            since: MS,
-            connections,
-            frames: 100 * connections,
+        let start = Instant::now();
+        let lingers = |took, connections| {
+            let pass = pass(start + MS, took, connections, 100 * connections);
+            Load::since(start).is_worth_gathering(&pass)
         };
-        assert!(!load(31).is_worth_gathering(MS));
-        assert!(!load(32).is_worth_gathering(MS / 2));
-        assert!(load(32).is_worth_gathering(MS));
+        assert!(!lingers(MS, 31));
+        assert!(!lingers(MS / 2, 32));
+        assert!(lingers(MS, 32));
+    }
+
+    #[test]
+    fn a_broadcast_among_small_rooms_is_measured_by_the_time_since_the_one_before() {
+        let start = Instant::now();
+        let mut load = Load::since(start);
+        let mut now = start;
+        for _ in 0..1_000 {
+            now += MS;
+            assert!(!load.is_worth_gathering(&pass(now, MS / 20, 10, 10)));
+        }
+        // It came at once, and 10,000 frames to rooms in the second before.
+        assert!(!load.is_worth_gathering(&pass(now + MS, 4 * MS, 1_000, 2_000)));
+        // The next ones come faster than they can leave.
+        assert!(load.is_worth_gathering(&pass(now + 5 * MS, 4 * MS, 1_000, 2_000)));
+    }
+
+    #[test]
+    fn nothing_is_gathered_where_every_connection_had_one_frame() {
+        let start = Instant::now();
+        let mut load = Load::since(start);
+        assert!(!load.is_worth_gathering(&pass(start + 3 * MS, 4 * MS, 1_000, 1_000)));
     }
 }

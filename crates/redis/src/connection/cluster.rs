@@ -36,7 +36,7 @@ use super::lookups::{Lookups, first_error};
 use super::queue::{Outgoing, Queued};
 use super::slots::SlotMap;
 use super::subscriptions::Subscription;
-use super::{BusOptions, Receive};
+use super::{BusOptions, GLANCE, Receive};
 use crate::tasks::Tasks;
 
 /// How often the cluster is looked at while all is well.
@@ -96,9 +96,6 @@ impl Default for State {
         }
     }
 }
-
-/// How often it is looked whether everything works or is settled, while somebody waits for that.
-const GLANCE: Duration = Duration::from_millis(10);
 
 /// Stands between a link and whoever receives.
 #[derive(Debug)]
@@ -238,7 +235,7 @@ impl Cluster {
         }
     }
 
-    fn link_to_master_of(&self, key: &str) -> Result<Arc<Link>, LinkError> {
+    pub(super) fn link_to_master_of(&self, key: &str) -> Result<Arc<Link>, LinkError> {
         let link = self.link_of(&mut self.state.lock(), key);
         link.ok_or_else(|| LinkError::NoCluster {
             reason: self.reason(),

@@ -38,7 +38,7 @@ use super::{BusOptions, Receive, publisher, subscriber};
 use crate::tasks::Tasks;
 
 /// How long Redis may take to say how many subscribe to a channel.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a connection is looked after in the time for which it may be silent.
 const LOOKS: u32 = 4;
@@ -174,9 +174,7 @@ impl Link {
     /// Asks over the connection that publishes, if there is one now.
     pub(crate) async fn ask(&self, commands: &redis::Pipeline) -> Result<Vec<Value>, LinkError> {
         let connection = self.publishing.borrow().clone();
-        let connection = connection.ok_or_else(|| LinkError::Closed {
-            server: self.endpoint.name(),
-        })?;
+        let connection = connection.ok_or_else(|| self.closed())?;
         connection.send(commands, self.answer_timeout()).await
     }
 
@@ -274,22 +272,23 @@ impl Link {
         self.subscriptions.is_settled()
     }
 
-    /// An error while this node hears nobody: it is not among those who subscribe then, and would
-    /// not hear their answers.
-    pub(crate) fn must_hear(&self) -> Result<(), LinkError> {
-        let closed = || LinkError::Closed {
+    /// There is no connection to do it with.
+    pub(super) fn closed(&self) -> LinkError {
+        LinkError::Closed {
             server: self.endpoint.name(),
-        };
-        self.status.hears().then_some(()).ok_or_else(closed)
+        }
+    }
+
+    /// Whether this node hears what is published on a channel here.
+    pub(crate) fn hears(&self, channel: &str) -> bool {
+        let subscription = self.subscription(channel);
+        self.status.hears() && self.subscriptions.is_confirmed(&subscription)
     }
 
     /// How many subscribe to a channel, as this server sees it.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
-        self.must_hear()?;
         let connection = self.publishing.borrow().clone();
-        let connection = connection.ok_or_else(|| LinkError::Closed {
-            server: self.endpoint.name(),
-        })?;
+        let connection = connection.ok_or_else(|| self.closed())?;
         let what = if self.is_sharded {
             "SHARDNUMSUB"
         } else {

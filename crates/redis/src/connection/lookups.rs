@@ -22,6 +22,8 @@ pub(crate) struct Lookups {
     seeds: Vec<String>,
     /// Who serves what, as it was seen last.
     map: Mutex<SlotMap>,
+    /// Who was counted last.
+    counted: Mutex<Vec<String>>,
     turn: AtomicUsize,
     connections: Mutex<HashMap<String, Connection>>,
 }
@@ -37,6 +39,7 @@ impl Lookups {
             template,
             seeds,
             map: Mutex::default(),
+            counted: Mutex::default(),
             turn: AtomicUsize::new(usize::from(crate::identity::fraction() > 0.5)),
             connections: Mutex::default(),
         })
@@ -109,35 +112,57 @@ impl Lookups {
         })
     }
 
-    /// How many subscribe to a channel at any node that masters speak of now: also at replicas,
-    /// which keep the subscribers that they had as masters.
+    /// How many subscribe to a channel at any node that masters speak of now, replicas too, which
+    /// keep the subscribers that they had as masters; and at those of before that still answer: a
+    /// replica that starts from nothing is not spoken of until it is done.
     ///
     /// # Errors
     ///
-    /// If some node may know of more, and cannot be asked. One that refuses connections is gone,
-    /// with its subscribers.
+    /// If some node of now may know of more, and cannot be asked. One that refuses connections is
+    /// gone, with its subscribers.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
+        let before = self.counted.lock().clone();
         // Others may have gone to a master that was none when this node last looked.
-        let known = self.map.lock().nodes();
-        let (counted, map) = tokio::try_join!(self.count_at(&known, channel), self.slots(None))?;
-        let mut nodes = map.nodes();
+        let (counted, map) = tokio::join!(self.count_at(&before, channel), self.slots(None));
+        let mut nodes = map?.nodes();
+        let new: Vec<_> = nodes
+            .iter()
+            .filter(|node| !before.contains(node))
+            .cloned()
+            .collect();
+        let mut total = 0;
+        for (node, count) in counted
+            .into_iter()
+            .chain(self.count_at(&new, channel).await)
+        {
+            let is_of_now = nodes.contains(&node);
+            match count {
+                Ok(count) => total += count,
+                Err(error) if is_of_now && !error.is_refused() => return Err(error),
+                Err(_) => continue,
+            }
+            if !is_of_now {
+                nodes.push(node);
+            }
+        }
         self.keep_only(&nodes);
-        nodes.retain(|node| !known.contains(node));
-        Ok(counted + self.count_at(&nodes, channel).await?)
+        *self.counted.lock() = nodes;
+        Ok(total)
     }
 
-    async fn count_at(&self, nodes: &[String], channel: &str) -> Result<usize, LinkError> {
+    /// How many subscribe to a channel at each of these nodes.
+    async fn count_at(
+        &self,
+        nodes: &[String],
+        channel: &str,
+    ) -> Vec<(String, Result<usize, LinkError>)> {
         let counts = nodes.iter().map(|node| async {
             let mut command = redis::cmd("PUBSUB");
             command.arg("NUMSUB").arg(channel);
-            match self.ask(node, command).await {
-                Ok(answer) => Ok(super::count_of(&answer)),
-                Err(error) if error.is_refused() => Ok(0),
-                Err(error) => Err(error),
-            }
+            let answer = self.ask(node, command).await;
+            (node.clone(), answer.map(|answer| super::count_of(&answer)))
         });
-        let counts = futures_util::future::try_join_all(counts).await?;
-        Ok(counts.into_iter().sum())
+        futures_util::future::join_all(counts).await
     }
 
     /// Asks the master of `key`; once more if the slots have moved.
@@ -172,12 +197,19 @@ impl Lookups {
         self.server(name.map_or("", String::as_str))
     }
 
-    /// Asks one node.
+    /// Asks one node something that may be asked twice.
     async fn ask(&self, node: &str, command: redis::Cmd) -> Result<Value, LinkError> {
         let mut commands = redis::pipe();
         commands.add_command(command);
-        let answer = self.send(node, &commands).await?.pop();
-        let answer = answer.unwrap_or(Value::Nil).extract_error();
+        let answers = match self.send(node, &commands).await {
+            // The connection that was kept may have ended with a node that is back.
+            Err(LinkError::Redis { source, .. }) if source.is_connection_dropped() => {
+                self.connections.lock().remove(node);
+                self.send(node, &commands).await
+            }
+            answers => answers,
+        };
+        let answer = answers?.pop().unwrap_or(Value::Nil).extract_error();
         answer.map_err(|source| LinkError::redis(node, source))
     }
 

@@ -120,6 +120,11 @@ impl Subscriptions {
         self.state.lock().is_settled()
     }
 
+    /// Whether Redis has confirmed it, on the connection that there was last.
+    pub(crate) fn is_confirmed(&self, subscription: &Subscription) -> bool {
+        self.state.lock().confirmed.contains(subscription)
+    }
+
     /// A new connection has no subscriptions: all must be made.
     pub(crate) fn forget_confirmed(&self) {
         let mut state = self.state.lock();

@@ -83,9 +83,9 @@ pub(crate) async fn ask(
 
 /// How many other nodes there are, if that is known in time.
 async fn count(context: &Context, member: &dyn Member, deadline: Instant) -> Option<usize> {
-    let count = context.bus.count(member.count_channel());
-    let count = tokio::time::timeout_at(deadline, count).await;
-    Some(count.ok()?.ok()?.saturating_sub(1))
+    let others = context.bus.count_others(member.count_channel());
+    let others = tokio::time::timeout_at(deadline, others).await;
+    others.ok()?.ok()
 }
 
 /// Waits for the answers of so many nodes; says how many there should have been.

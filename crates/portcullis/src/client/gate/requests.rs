@@ -77,9 +77,8 @@ impl Gate {
             .ok_or(RefusalCode::AuthUnavailable)?;
         let clock = Arc::clone(&self.options.clock);
         let attempt = Attempt::new(request, NamespacePath::root(), Auth::Absent, clock);
-        let timeout = self.options.verify_timeout;
-        let verifying = auth::authenticate(&**authenticator, &attempt, timeout);
-        let identity = self.verify(verifying).await?;
+        let run = |timeout| auth::authenticate(&**authenticator, &attempt, timeout);
+        let identity = self.verify(&self.refreshing, run).await?;
         if self.revocations.is_revoked(&identity.facts()) {
             return Err(RefusalCode::TokenRevoked);
         }

@@ -62,9 +62,10 @@ impl ServerBuilder {
         self
     }
 
-    /// The most runs of the authenticator at the same time; who comes on top waits for a turn, at
-    /// most as long as a run may take, and is then refused with `AUTH_UNAVAILABLE`, which stock
-    /// clients do not try again by themselves. Default: 4,096.
+    /// The most runs of the authenticator at the same time, and as many again for those who are in
+    /// already. Who comes on top waits for a turn, at most half of [`Self::verify_timeout`], and
+    /// is then refused with `AUTH_UNAVAILABLE`, which stock clients do not try again by
+    /// themselves. Default: 4,096.
     #[must_use]
     pub fn max_verifications(mut self, count: usize) -> Self {
         self.say("max_verifications", &count);

@@ -16,11 +16,20 @@ pub(crate) struct RedisCluster {
 
 impl RedisCluster {
     pub(crate) async fn start() -> Self {
+        Self::start_with_timeout("1000").await
+    }
+
+    /// One in which a master that hangs stays the master for longer than a test takes.
+    pub(crate) async fn start_patient() -> Self {
+        Self::start_with_timeout("60000").await
+    }
+
+    async fn start_with_timeout(milliseconds: &str) -> Self {
         let settings = [
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
-            "1000",
+            milliseconds,
             "--cluster-replica-validity-factor",
             "0",
             // A replica is shown when it has heard something.

@@ -1,9 +1,11 @@
 //! A Redis of a test's own, on a port of the system's choice, in a folder of its own.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use super::until;
 /// What to type if there is none.
 const INSTALL: &str = "apt-get install -y redis-server redis-sentinel";
 
-/// How often a server that ends at once is tried with other ports.
+/// How often a server that ends at once is tried again.
 const ATTEMPTS: usize = 5;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -208,8 +210,15 @@ impl RedisServer {
 
     /// Starts a killed server again, on the same port.
     pub(crate) async fn restart(&mut self) {
-        self.process = spawn("redis-server", &self.arguments);
-        assert!(self.answers_or_ends().await, "the port is taken");
+        for _ in 0..ATTEMPTS {
+            self.process = spawn("redis-server", &self.arguments);
+            if self.answers_or_ends().await {
+                return;
+            }
+            // Another test's server may have taken the port, and may give it back.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        panic!("the port of the server is taken");
     }
 
     /// Sends a signal, such as `STOP`.
@@ -247,17 +256,19 @@ pub(crate) fn spawn(program: &str, arguments: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("{program} cannot be started ({error}): {INSTALL}"))
 }
 
-/// A port that nobody listens on, nor on the one of a cluster's bus, 10,000 above it.
+/// A port that nobody listens on, nor on the one of a cluster's bus, 10,000 above it; another one
+/// each time.
 ///
 /// Both lie below the ports that the system gives to connections: a client that tries a dead
 /// server's port again and again would sooner or later be given that very port, be connected to
 /// itself, and keep the server from coming back.
 pub(crate) fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     loop {
         let random = RandomState::new().build_hasher().finish();
         let port = 10_000 + (random % 10_000) as u16;
-        if is_free(port) && is_free(port + 10_000) {
+        if GIVEN.lock().unwrap().insert(port) && is_free(port) && is_free(port + 10_000) {
             return port;
         }
     }
