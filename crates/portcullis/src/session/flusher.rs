@@ -8,8 +8,8 @@
 //!
 //! - Others may run after [`YIELD_EVERY`] writes of little, and after the first large one with
 //!   which [`TURN`] is over, in however many passes.
-//! - What passes without a pause can carry is not kept waiting: only a long pass that finds more
-//!   work, of which more comes than such passes would carry, lingers before the next.
+//! - What could leave one by one is not kept waiting: a long pass that finds more work lingers
+//!   before the next only while frames come faster than that.
 //!
 //! # Not here
 //!
@@ -29,6 +29,11 @@ const TURN: Duration = Duration::from_micros(300);
 /// A pass over fewer connections, or a shorter one, does not linger.
 const LINGER_FROM_CONNECTIONS: usize = 32;
 const LINGER_FROM: Duration = Duration::from_micros(500);
+
+/// How often it is judged whether frames come faster than they could leave one by one, and by how
+/// many quarters of that they must be.
+const JUDGE_EVERY: Duration = Duration::from_millis(50);
+const BEYOND_QUARTERS: u32 = 5;
 
 /// How long to let frames gather, in eighths of a pass: a flusher that does not wait pays a system
 /// call for each frame, and one that waits long is late.
@@ -64,7 +69,8 @@ pub(crate) async fn run(shard: Arc<Shard>) {
                 dirty = Vec::new();
             }
             pass.took = pass.started.elapsed();
-            if load.is_worth_gathering(&pass) && shard.has_dirty() {
+            load.add(&pass);
+            if load.is_beyond && pass.is_long() && shard.has_dirty() {
                 let gathering = pass.took * LINGER_EIGHTHS / 8;
                 tokio::time::sleep(gathering.min(LINGER_MAX)).await;
             }
@@ -90,32 +96,47 @@ impl Pass {
             frames: 0,
         }
     }
+
+    /// How long it would have taken with one frame a connection, again and again until all of them
+    /// had left.
+    fn one_by_one(&self) -> Duration {
+        let connections = u32::try_from(self.connections).unwrap_or(u32::MAX).max(1);
+        let frames = u32::try_from(self.frames).unwrap_or(u32::MAX);
+        self.took.saturating_mul(frames) / connections
+    }
+
+    const fn is_long(&self) -> bool {
+        self.connections >= LINGER_FROM_CONNECTIONS && self.took.as_nanos() > LINGER_FROM.as_nanos()
+    }
 }
 
-/// What came since the last pass over many connections began.
+/// Whether frames come faster than they could leave one by one, judged now and then: what a moment
+/// says is mostly in which order things happened.
 struct Load {
     since: Instant,
-    frames: usize,
+    one_by_one: Duration,
+    is_beyond: bool,
 }
 
 impl Load {
     const fn since(since: Instant) -> Self {
-        Self { since, frames: 0 }
+        Self {
+            since,
+            one_by_one: Duration::ZERO,
+            is_beyond: false,
+        }
     }
 
-    /// Whether the frames that came until `pass` would have taken longer to leave one by one than
-    /// they took to come, and there was a second one for many a connection, which left for nothing.
-    fn is_worth_gathering(&mut self, pass: &Pass) -> bool {
-        self.frames += pass.frames;
-        if pass.connections < LINGER_FROM_CONNECTIONS {
-            return false;
+    fn add(&mut self, pass: &Pass) {
+        let now = pass.started + pass.took;
+        self.one_by_one += pass.one_by_one();
+        let elapsed = now - self.since;
+        if elapsed >= JUDGE_EVERY {
+            *self = Self {
+                is_beyond: self.one_by_one > elapsed * BEYOND_QUARTERS / 4,
+                ..Self::since(now)
+            };
         }
-        let came_in = pass.started - self.since;
-        let one_by_one = pass.took.as_nanos() * self.frames as u128 / pass.connections as u128;
-        *self = Self::since(pass.started);
-        pass.took > LINGER_FROM
-            && one_by_one > came_in.as_nanos()
-            && 4 * pass.frames > 5 * pass.connections
     }
 }
 
@@ -137,50 +158,56 @@ mod tests {
     /// Whether a flusher lingers that writes to 1,000 connections in 4 ms, every 8 ms, while
     /// broadcasts come `rate` times a second.
     fn lingers(rate: usize) -> bool {
-        let start = Instant::now();
-        let mut load = Load::since(start);
-        load.is_worth_gathering(&pass(start + 8 * MS, 4 * MS, 1_000, 8 * rate))
+        let mut now = Instant::now();
+        let mut load = Load::since(now);
+        for _ in 0..20 {
+            load.add(&pass(now, 4 * MS, 1_000, 8 * rate));
+            now += 8 * MS;
+        }
+        load.is_beyond
     }
 
     #[test]
     fn frames_gather_only_where_they_come_faster_than_they_could_leave_alone() {
         assert!(!lingers(50));
-        assert!(!lingers(240));
-        assert!(lingers(260));
-        assert!(lingers(400));
+        assert!(!lingers(250));
+        assert!(lingers(350));
+        assert!(lingers(1_600));
+    }
+
+    #[test]
+    fn a_broadcast_among_small_rooms_changes_nothing() {
+        let mut now = Instant::now();
+        let mut load = Load::since(now);
+        for round in 0..1_000 {
+            load.add(&pass(now, MS / 20, 10, 10));
+            now += MS;
+            if round % 100 == 0 {
+                load.add(&pass(now, 4 * MS, 1_000, 2_000));
+                now += 5 * MS;
+            }
+            assert!(!load.is_beyond, "after {round} rounds");
+        }
+    }
+
+    #[test]
+    fn a_load_that_has_gone_is_forgotten() {
+        let mut now = Instant::now();
+        let mut load = Load::since(now);
+        for _ in 0..20 {
+            load.add(&pass(now, 4 * MS, 1_000, 4_000));
+            now += 8 * MS;
+        }
+        assert!(load.is_beyond);
+        load.add(&pass(now + 1_000 * MS, 4 * MS, 1_000, 1_000));
+        assert!(!load.is_beyond);
     }
 
     #[test]
     fn few_connections_and_short_passes_never_wait() {
-        let start = Instant::now();
-        let lingers = |took, connections| {
-            let pass = pass(start + MS, took, connections, 100 * connections);
-            Load::since(start).is_worth_gathering(&pass)
-        };
-        assert!(!lingers(MS, 31));
-        assert!(!lingers(MS / 2, 32));
-        assert!(lingers(MS, 32));
-    }
-
-    #[test]
-    fn a_broadcast_among_small_rooms_is_measured_by_the_time_since_the_one_before() {
-        let start = Instant::now();
-        let mut load = Load::since(start);
-        let mut now = start;
-        for _ in 0..1_000 {
-            now += MS;
-            assert!(!load.is_worth_gathering(&pass(now, MS / 20, 10, 10)));
-        }
-        // It came at once, and 10,000 frames to rooms in the second before.
-        assert!(!load.is_worth_gathering(&pass(now + MS, 4 * MS, 1_000, 2_000)));
-        // The next ones come faster than they can leave.
-        assert!(load.is_worth_gathering(&pass(now + 5 * MS, 4 * MS, 1_000, 2_000)));
-    }
-
-    #[test]
-    fn nothing_is_gathered_where_every_connection_had_one_frame() {
-        let start = Instant::now();
-        let mut load = Load::since(start);
-        assert!(!load.is_worth_gathering(&pass(start + 3 * MS, 4 * MS, 1_000, 1_000)));
+        let is_long = |took, connections| pass(Instant::now(), took, connections, 9_000).is_long();
+        assert!(!is_long(MS, 31));
+        assert!(!is_long(MS / 2, 32));
+        assert!(is_long(MS, 32));
     }
 }
