@@ -54,6 +54,7 @@ pub(crate) async fn run(shard: Arc<Shard>) {
             if dirty.is_empty() {
                 break;
             }
+            let visited = dirty.len();
             let mut pass = Pass::begin(Instant::now());
             for connection in dirty.drain(..) {
                 let written = connection.flush_for_shard();
@@ -65,7 +66,7 @@ pub(crate) async fn run(shard: Arc<Shard>) {
                     (turn, writes) = (Instant::now(), 0);
                 }
             }
-            if dirty.capacity() > 4096 && pass.connections < dirty.capacity() / 8 {
+            if dirty.capacity() > 4096 && visited < dirty.capacity() / 8 {
                 dirty = Vec::new();
             }
             pass.took = pass.started.elapsed();

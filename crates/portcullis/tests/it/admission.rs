@@ -261,6 +261,21 @@ async fn who_waits_too_long_for_a_verification_is_refused_without_asking() {
 }
 
 #[tokio::test]
+async fn who_is_in_already_need_not_wait_for_newcomers() {
+    let (server, slow) = Slow::guard(1, PATIENT).await;
+    slow.answers.add_permits(1);
+    let mut inside = say_connect(&server).await;
+    assert!(inside.recv().await.unwrap().starts_with("40"));
+    let _newcomer = say_connect(&server).await;
+    slow.is_asked(2).await;
+    // The newcomer holds the only place of its kind, and is not answered.
+    inside.send(r#"421["auth:refresh","new"]"#).await;
+    slow.is_asked(3).await;
+    slow.answers.add_permits(2);
+    assert!(inside.recv().await.unwrap().starts_with("431"));
+}
+
+#[tokio::test]
 async fn a_storm_of_clients_waits_for_a_slow_authenticator_and_nobody_is_refused() {
     const CLIENTS: usize = 100;
     let (server, slow) = Slow::guard(4, PATIENT).await;
