@@ -262,7 +262,8 @@ async fn who_waits_too_long_for_a_verification_is_refused_without_asking() {
 
 #[tokio::test]
 async fn who_is_in_already_need_not_wait_for_newcomers() {
-    let (server, slow) = Slow::guard(1, PATIENT).await;
+    // Shorter than the newcomer may stay.
+    let (server, slow) = Slow::guard(1, Duration::from_secs(6)).await;
     slow.answers.add_permits(1);
     let mut inside = say_connect(&server).await;
     assert!(inside.recv().await.unwrap().starts_with("40"));
