@@ -12,6 +12,7 @@
 //!
 //! - There is one in a process, because there is one log. Tests that run side by side share it.
 //! - It keeps a bounded log, and a bounded number of secrets.
+//! - No part of the log is searched for the same secret twice: many tests may run in one process.
 //!
 //! # Not here
 //!
@@ -54,8 +55,53 @@ pub struct Witness(Arc<Heard>);
 #[derive(Debug, Default)]
 struct Heard {
     log: Mutex<String>,
-    secrets: Mutex<BTreeSet<String>>,
+    secrets: Mutex<Secrets>,
     counters: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+}
+
+/// What must not be said, and how far that is known.
+#[derive(Debug, Default)]
+struct Secrets {
+    /// Not in the log up to `searched`.
+    known: BTreeSet<String>,
+    /// Not searched for yet.
+    fresh: BTreeSet<String>,
+    /// Found in the log.
+    leaked: BTreeSet<String>,
+    searched: usize,
+}
+
+impl Secrets {
+    fn learn(&mut self, secret: &str) {
+        let is_known = self.known.contains(secret) || self.leaked.contains(secret);
+        let count = self.known.len() + self.fresh.len() + self.leaked.len();
+        if !is_known && count < MAX_SECRETS {
+            self.fresh.insert(secret.to_owned());
+        }
+    }
+
+    /// Looks for each secret where it was not looked for yet.
+    fn search(&mut self, log: &str) {
+        let searched = self.searched;
+        let mut leaked = std::mem::take(&mut self.leaked);
+        let mut is_clean = |secret: &String, text: &str| {
+            let is_leaked = text.contains(secret.as_str());
+            if is_leaked {
+                leaked.insert(secret.clone());
+            }
+            !is_leaked
+        };
+        self.known.retain(|secret| {
+            // It may have begun in what was there before.
+            let from = searched.saturating_sub(secret.len());
+            is_clean(secret, log.get(from..).unwrap_or(log))
+        });
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.retain(|secret| is_clean(secret, log));
+        self.known.append(&mut fresh);
+        self.leaked = leaked;
+        self.searched = log.len();
+    }
 }
 
 impl Witness {
@@ -79,10 +125,7 @@ impl Witness {
     /// Remembers a secret of at least 12 bytes.
     pub fn learn(&self, secret: &str) {
         if secret.len() >= MIN_SECRET_BYTES {
-            let mut secrets = self.0.secrets.lock();
-            if secrets.len() < MAX_SECRETS {
-                secrets.insert(secret.to_owned());
-            }
+            self.0.secrets.lock().learn(secret);
         }
     }
 
@@ -103,11 +146,14 @@ impl Witness {
             .join("\n");
         drop(counters);
         let log = self.0.log.lock();
-        let secrets = self.0.secrets.lock();
-        let leaked = secrets
+        let mut secrets = self.0.secrets.lock();
+        secrets.search(&log);
+        drop(log);
+        let named = secrets
+            .known
             .iter()
-            .filter(|secret| log.contains(secret.as_str()) || names.contains(secret.as_str()));
-        leaked.cloned().collect()
+            .filter(|secret| names.contains(*secret));
+        named.chain(&secrets.leaked).cloned().collect()
     }
 
     /// How often a counter was increased, over all of its series with this label; `""` is any.
@@ -253,5 +299,33 @@ impl metrics::Recorder for Recorder {
     fn register_histogram(&self, key: &Key, _: &metrics::Metadata<'_>) -> Histogram {
         self.counter(key);
         Histogram::noop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaked(secrets: &Secrets) -> Vec<&str> {
+        secrets.leaked.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_secret_is_found_whenever_it_was_said_and_whenever_it_was_learned() {
+        let mut secrets = Secrets::default();
+        let mut log = "an early one, then half of ".to_owned();
+        secrets.learn("another");
+        secrets.search(&log);
+        assert_eq!(leaked(&secrets), Vec::<&str>::new());
+        log.push('a');
+        secrets.search(&log);
+        log.push_str("nother");
+        secrets.search(&log);
+        assert_eq!(leaked(&secrets), ["another"]);
+        secrets.learn("early one");
+        secrets.search(&log);
+        secrets.search(&log);
+        assert_eq!(leaked(&secrets), ["another", "early one"]);
+        assert_eq!(secrets.known.len(), 0);
     }
 }

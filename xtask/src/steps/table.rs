@@ -145,7 +145,10 @@ pub(super) const STEPS: &[Step] = &[
             Task {
                 when: When::Missing("cargo-nextest"),
                 counts: Some(Runner::Cargo),
-                ..run("cargo test --workspace --no-fail-fast --lib --bins --tests --examples")
+                ..run(
+                    "cargo test --workspace --no-fail-fast --lib --bins --tests --examples -- \
+                    --test-threads=1",
+                )
             },
         ],
     },
