@@ -15,7 +15,7 @@ use crate::wire::parser::{Msgpack, Parser};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Mode {
-    /// `createAdapter`: Pub/Sub. Any Redis from version 6 on.
+    /// `createAdapter`: Pub/Sub. Redis 6.2 and later.
     #[default]
     Classic,
     /// `createShardedAdapter` with `subscriptionMode: "dynamic"`: sharded Pub/Sub, with a channel

@@ -1,8 +1,16 @@
 //! Why Redis cannot be talked to.
+//!
+//! # Invariants
+//!
+//! - No error has the arguments of a command, which Redis quotes where it does not know it: errors
+//!   end in logs, and arguments may be payloads, names and passwords.
 
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// What stands before the arguments that Redis quotes.
+const QUOTE: &str = ", with args beginning with:";
 
 /// Why Redis cannot be talked to.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +49,7 @@ impl LinkError {
     pub(crate) fn redis(server: &str, source: RedisError) -> Self {
         Self::Redis {
             server: server.to_owned(),
-            source,
+            source: without_arguments(source),
         }
     }
 
@@ -90,6 +98,17 @@ impl LinkError {
     }
 }
 
+fn without_arguments(error: RedisError) -> RedisError {
+    let unquoted = error
+        .detail()
+        .and_then(|detail| detail.split_once(QUOTE))
+        .map(|(unquoted, _)| unquoted.to_owned());
+    match unquoted {
+        Some(unquoted) => (error.kind(), "the server says", unquoted).into(),
+        None => error,
+    }
+}
+
 fn label(error: &RedisError) -> &'static str {
     match error.kind() {
         ErrorKind::AuthenticationFailed => "auth",
@@ -111,5 +130,36 @@ fn label(error: &RedisError) -> &'static str {
             Some("OOM") => "out_of_memory",
             _ => "other",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    fn said(answer: &str) -> LinkError {
+        let answer = parse_redis_value(format!("-{answer}\r\n").as_bytes());
+        LinkError::redis("server", answer.and_then(Value::extract_error).unwrap_err())
+    }
+
+    #[test]
+    fn an_error_has_what_redis_says_and_not_what_it_quotes() {
+        let unknown = "ERR unknown command 'SPUBLISH', with args beginning with: 'room' 'secret' ";
+        let error = said(unknown);
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("unknown command 'SPUBLISH'"), "{shown}");
+        assert!(
+            !shown.contains("secret") && !shown.contains("room"),
+            "{shown}"
+        );
+        assert_eq!(error.label(), "server");
+        let denied = said("NOPERM No permissions to access a channel");
+        assert!(
+            denied.to_string().contains("to access a channel"),
+            "{denied}"
+        );
+        assert_eq!(denied.label(), "denied");
     }
 }

@@ -208,8 +208,13 @@ impl Link {
 
     /// The server runs without having reached Redis; the first gap begins.
     pub(crate) fn runs_alone(&self, since: SystemTime) {
-        if !self.status.health().is_up() {
-            self.alone_since.lock().get_or_insert(since);
+        if self.publishes_only || self.status.health().is_up() {
+            return;
+        }
+        let mut alone_since = self.alone_since.lock();
+        if alone_since.is_none() {
+            *alone_since = Some(since);
+            count_begun(GapCause::Start);
         }
     }
 
@@ -253,7 +258,20 @@ impl Link {
             cause: GapCause::Start,
             since,
         });
+        if let (Some(_), Some(within)) = (alone, gap) {
+            count_over(within.cause);
+        }
         alone.or(gap)
+    }
+
+    /// What is not over goes on at another link, which was told since when, or ends with the node:
+    /// nobody is told of it from here, and it is counted, so that none seems to go on for ever.
+    fn leave_gaps(&self) {
+        let gap = self.gap.lock().take();
+        let alone = self.alone_since.lock().take();
+        let causes = gap.map(|gap| gap.cause);
+        let causes = causes.into_iter().chain(alone.map(|_| GapCause::Start));
+        causes.for_each(count_over);
     }
 
     /// Since when messages on a channel that Redis took away may be lost.
@@ -361,6 +379,7 @@ impl Link {
         }
         // Nobody will know more about what was lost.
         self.publishing_works();
+        self.leave_gaps();
     }
 
     /// Ends without a goodbye.
@@ -373,10 +392,18 @@ fn begin(gap: &mut Option<Gap>, begun: Gap) {
     if let Some(gap) = gap {
         gap.since = gap.since.min(begun.since);
     } else {
-        let cause = begun.cause.as_str();
-        metrics::counter!("portcullis_bus_gaps_begun_total", "cause" => cause).increment(1);
+        count_begun(begun.cause);
         *gap = Some(begun);
     }
+}
+
+fn count_begun(cause: GapCause) {
+    metrics::counter!("portcullis_bus_gaps_begun_total", "cause" => cause.as_str()).increment(1);
+}
+
+/// Counts the end of a gap that nobody is told of; the framework counts those that it tells.
+fn count_over(cause: GapCause) {
+    metrics::counter!("portcullis_bus_gaps_total", "cause" => cause.as_str()).increment(1);
 }
 
 impl fmt::Debug for Link {
@@ -392,6 +419,7 @@ mod tests {
     use std::sync::{OnceLock, Weak};
 
     use bytes::Bytes;
+    use portcullis_testing::Witness;
     use redis::IntoConnectionInfo as _;
 
     use super::*;
@@ -415,8 +443,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn whoever_is_told_of_a_gap_may_use_the_link() {
+    fn link(publishes_only: bool) -> (Arc<Link>, Arc<Hook>) {
         let info = "redis://127.0.0.1:1".into_connection_info().unwrap();
         let endpoint = Endpoint::Fixed(Box::new(Server::new(info).unwrap()));
         let options = BusOptions {
@@ -427,11 +454,17 @@ mod tests {
             probe: "probe".to_owned(),
             is_sharded: true,
             keep_alive: Duration::from_secs(1),
-            publishes_only: true,
+            publishes_only,
         };
         let hook = Arc::new(Hook::default());
         let link = Link::open(endpoint, options, Arc::clone(&hook) as _, Tasks::current());
         hook.link.set(Arc::downgrade(&link)).unwrap();
+        (link, hook)
+    }
+
+    #[tokio::test]
+    async fn whoever_is_told_of_a_gap_may_use_the_link() {
+        let (link, hook) = link(true);
         link.begin_gap(Gap {
             cause: GapCause::Moved,
             since: SystemTime::now(),
@@ -439,5 +472,31 @@ mod tests {
         link.end_gap();
         link.end_gap();
         assert_eq!(*hook.was_free.lock(), [true]);
+    }
+
+    /// How many gaps of a cause have begun, and how many are over.
+    fn counted(cause: GapCause) -> (u64, u64) {
+        let (witness, cause) = (Witness::of_process(), format!("cause={}", cause.as_str()));
+        (
+            witness.count("portcullis_bus_gaps_begun_total", &cause),
+            witness.count("portcullis_bus_gaps_total", &cause),
+        )
+    }
+
+    #[tokio::test]
+    async fn gaps_that_a_link_leaves_behind_are_counted_as_over_and_told_to_nobody() {
+        let causes = [GapCause::Silent, GapCause::Start];
+        assert_eq!(causes.map(counted), [(0, 0); 2]);
+        let (link, hook) = link(false);
+        link.runs_alone(SystemTime::now());
+        link.runs_alone(SystemTime::now());
+        link.begin_gap(Gap {
+            cause: GapCause::Silent,
+            since: SystemTime::now(),
+        });
+        assert_eq!(causes.map(counted), [(1, 0); 2]);
+        link.close().await;
+        assert_eq!(causes.map(counted), [(1, 1); 2]);
+        assert!(hook.was_free.lock().is_empty());
     }
 }

@@ -101,7 +101,8 @@ impl Status {
         }
     }
 
-    /// Redis refuses what is published, on a connection that works; told once a minute.
+    /// Redis refuses what is published, on a connection that works; told once a minute. Its own
+    /// words are not: it may quote what it refuses.
     pub(crate) fn refused(&self, error: &LinkError) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -110,7 +111,8 @@ impl Status {
             .is_some_and(|told| now - told < REFUSAL_INTERVAL);
         if !is_quiet {
             state.refusal_told = Some(now);
-            tracing::warn!(redis = self.name, %error, "redis refuses what is published");
+            let reason = error.label();
+            tracing::warn!(redis = self.name, reason, "redis refuses what is published");
         }
     }
 
@@ -166,5 +168,25 @@ fn down(reason: &str, since: Duration) -> Health {
     Health::Down {
         reason: reason.to_owned(),
         since,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_testing::Witness;
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    #[test]
+    fn the_log_has_nothing_that_redis_quotes_of_what_it_refuses() {
+        let witness = Witness::of_process();
+        let status = Status::new("the redis that quotes".to_owned());
+        let answer = parse_redis_value(b"-ERR what is this: 'the payload'\r\n");
+        let error = answer.and_then(Value::extract_error).unwrap_err();
+        status.refused(&LinkError::redis("server", error));
+        let log = witness.log();
+        assert!(log.contains("the redis that quotes"), "{log}");
+        assert!(!log.contains("the payload"), "{log}");
     }
 }

@@ -5,7 +5,7 @@
 //! - Each channel is subscribed to once, however often it is asked for: Node counts subscribers.
 //! - Changes that cancel each other out before Redis heard of them are never sent.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -60,8 +60,8 @@ struct State {
     differing: usize,
     /// What may differ between the two, and Redis was not told of.
     dirty: HashSet<Subscription>,
-    /// What Redis was told of, and has not answered.
-    in_flight: HashSet<Subscription>,
+    /// What Redis was told of, and has not answered: whether to subscribe or to leave.
+    in_flight: HashMap<Subscription, bool>,
 }
 
 impl Subscriptions {
@@ -74,7 +74,7 @@ impl Subscriptions {
     pub(crate) fn adopt(&self, subscription: Subscription) {
         let mut state = self.state.lock();
         state.want(&subscription, true);
-        if !state.in_flight.contains(&subscription) {
+        if !state.in_flight.contains_key(&subscription) {
             state.dirty.insert(subscription);
             drop(state);
             self.changed.notify_one();
@@ -101,7 +101,15 @@ impl Subscriptions {
     pub(crate) fn lose(&self, subscription: &Subscription) -> bool {
         let mut state = self.state.lock();
         state.confirm(subscription, false);
-        state.wanted.contains(subscription) && !state.in_flight.contains(subscription)
+        if state.in_flight.get(subscription) == Some(&false) {
+            // That is its answer.
+            return false;
+        }
+        // If Redis was asked to subscribe, it did, and has ended it before anybody looked at its
+        // answer, which is out of date then.
+        state.in_flight.remove(subscription);
+        self.tell_if_settled(&state);
+        state.wanted.contains(subscription)
     }
 
     /// Tries again to subscribe to what was refused or lost.
@@ -109,7 +117,7 @@ impl Subscriptions {
         let mut state = self.state.lock();
         let is_open = state.wanted.contains(subscription)
             && !state.confirmed.contains(subscription)
-            && !state.in_flight.contains(subscription);
+            && !state.in_flight.contains_key(subscription);
         if is_open && state.dirty.insert(subscription.clone()) {
             drop(state);
             self.changed.notify_one();
@@ -146,7 +154,7 @@ impl Subscriptions {
             state.dirty.remove(&next);
             let is_wanted = state.wanted.contains(&next);
             if is_wanted != state.confirmed.contains(&next) {
-                state.in_flight.insert(next.clone());
+                state.in_flight.insert(next.clone(), is_wanted);
                 changes.push((next, is_wanted));
             }
         }
@@ -154,12 +162,14 @@ impl Subscriptions {
         changes
     }
 
-    /// Redis has confirmed a change.
+    /// Redis has confirmed a change. If it has ended the subscription since, that counts.
     pub(crate) fn confirm(&self, subscription: &Subscription, is_subscribed: bool) {
         let mut state = self.state.lock();
-        state.in_flight.remove(subscription);
-        state.confirm(subscription, is_subscribed);
-        self.tell_if_settled(&state);
+        if state.in_flight.get(subscription) == Some(&is_subscribed) {
+            state.in_flight.remove(subscription);
+            state.confirm(subscription, is_subscribed);
+            self.tell_if_settled(&state);
+        }
     }
 
     /// Redis has refused a change, which may be tried again.
@@ -332,6 +342,34 @@ mod tests {
         subscriptions.confirm(&channel("a"), true);
         assert!(subscriptions.is_settled());
         assert!(subscriptions.lose(&channel("a")));
+    }
+
+    #[test]
+    fn what_redis_ends_before_its_yes_is_looked_at_is_lost_and_subscribed_to_again() {
+        let subscriptions = Subscriptions::default();
+        subscriptions.add(channel("a"));
+        assert_eq!(subscriptions.next_changes(10), [(channel("a"), true)]);
+        assert!(subscriptions.lose(&channel("a")));
+        subscriptions.confirm(&channel("a"), true);
+        assert!(!subscriptions.is_confirmed(&channel("a")));
+        assert!(!subscriptions.is_settled());
+        subscriptions.want_again(&channel("a"));
+        assert_eq!(subscriptions.next_changes(10), [(channel("a"), true)]);
+        subscriptions.confirm(&channel("a"), true);
+        assert!(subscriptions.is_confirmed(&channel("a")));
+        assert!(subscriptions.is_settled());
+    }
+
+    #[test]
+    fn what_redis_ends_before_its_yes_is_looked_at_and_nobody_wants_is_settled() {
+        let subscriptions = Subscriptions::default();
+        subscriptions.add(channel("a"));
+        assert_eq!(subscriptions.next_changes(10), [(channel("a"), true)]);
+        subscriptions.remove(&channel("a"));
+        assert!(!subscriptions.lose(&channel("a")));
+        subscriptions.confirm(&channel("a"), true);
+        assert!(subscriptions.next_changes(10).is_empty());
+        assert!(subscriptions.is_settled());
     }
 
     #[tokio::test]

@@ -165,7 +165,8 @@ pub(super) async fn write(
     Ok(Change { from, to })
 }
 
-/// Adds a revocation, and tells every node.
+/// Adds a revocation, and tells every node. After an error it may have been added: an answer is
+/// lost as easily as a question, and those who were not told find it in the set.
 pub(super) async fn publish(
     bus: &Bus,
     names: &Names,

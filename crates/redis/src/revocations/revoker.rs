@@ -63,7 +63,8 @@ impl RedisRevoker {
     ///
     /// # Errors
     ///
-    /// A name that cannot be one, or Redis.
+    /// A name that cannot be one; nothing is revoked then. Or Redis: if it failed on the way, it
+    /// is not known whether it was revoked. Do it again, which does no harm.
     pub async fn revoke(
         &self,
         revocation: Revocation,
