@@ -57,7 +57,7 @@ pub use packet::{DecodeError, Packet};
 pub use payload::{Packets, PayloadError, SEPARATOR, decode_payload};
 pub use request::{
     Known, Method, Query, Rejection, RejectionCode, Request, Transport, TransportName, Transports,
-    Verdict,
+    Verdict, percent_decoded,
 };
 pub use session::{Message, Output, PollAnswer, Received, Session};
 pub use session_id::{SessionId, SessionIdError};

@@ -30,7 +30,7 @@ use std::fmt::Write as _;
 
 mod query;
 
-pub use query::Query;
+pub use query::{Query, percent_decoded};
 
 /// The names of the transports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

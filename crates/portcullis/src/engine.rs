@@ -14,6 +14,8 @@ use crate::tasks::Tasks;
 pub use crate::session::websocket_only::{WebSocketHandler, WebSocketService};
 
 /// An engine whose messages go to handlers of the application's own.
+///
+/// It pings and flushes for as long as it, a service of it, or a session is there.
 pub struct Engine {
     door: Arc<Door>,
     tasks: Tasks,
@@ -115,7 +117,8 @@ impl Engine {
         }
     }
 
-    /// The engine as a tower service, to be mounted at the path of your choice.
+    /// The engine as a tower service, to be mounted at the path of your choice. What is mounted
+    /// runs on when nothing else of the engine is kept.
     #[must_use]
     pub fn service(&self) -> SocketService {
         SocketService::new(Arc::clone(&self.door))
@@ -125,12 +128,6 @@ impl Engine {
     pub async fn close(&self) {
         self.door.core.shut_down();
         self.tasks.finished().await;
-        self.tasks.stop_services();
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
         self.tasks.stop_services();
     }
 }

@@ -37,6 +37,8 @@ mod registry;
 mod shard;
 mod stream;
 mod switching;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod websocket;
 pub(crate) mod websocket_only;
@@ -72,9 +74,8 @@ use engine::Registration;
 use polling::PollingTransport;
 use websocket_transport::{Closing, WebSocketTransport};
 
-use crate::pace::Bucket;
-
 use crate::clock;
+use crate::pace::Bucket;
 
 /// How long a draining session may take for its handlers, and then to tell a client that polls.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
@@ -134,7 +135,8 @@ impl SessionHandle {
         )
     }
 
-    /// Ends the session once what is queued has left.
+    /// Ends the session once what is queued has left: by the polls that fetch it, or as fast as a
+    /// WebSocket takes it. Who takes nothing is not waited for longer than 30 s.
     pub fn close(&self) {
         self.0.end(Ending::Requested);
     }
@@ -206,7 +208,10 @@ impl Session {
         if self.leave(now, cx) {
             handler = self.handler.poll(cx);
         }
-        self.write(cx);
+        if self.write(cx) {
+            // Nothing else wakes a task whose stream is gone: its farewells begin here.
+            handler = self.handler.poll(cx);
+        }
         let Transport::Ended(closing) = &mut self.transport else {
             return Poll::Pending;
         };
@@ -360,16 +365,21 @@ impl Session {
                 if let Some(goodbye) = websocket.goodbye(code) {
                     self.connection.send(&goodbye, Delivery::Protocol);
                 }
-                self.transport = Transport::Ended(Some(Box::new(websocket.into_closing())));
+                // Only who was asked to end in peace has been promised what is queued.
+                let is_promised = self.ending == Some(Ending::Requested);
+                let hurry = is_promised.then(|| self.core.hurry());
+                self.transport = Transport::Ended(Some(Box::new(websocket.into_closing(hurry))));
             }
         } else if let Transport::Polling(mut polling) = transport {
-            polling.end_post(Verdict::Ok);
+            // A POST whose packets were handled has been answered: this one is still coming.
+            polling.end_post(Verdict::Cut);
         }
         self.handler.handle_closed(reason);
     }
 
-    /// Lets what is queued leave, where the task is the one to write.
-    fn write(&mut self, cx: &mut Context<'_>) {
+    /// Lets what is queued leave, where the task is the one to write. Says whether the transport
+    /// has ended by it.
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.transport {
             Transport::Polling(polling) => {
                 if polling.has_waiting() && !self.connection.with_outbox(|outbox| outbox.is_empty())
@@ -379,15 +389,18 @@ impl Session {
                     self.connection
                         .with_outbox(|outbox| outbox.set_writable(false));
                 }
+                false
             }
             Transport::WebSocket(websocket) => {
-                if let Poll::Ready(Err(_)) = websocket.poll_write(&self.connection, cx) {
-                    self.machine
-                        .handle_transport_closed(Some(TransportFault::Io));
-                    self.drain(cx);
-                }
+                let Poll::Ready(Err(_)) = websocket.poll_write(&self.connection, cx) else {
+                    return false;
+                };
+                self.machine
+                    .handle_transport_closed(Some(TransportFault::Io));
+                self.drain(cx);
+                true
             }
-            Transport::Ended(_) => {}
+            Transport::Ended(_) => false,
         }
     }
 }

@@ -120,7 +120,15 @@ impl Query {
 
 /// The text behind the escapes (RFC 3986 section 2.1). A malformed escape stands for itself, and
 /// escaped bytes that are not UTF-8 become characters which nothing that matters contains.
-fn percent_decoded(text: &str) -> Cow<'_, str> {
+///
+/// ```
+/// use portcullis_engineio::percent_decoded;
+///
+/// assert_eq!(percent_decoded("%E2%82%AC 5"), "€ 5");
+/// assert_eq!(percent_decoded("100%, %+4"), "100%, %+4");
+/// ```
+#[must_use]
+pub fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use portcullis_engineio::percent_decoded;
 use portcullis_socketio::value::{Value, ValueError};
 use serde::de::DeserializeOwned;
 
@@ -115,7 +116,7 @@ impl Handshake {
             .filter(|pair| !pair.is_empty());
         pairs.map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decode(key), percent_decode(value))
+            (form_decoded(key), form_decoded(value))
         })
     }
 
@@ -161,26 +162,9 @@ impl fmt::Debug for Handshake {
 }
 
 /// Decodes `%41` and `+`; what is not valid stays as it is.
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        let escaped = tail.split_first_chunk::<2>().and_then(|(digits, after)| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            Some((u8::from_str_radix(digits, 16).ok()?, after))
-        });
-        match (first, escaped) {
-            (b'%', Some((byte, after))) => {
-                bytes.push(byte);
-                rest = after;
-            }
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(first),
-        }
-    }
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+fn form_decoded(text: &str) -> String {
+    // First of all: an escaped plus is a plus.
+    percent_decoded(&text.replace('+', " ")).into_owned()
 }
 
 #[cfg(test)]
@@ -195,10 +179,13 @@ mod tests {
             ("%2541", "%41"),
             ("100%", "100%"),
             ("%zz", "%zz"),
+            ("%+4", "% 4"),
+            ("%-4", "%-4"),
+            ("%2b+", "+ "),
             ("%", "%"),
             ("%e2%82%ac", "€"),
         ] {
-            assert_eq!(percent_decode(raw), decoded, "{raw}");
+            assert_eq!(form_decoded(raw), decoded, "{raw}");
         }
     }
 }

@@ -90,7 +90,8 @@ impl Door {
         };
         let too_large = matches!(received, session::Body::TooLarge);
         let _ = body_sender.send(received);
-        let verdict = verdict.await.unwrap_or(Verdict::Ok);
+        // A session that has gone before it took the body has not handled it.
+        let verdict = verdict.await.unwrap_or(Verdict::Cut);
         if too_large {
             return Err(Failure::Status(StatusCode::PAYLOAD_TOO_LARGE));
         }
@@ -149,4 +150,44 @@ fn is_octet_stream(headers: &HeaderMap) -> bool {
     kind.split(';')
         .next()
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/octet-stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::Request;
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::handshake::{Accept, Admission, HttpOptions, RequestFacts};
+    use crate::session::{Core, CoreOptions, SessionHandle, SessionHandler};
+    use crate::tasks::Tasks;
+
+    /// Lets nobody in.
+    struct Nobody;
+
+    impl Accept for Nobody {
+        fn accept(&self, _: SessionHandle, _: Arc<RequestFacts>) -> Box<dyn SessionHandler> {
+            panic!("no session opens here")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_post_whose_session_has_gone_ahead_of_its_body_is_cut_off() {
+        let door = Door {
+            core: Core::start(CoreOptions::usual(), 1, Tasks::default()),
+            options: HttpOptions::default(),
+            admission: Admission::default(),
+            accept: Box::new(Nobody),
+        };
+        let (parts, ()) = Request::new(()).into_parts();
+        let (mailbox, mut session) = mpsc::channel(1);
+        let body = Full::new(Bytes::from_static(b"42[\"x\"]"));
+        // The body is here before the session looks at the request at all.
+        let (answer, ()) = tokio::join!(door.post(mailbox, &parts, body), async {
+            drop(session.recv().await);
+        });
+        assert!(matches!(answer, Err(Failure::Cut)));
+    }
 }

@@ -54,11 +54,7 @@ pub(crate) fn rejection(rejection: &Rejection, is_upgrade: bool) -> Response<Bod
     let mut response = if is_upgrade {
         text("text/html", rejection.message().to_owned())
     } else {
-        let body = serde_json::json!({
-            "code": rejection.code().number(),
-            "message": rejection.message(),
-        });
-        text("application/json", body.to_string())
+        text("application/json", rejection.to_json())
     };
     let status = StatusCode::from_u16(rejection.status());
     *response.status_mut() = status.unwrap_or(StatusCode::BAD_REQUEST);

@@ -212,22 +212,30 @@ impl Connection {
         self.shard.limits()
     }
 
-    /// Queues a frame, to leave when the current turn ends.
+    pub(crate) fn outbox_limits(&self) -> &OutboxLimits {
+        &self.limits().outbox
+    }
+
+    /// Queues a frame, to leave when the current turn ends, or before, if what the turn says is
+    /// more than may wait.
     pub(crate) fn send(self: &Arc<Self>, frame: &Frame, delivery: Delivery) -> Pushed {
-        let pushed = {
-            let mut state = self.state.lock();
-            let pushed = state.outbox.push(frame, delivery, &self.limits().outbox);
-            if pushed == Pushed::Overflow {
-                state.end(Ending::SlowConsumer);
-            }
-            pushed
-        };
-        match pushed {
-            Pushed::MustFlush => turn::note(self),
-            Pushed::Dropped => metrics::counter!("portcullis_volatile_dropped_total").increment(1),
-            Pushed::Lost => metrics::counter!("portcullis_events_lost_total").increment(1),
-            Pushed::Overflow => metrics::counter!("portcullis_slow_consumers_total").increment(1),
-            Pushed::Queued | Pushed::Gone => {}
+        let mut pushed = self.push(frame, delivery);
+        while pushed == Pushed::Full {
+            self.flush_once();
+            pushed = self.push(frame, delivery);
+        }
+        if pushed == Pushed::MustFlush {
+            turn::note(self);
+        }
+        pushed.count();
+        pushed
+    }
+
+    fn push(&self, frame: &Frame, delivery: Delivery) -> Pushed {
+        let mut state = self.state.lock();
+        let pushed = state.outbox.push(frame, delivery, self.outbox_limits());
+        if pushed == Pushed::Overflow {
+            state.end(Ending::SlowConsumer);
         }
         pushed
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portcullis_engineio::{SessionId, Timing};
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::connection::{Connection, Ending, Limits};
 use super::delivery::Delivery;
@@ -43,13 +44,16 @@ pub(crate) struct CoreOptions {
     pub(crate) max_packets: usize,
 }
 
-/// The sessions of one engine.
+/// The sessions of one engine. Whoever can open one keeps it, and so does each of them; what pings
+/// and flushes them ends with it.
 pub(crate) struct Core {
     options: CoreOptions,
     registry: Registry,
     shards: Box<[Arc<Shard>]>,
     next_shard: AtomicUsize,
     stopping: AtomicBool,
+    /// Heard by those who have ended already, and are on their way out.
+    shut: CancellationToken,
     tasks: Tasks,
 }
 
@@ -75,7 +79,8 @@ pub(crate) struct Places {
 }
 
 impl Core {
-    /// Starts the tasks of `shards` shards; they end with `tasks`.
+    /// Starts the tasks of `shards` shards; they end with `tasks`, and with the last of those who
+    /// keep the core.
     pub(crate) fn start(options: CoreOptions, shards: usize, tasks: Tasks) -> Arc<Self> {
         let limits = Limits {
             timing: options.timing,
@@ -96,6 +101,7 @@ impl Core {
             shards,
             next_shard: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            shut: CancellationToken::new(),
             tasks,
         })
     }
@@ -133,7 +139,7 @@ impl Core {
         handler: impl FnOnce(SessionHandle) -> Box<dyn SessionHandler>,
     ) -> Option<()> {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
-        let registration = self.register(id, places)?;
+        let registration = self.register(id, places, None)?;
         registration.connection.set_mailbox(Some(sender));
         let machine = portcullis_engineio::Session::polling(self.options.upgrade_timeout);
         let transport = Transport::Polling(Box::new(PollingTransport::new(mailbox)));
@@ -159,13 +165,12 @@ impl Core {
         } = upgraded;
         let max_payload = self.options.max_payload;
         let websocket = WebSocketTransport::new(stream, read_ahead, max_payload, base64);
-        let registration = self.register(id, places)?;
+        // What was held back is no frame, but goes where frames go.
+        let response = (!held.is_empty()).then(|| Frame::from_wire(held));
+        let registration = self.register(id, places, response.as_ref())?;
         let connection = &registration.connection;
         // Queued before there is a sink, so that all of it leaves with whatever the first turn
-        // adds. What was held back is no frame, but goes where frames go.
-        if !held.is_empty() {
-            connection.send(&Frame::from_wire(held), Delivery::Protocol);
-        }
+        // adds.
         connection.send(&Frame::text(open), Delivery::Protocol);
         connection.with_outbox(|outbox| outbox.set_sink(websocket.sink()));
         let machine = portcullis_engineio::Session::websocket();
@@ -178,7 +183,13 @@ impl Core {
         Some(())
     }
 
-    fn register(self: &Arc<Self>, id: SessionId, places: Places) -> Option<Registration> {
+    /// Makes a session that can be found, and ended; whatever becomes of it, `first` leaves first.
+    fn register(
+        self: &Arc<Self>,
+        id: SessionId,
+        places: Places,
+        first: Option<&Frame>,
+    ) -> Option<Registration> {
         let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
         let shard = Arc::clone(&self.shards[next % self.shards.len()]);
         let connection = Arc::new(Connection::new(
@@ -188,6 +199,9 @@ impl Core {
             Some(places.pending),
             clock::instant(),
         ));
+        if let Some(first) = first {
+            connection.send(first, Delivery::Protocol);
+        }
         if !self.registry.insert(id, Arc::clone(&connection)) {
             return None;
         }
@@ -236,6 +250,12 @@ impl Core {
         self.stopping.load(Ordering::SeqCst)
     }
 
+    /// Ready once the engine ends its sessions at once: those who have ended before, and have yet
+    /// to take what they were promised, are in the way then.
+    pub(crate) fn hurry(&self) -> WaitForCancellationFutureOwned {
+        self.shut.clone().cancelled_owned()
+    }
+
     /// Lets no new session in, and ends those that are here one after the other, in random order,
     /// over about `window`; ready when they have ended, or have had their time.
     pub(crate) async fn drain(&self, window: Duration) {
@@ -272,6 +292,13 @@ impl Core {
                 connection.end(Ending::Shutdown);
             }
         }
+        self.shut.cancel();
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.tasks.stop_services();
     }
 }
 

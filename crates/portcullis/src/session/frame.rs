@@ -15,7 +15,8 @@
 //!
 //! # Invariants
 //!
-//! - The bytes from `start` on are whole, unmasked, final frames.
+//! - The bytes from `start` on are whole, unmasked, final frames; or, ahead of all frames of a
+//!   connection, the response that HTTP held back.
 //! - The form for polling is derived at most once per frame, and only when somebody polls.
 //!
 //! # Not here
@@ -139,6 +140,11 @@ impl Frame {
         self.wire().first() == Some(&(FIN | CLOSE))
     }
 
+    /// Whether this is a response that HTTP held back: no frame of ours begins like one.
+    pub(crate) fn is_response(&self) -> bool {
+        self.wire().first() == Some(&b'H')
+    }
+
     /// Whether the emitter allows a polling response that carries this to be compressed.
     pub(crate) fn may_compress(&self) -> bool {
         self.0.compress
@@ -148,54 +154,73 @@ impl Frame {
     pub(crate) fn polling(&self) -> &Bytes {
         self.0.polling.get_or_init(|| {
             let mut body = Vec::with_capacity(self.wire().len());
-            for (opcode, payload) in self.parts() {
+            for part in self.parts().filter(Part::is_packet) {
                 if !body.is_empty() {
                     body.push(SEPARATOR);
                 }
-                push_polling(&mut body, opcode, payload);
+                push_polling(&mut body, part.opcode, part.payload);
             }
             body.into()
         })
     }
 
-    /// The same packets for a peer that takes no binary frames (`b64=1`): text frames throughout.
+    /// The same for a peer that takes no binary frames (`b64=1`): packets are text throughout, and
+    /// control frames are what they are.
     pub(crate) fn to_base64(&self) -> Self {
         let mut buffer = Vec::with_capacity(self.wire().len() * 4 / 3);
         let mut text = Vec::new();
-        for (opcode, payload) in self.parts() {
+        for part in self.parts() {
+            if !part.is_packet() {
+                buffer.extend_from_slice(part.wire);
+                continue;
+            }
             text.clear();
-            push_polling(&mut text, opcode, payload);
+            push_polling(&mut text, part.opcode, part.payload);
             push_header(&mut buffer, TEXT, text.len());
             buffer.extend_from_slice(&text);
         }
         Self::from_wire(buffer)
     }
 
-    /// Walks over the text and binary frames in the buffer; control frames are not packets.
-    fn parts(&self) -> impl Iterator<Item = (u8, &[u8])> {
+    /// Walks over the frames in the buffer.
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let mut rest = self.wire();
         std::iter::from_fn(move || {
-            loop {
-                let (&[first, second], tail) = rest.split_first_chunk::<2>()?;
-                let (len, tail) = match second {
-                    126 => {
-                        let (len, tail) = tail.split_first_chunk::<2>()?;
-                        (u64::from(u16::from_be_bytes(*len)), tail)
-                    }
-                    127 => {
-                        let (len, tail) = tail.split_first_chunk::<8>()?;
-                        (u64::from_be_bytes(*len), tail)
-                    }
-                    len => (u64::from(len), tail),
-                };
-                let (payload, tail) = tail.split_at_checked(usize::try_from(len).ok()?)?;
-                rest = tail;
-                let opcode = first & 0xf;
-                if opcode == TEXT || opcode == BINARY {
-                    return Some((opcode, payload));
+            let whole = rest;
+            let (&[first, second], tail) = whole.split_first_chunk::<2>()?;
+            let (len, tail) = match second {
+                126 => {
+                    let (len, tail) = tail.split_first_chunk::<2>()?;
+                    (u64::from(u16::from_be_bytes(*len)), tail)
                 }
-            }
+                127 => {
+                    let (len, tail) = tail.split_first_chunk::<8>()?;
+                    (u64::from_be_bytes(*len), tail)
+                }
+                len => (u64::from(len), tail),
+            };
+            let (payload, tail) = tail.split_at_checked(usize::try_from(len).ok()?)?;
+            rest = tail;
+            Some(Part {
+                opcode: first & 0xf,
+                payload,
+                wire: whole.get(..whole.len() - tail.len())?,
+            })
         })
+    }
+}
+
+/// One of the WebSocket frames in a buffer.
+struct Part<'a> {
+    opcode: u8,
+    payload: &'a [u8],
+    wire: &'a [u8],
+}
+
+impl Part<'_> {
+    /// Whether it carries a packet, which control frames do not.
+    const fn is_packet(&self) -> bool {
+        matches!(self.opcode, TEXT | BINARY)
     }
 }
 
@@ -336,6 +361,20 @@ mod tests {
             read_back(&text_only),
             [Message::text("451-[]"), Message::text("bAQID")]
         );
+    }
+
+    #[test]
+    fn control_frames_reach_a_peer_that_takes_text_alone_and_never_one_that_polls() {
+        let pong_and_close = [0x8a, 2, b'h', b'i', 0x88, 2, 0x03, 0xe8];
+        let control = Frame::from_wire(pong_and_close.to_vec());
+        assert_eq!(control.to_base64().wire(), pong_and_close);
+        assert!(control.polling().is_empty());
+
+        let mixed = [&[0x8a, 0][..], Frame::binary(&[1, 2, 3]).wire(), &[0x88, 0]].concat();
+        let mixed = Frame::from_wire(mixed);
+        let text = [&[0x8a, 0][..], Frame::text("bAQID").wire(), &[0x88, 0]].concat();
+        assert_eq!(mixed.to_base64().wire(), text);
+        assert_eq!(mixed.polling().as_ref(), b"bAQID");
     }
 
     #[test]

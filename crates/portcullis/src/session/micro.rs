@@ -25,6 +25,12 @@ pub(crate) const fn size_of_connection() -> usize {
     size_of::<Connection>()
 }
 
+/// What the wheel keeps of a heartbeat, or of an alarm.
+#[cfg(test)]
+pub(crate) const fn size_of_visit() -> usize {
+    size_of::<Visit>()
+}
+
 /// A shard whose tasks do not run.
 pub(crate) fn shard(timing: Timing) -> Arc<Shard> {
     let limits = Limits {

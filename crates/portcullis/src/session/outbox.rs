@@ -22,7 +22,7 @@
 //! - Only one party writes at a time: the one that moved the state to `Flushing`.
 //! - The system call happens outside the lock.
 //! - The queue is bounded in bytes and in frames; what goes over ends the session, or is dropped
-//!   where that was said.
+//!   where that was said. Nobody is too slow for what their stream was never asked to take.
 //!
 //! # Not here
 //!
@@ -71,6 +71,24 @@ pub(crate) struct OutboxLimits {
     pub(crate) if_slow: IfSlow,
 }
 
+impl OutboxLimits {
+    /// Whether a frame of `len` bytes may wait behind so many others.
+    ///
+    /// One frame always may, however large: its size was bounded when it was made.
+    pub(crate) const fn admit(&self, frames: usize, bytes: usize, len: usize) -> bool {
+        frames == 0 || (bytes + len <= self.max_bytes && frames < self.max_frames)
+    }
+
+    /// What becomes of a frame that they do not admit.
+    pub(crate) fn refuse(&self, delivery: Delivery) -> Pushed {
+        match delivery.if_slow(self.if_slow) {
+            IfSlow::Disconnect => Pushed::Overflow,
+            IfSlow::Drop if delivery.is_volatile() => Pushed::Dropped,
+            IfSlow::Drop => Pushed::Lost,
+        }
+    }
+}
+
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pushed {
@@ -78,6 +96,9 @@ pub(crate) enum Pushed {
     Queued,
     /// It is queued, and the caller must see to it that somebody flushes.
     MustFlush,
+    /// There is no room for it, and the stream was not asked yet to take what waits: once the
+    /// caller has flushed, there may be.
+    Full,
     /// It was volatile and could not leave at once.
     Dropped,
     /// It did not fit, and the peer loses it.
@@ -86,6 +107,18 @@ pub(crate) enum Pushed {
     Overflow,
     /// The session has ended.
     Gone,
+}
+
+impl Pushed {
+    /// Counts what a peer does not get.
+    pub(crate) fn count(self) {
+        match self {
+            Self::Dropped => metrics::counter!("portcullis_volatile_dropped_total").increment(1),
+            Self::Lost => metrics::counter!("portcullis_events_lost_total").increment(1),
+            Self::Overflow => metrics::counter!("portcullis_slow_consumers_total").increment(1),
+            Self::Queued | Self::MustFlush | Self::Full | Self::Gone => {}
+        }
+    }
 }
 
 /// What a flush left behind.
@@ -148,13 +181,10 @@ impl Outbox {
             self.bytes -= self.queue.pop().map_or(0, |old| old.wire().len());
         }
         let len = frame.wire().len();
-        // One frame always fits, however large: its size was bounded when it was made.
-        let fits = self.queue.is_empty()
-            || (self.bytes + len <= limits.max_bytes && self.queue.len() < limits.max_frames);
-        if !fits {
-            return match delivery.if_slow(limits.if_slow) {
-                IfSlow::Disconnect => Pushed::Overflow,
-                IfSlow::Drop => Pushed::Lost,
+        if !limits.admit(self.queue.len(), self.bytes, len) {
+            return match (&self.sink, self.state) {
+                (Sink::Raw(_), State::Dirty) => Pushed::Full,
+                _ => limits.refuse(delivery),
             };
         }
         self.queue.push(frame.clone());
@@ -237,12 +267,12 @@ impl Outbox {
     /// Drops what waits, so that the goodbye, which is all that may follow, leaves at once.
     pub(crate) fn discard(&mut self) {
         self.discarded = true;
-        if self.state == State::Flushing || self.head_offset > 0 {
-            // Half a frame is on the wire: the rest of it must follow.
-            self.queue.truncate(1);
-        } else {
-            self.queue.clear();
-        }
+        // Half a frame is on the wire: the rest of it must follow. Without the response that was
+        // held back, whatever follows would be no WebSocket.
+        let has_begun = self.state == State::Flushing
+            || self.head_offset > 0
+            || self.queue.first().is_some_and(Frame::is_response);
+        self.queue.truncate(usize::from(has_begun));
         self.bytes = self.queue.iter().map(|frame| frame.wire().len()).sum();
     }
 
@@ -434,6 +464,20 @@ mod tests {
             Pushed::Queued
         );
         assert_eq!(outbox.take_all().len(), 1);
+    }
+
+    #[test]
+    fn a_response_that_was_held_back_is_not_thrown_away() {
+        let mut outbox = Outbox::new();
+        let response = Frame::from_wire(b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec());
+        outbox.push(&response, Delivery::Protocol, &LIMITS);
+        push(&mut outbox, "0{}");
+        outbox.discard();
+        let goodbye = Frame::close(None);
+        outbox.push(&goodbye, Delivery::Protocol, &LIMITS);
+        let left = outbox.take_all();
+        let left: Vec<_> = left.iter().map(Frame::wire).collect();
+        assert_eq!(left, [response.wire(), goodbye.wire()]);
     }
 
     #[tokio::test]

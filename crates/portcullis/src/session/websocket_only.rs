@@ -13,7 +13,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::frame::Frame;
 use super::stream::Stream;
-use super::websocket::{Incoming, ReadError};
+use super::websocket::Incoming;
 use super::websocket_transport::{End, WebSocketTransport};
 use crate::tasks::Tasks;
 
@@ -81,7 +81,7 @@ fn converse(
     mut websocket: WebSocketTransport,
     handler: &dyn WebSocketHandler,
 ) -> impl Future<Output = ()> {
-    let mut end: Option<Option<u16>> = None;
+    let mut has_ended = false;
     poll_fn(move |cx| {
         loop {
             match websocket.poll_flush(cx) {
@@ -89,7 +89,7 @@ fn converse(
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
-            if end.is_some() {
+            if has_ended {
                 return websocket.poll_gone(cx);
             }
             let mut out = Vec::new();
@@ -122,16 +122,12 @@ fn converse(
             match read {
                 Poll::Ready(End::Eof | End::Io) => return Poll::Ready(()),
                 Poll::Ready(End::Invalid(error)) => {
-                    let _ = websocket.queue(Frame::close(Some(code(error))).wire());
-                    end = Some(Some(code(error)));
+                    let goodbye = Frame::close(Some(error.close_code()));
+                    let _ = websocket.queue(goodbye.wire());
+                    has_ended = true;
                 }
-                Poll::Pending if closed => end = Some(None),
-                Poll::Pending => {}
+                Poll::Pending => has_ended = closed,
             }
         }
     })
-}
-
-const fn code(error: ReadError) -> u16 {
-    error.close_code()
 }

@@ -2,8 +2,10 @@
 //!
 //! # Invariants
 //!
-//! - After a close frame the peer has [`LINGER`] to end its side; then the connection is dropped.
-//!   Dropping it at once could make the kernel throw away what was just written.
+//! - Once its close frame has left, the peer has [`LINGER`] to end its side; then the connection is
+//!   dropped. Dropping it at once could make the kernel throw away what was just written.
+//! - What is queued ahead of the close frame has [`LINGER`] too, and [`PATIENCE`] where it was
+//!   promised to leave: a peer that takes nothing is not waited for longer.
 //! - What is sent past the outbox has a bound of its own: before it carries the session, nobody
 //!   has said who the peer is.
 
@@ -17,15 +19,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Sleep;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::connection::Connection;
 use super::frame::Frame;
 use super::outbox::Sink;
 use super::stream::{Stream, with_scratch};
 use super::websocket::{Incoming, ReadError, Reader};
+use crate::clock;
 
 /// How long a closed WebSocket may take to go away.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a peer may take for what it was promised to get ahead of the close frame. One that
+/// polls has as long to ask for it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// So much may wait for the peer of a WebSocket that has no outbox yet. It is sent answers to its
 /// pings, and one to its probe.
@@ -237,12 +245,15 @@ impl WebSocketTransport {
         first.then(|| Frame::close(code))
     }
 
-    /// Starts to go away; the close frame must be queued already.
-    pub(crate) fn into_closing(self) -> Closing {
+    /// Starts to go away; the close frame must be queued already. What is queued ahead of it is
+    /// promised to leave if there is a `hurry`, until that is ready.
+    pub(crate) fn into_closing(self, hurry: Option<WaitForCancellationFutureOwned>) -> Closing {
+        let patience = if hurry.is_some() { PATIENCE } else { LINGER };
         Closing {
             transport: self,
             shut: false,
-            deadline: Box::pin(tokio::time::sleep(LINGER)),
+            deadline: Box::pin(tokio::time::sleep(patience)),
+            hurry: hurry.map(Box::pin),
         }
     }
 
@@ -293,28 +304,56 @@ fn others_first(cx: &mut Context<'_>) {
 #[derive(Debug)]
 pub(crate) struct Closing {
     transport: WebSocketTransport,
+    /// The close frame has left.
     shut: bool,
+    /// Of what is queued; then of the peer, to end its side.
     deadline: Pin<Box<Sleep>>,
+    hurry: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Closing {
     /// Ready when the connection may be dropped.
     pub(crate) fn poll(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(hurry) = &mut self.hurry
+            && hurry.as_mut().poll(cx).is_ready()
+        {
+            self.linger();
+        }
+        if !self.shut
+            && let Poll::Ready(left) = self.poll_left(connection, cx)
+        {
+            if left.is_err() {
+                return Poll::Ready(());
+            }
+            self.shut = true;
+            self.linger();
+        }
+        // Behind whatever may have moved it, so that the task is woken by it.
         if self.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if !self.shut {
-            if ready!(self.transport.poll_write(connection, cx)).is_err() {
-                return Poll::Ready(());
-            }
-            if !connection.with_outbox(|outbox| outbox.is_empty()) {
-                // The flush at the end of this turn has work: look again after it.
-                connection.wake();
-                return Poll::Pending;
-            }
-            self.shut = true;
+        if self.shut {
+            return self.transport.poll_gone(cx);
         }
-        self.transport.poll_gone(cx)
+        Poll::Pending
+    }
+
+    /// Ready when what is queued has left, the close frame last.
+    fn poll_left(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.transport.poll_write(connection, cx))?;
+        if connection.with_outbox(|outbox| outbox.is_empty()) {
+            return Poll::Ready(Ok(()));
+        }
+        // The flush at the end of this turn has work: look again after it.
+        connection.wake();
+        Poll::Pending
+    }
+
+    /// Nothing is waited for any longer than this.
+    fn linger(&mut self) {
+        self.hurry = None;
+        let deadline = clock::instant() + LINGER;
+        self.deadline.as_mut().reset(deadline.into());
     }
 }
 

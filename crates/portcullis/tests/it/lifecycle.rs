@@ -364,6 +364,30 @@ async fn a_polling_session_that_is_kicked_says_goodbye_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_client_that_is_kicked_has_thirty_seconds_for_what_was_said_before() {
+    for (pause, is_in_time) in [(29, true), (31, false)] {
+        let builder = public(|r| {
+            r.on("kick", async |socket: Socket| {
+                socket.emit("long", &"x".repeat(900_000)).unwrap();
+                socket.disconnect(true);
+            });
+        });
+        let server = TestServer::start(builder).await;
+        let mut slow = server.client_in_memory().await;
+        slow.emit(r#"["kick"]"#).await;
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        let packets = slow.rest().await;
+        if is_in_time {
+            assert_eq!(packets.len(), 2);
+            assert!(packets[0].starts_with(r#"42["long","xxx"#));
+            assert_eq!(packets[1], "41");
+        } else {
+            assert!(packets.is_empty(), "{} packets", packets.len());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn on_connect_that_hangs_refuses_in_the_end() {
     let server = TestServer::start(
         public(|r| {

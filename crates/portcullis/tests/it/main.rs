@@ -33,3 +33,4 @@ mod shutdown;
 mod slow;
 mod support;
 mod tables;
+mod text_only;

@@ -2,19 +2,27 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::get;
+use bytes::Bytes;
+use portcullis::engine::{Engine, EngineOptions};
+use portcullis::engineio::CloseReason;
 use portcullis::gateway::{Data, Registrar, Reply};
-use portcullis::handshake::RemoteAddress;
+use portcullis::handshake::{Accept, RemoteAddress, RequestFacts};
+use portcullis::session::{SessionHandle, SessionHandler};
 use portcullis::{Emitter, Server, Socket};
-use portcullis_testing::wire::{Client, Http, POLLING, WEBSOCKET, tcp};
+use portcullis_testing::wire::{Client, Http, POLLING, WEBSOCKET, WebSocket, tcp};
 use portcullis_testing::{Journal, TestServer};
+use tokio::runtime::Handle;
 
-use crate::support::{Wire, public};
+use crate::support::{Wire, patiently, public};
 
 fn echo(r: &mut Registrar) {
     r.on("echo", async |Data(text): Data<String>| Reply(text));
@@ -128,6 +136,77 @@ async fn what_is_mounted_runs_on_when_the_application_keeps_nothing_else_of_it()
     for client in &mut clients {
         assert_eq!(client.event().await, r#"["told"]"#);
     }
+}
+
+/// Hears everybody and says nothing.
+#[derive(Default)]
+struct Listener {
+    has_ended: bool,
+}
+
+impl Accept for Listener {
+    fn accept(&self, _: SessionHandle, _: Arc<RequestFacts>) -> Box<dyn SessionHandler> {
+        Box::<Self>::default()
+    }
+}
+
+impl SessionHandler for Listener {
+    fn handle_text(&mut self, _: &str, _: &mut Context<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn handle_binary(&mut self, _: Bytes, _: &mut Context<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        if self.has_ended {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn handle_closed(&mut self, _: CloseReason) {
+        self.has_ended = true;
+    }
+}
+
+#[tokio::test]
+async fn an_engine_of_which_only_the_service_is_kept_goes_on_pinging() {
+    let options = EngineOptions::default().ping_interval(Duration::from_millis(40));
+    let service = Engine::start(options, Listener::default()).service();
+    let router = Router::new().route_service("/socket.io/", service);
+    let elsewhere = public(|_| {}).build().await.unwrap();
+    let mounted = TestServer::serve(elsewhere, |listener, _| async {
+        axum::serve(listener, router).await.unwrap();
+    })
+    .await;
+    let upgraded = WebSocket::upgrade(mounted.tcp().await, WEBSOCKET, &[]).await;
+    let mut websocket = upgraded.unwrap();
+    let (_, open) = patiently(websocket.read()).await.unwrap();
+    assert!(open.starts_with(b"0{"));
+    let pinged = tokio::time::timeout(Duration::from_secs(5), websocket.read()).await;
+    let (opcode, packet) = pinged.expect("a ping comes").unwrap();
+    assert_eq!((opcode, &packet[..]), (WebSocket::TEXT, &b"2"[..]));
+}
+
+#[tokio::test]
+async fn what_an_engine_runs_ends_with_the_last_that_is_kept_of_it() {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let engine = Engine::start(EngineOptions::default(), Listener::default());
+    let service = engine.service();
+    let running = tasks();
+    assert!(running > 0);
+    drop(engine);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(tasks(), running, "it is mounted");
+    drop(service);
+    patiently(async {
+        while tasks() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

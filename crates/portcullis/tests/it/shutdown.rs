@@ -4,8 +4,8 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::DisconnectReason;
 use portcullis::gateway::Registrar;
+use portcullis::{DisconnectReason, Socket};
 use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, tcp};
 use portcullis_testing::{Journal, TestServer};
 use tokio::net::TcpListener;
@@ -131,6 +131,26 @@ async fn a_client_that_is_connecting_is_let_go_without_a_farewell() {
     journal.wait_for("connecting").await;
     server.close([client]).await;
     assert_eq!(journal.lines(), ["connecting"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_kicked_and_takes_nothing_does_not_hold_up_the_end() {
+    let server = TestServer::start(public(|r| {
+        r.on("kick", async |socket: Socket| {
+            socket.emit("long", &"x".repeat(900_000)).unwrap();
+            socket.disconnect(true);
+        });
+    }))
+    .await;
+    let mut stuck = server.client_in_memory().await;
+    stuck.emit(r#"["kick"]"#).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.server().sessions(), 0, "it is only on its way out");
+    let start = tokio::time::Instant::now();
+    patiently(server.server().close()).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    drop(stuck);
 }
 
 #[tokio::test]

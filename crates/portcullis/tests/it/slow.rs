@@ -2,18 +2,25 @@
 
 use std::future::ready;
 
-use portcullis::{DisconnectReason, IfSlow, ServerBuilder};
+use portcullis::gateway::Registrar;
+use portcullis::{DisconnectReason, IfSlow, ServerBuilder, Socket};
 use portcullis_testing::wire::{Client, POLLING, WEBSOCKET, WebSocket};
 use portcullis_testing::{Journal, TestServer};
 use tokio::net::TcpSocket;
 
-use crate::support::{Wire, public};
+use crate::support::{Wire, public, witness};
 
 /// A server that notes why each of its clients was disconnected.
 fn noting_ends() -> (ServerBuilder, Journal) {
+    noting_ends_of(|_| {})
+}
+
+/// The same, with handlers.
+fn noting_ends_of(register: impl FnOnce(&mut Registrar)) -> (ServerBuilder, Journal) {
     let journal = Journal::default();
     let notes = journal.clone();
     let builder = public(move |r| {
+        register(r);
         r.on_disconnect(move |reason: DisconnectReason| {
             notes.note(reason.as_str());
             ready(())
@@ -159,6 +166,79 @@ async fn what_is_volatile_needs_a_poll_that_waits() {
         all.emit("somebody polls", &()).unwrap();
     });
     assert_eq!(polled.text(), r#"42["somebody polls"]"#);
+}
+
+#[tokio::test]
+async fn nobody_is_slow_for_what_a_single_turn_says() {
+    let (builder, journal) = noting_ends_of(|r| {
+        r.on("flood", async |socket: Socket| {
+            for number in 0..1_000 {
+                let _ = socket.server().emit("n", &number);
+            }
+        });
+    });
+    let server = TestServer::start(builder.max_outbox(1_000_000, 10)).await;
+    let (mut asking, mut reading) = (server.client().await, server.client().await);
+    asking.emit(r#"["flood"]"#).await;
+    for client in [&mut asking, &mut reading] {
+        for number in 0..1_000 {
+            assert_eq!(client.event().await, format!(r#"["n",{number}]"#));
+        }
+    }
+    assert!(journal.lines().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_volatile_never_ends_a_socket_before_it_is_let_in() {
+    let before = witness().count("portcullis_volatile_dropped_total", "");
+    let builder = public(|r| {
+        r.on_connect(async |socket: Socket| {
+            for number in 0..15 {
+                let _ = socket.volatile().emit("n", &number);
+            }
+        });
+    });
+    let server = TestServer::start(builder.max_outbox(1_000_000, 10)).await;
+    let mut client = server.client().await;
+    // With the CONNECT reply, these are ten.
+    assert_eq!(client.sync().await.len(), 9);
+    assert!(witness().count("portcullis_volatile_dropped_total", "") >= before + 6);
+}
+
+#[tokio::test]
+async fn what_a_socket_may_lose_is_lost_before_it_is_let_in_too() {
+    let before = witness().count("portcullis_events_lost_total", "");
+    let builder = public(|r| {
+        r.on_connect(async |socket: Socket| {
+            for number in 0..15 {
+                let _ = socket.if_slow(IfSlow::Drop).emit("n", &number);
+            }
+        });
+    });
+    let server = TestServer::start(builder.max_outbox(1_000_000, 10)).await;
+    let mut client = server.client().await;
+    // With the CONNECT reply, these are ten.
+    let expected: Vec<_> = (0..9)
+        .map(|number| format!(r#"42["n",{number}]"#))
+        .collect();
+    assert_eq!(client.sync().await, expected);
+    assert!(witness().count("portcullis_events_lost_total", "") >= before + 6);
+}
+
+#[tokio::test]
+async fn bytes_that_wait_for_a_socket_to_be_let_in_are_bounded() {
+    let (builder, journal) = noting_ends_of(|r| {
+        r.on_connect(async |socket: Socket| {
+            let text = "x".repeat(400);
+            let results = [(); 3].map(|()| socket.emit("n", &text).is_ok());
+            assert_eq!(results, [true, true, false]);
+        });
+    });
+    let server = TestServer::start(builder.max_outbox(1_000, 100)).await;
+    let mut client = server.open_within(64 * 1024).await;
+    client.send("40").await;
+    assert!(client.rest().await.is_empty());
+    journal.wait_for("slow consumer").await;
 }
 
 #[tokio::test]

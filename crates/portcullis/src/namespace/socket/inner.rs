@@ -31,10 +31,7 @@ use crate::namespace::emission::EmitError;
 use crate::namespace::reason::DisconnectReason;
 use crate::namespace::rooms::{self, Change, Memberships};
 use crate::namespace::{MAX_ROOM_BYTES, Namespace, frames};
-use crate::session::{Connection, Delivery, Ending, Frame};
-
-/// So many frames may wait for a socket to be accepted.
-const MAX_HELD_FRAMES: usize = 4096;
+use crate::session::{Connection, Delivery, Ending, Frame, IfSlow, OutboxLimits, Pushed};
 
 const CONNECTING: u8 = 0;
 const CONNECTED: u8 = 1;
@@ -55,13 +52,40 @@ pub(crate) struct SocketInner {
 /// Orders what is sent around the moment of acceptance, and keeps the reason of the end.
 #[derive(Debug)]
 enum Gate {
-    /// Not accepted yet: what was emitted so far, and whether it was made to leave already.
-    Held {
-        frames: Vec<Frame>,
-        kicked: Option<bool>,
-    },
+    /// Not accepted yet.
+    Held(Held),
     Open,
     Shut(DisconnectReason),
+}
+
+/// What was said to a socket that is not accepted yet.
+#[derive(Debug, Default)]
+struct Held {
+    /// What was emitted so far, within the bounds of an outbox.
+    frames: Vec<(Frame, Delivery)>,
+    bytes: u32,
+    /// It was made to leave already; and whether its connection was to go with it.
+    kicked: Option<bool>,
+}
+
+impl Held {
+    fn push(&mut self, frame: &Frame, delivery: Delivery, limits: &OutboxLimits) -> Pushed {
+        let len = frame.wire().len();
+        // The CONNECT reply goes in front of them.
+        if !limits.admit(self.frames.len() + 1, self.bytes as usize, len) {
+            return limits.refuse(delivery);
+        }
+        // What is volatile could leave at once, for nothing but the reply is in its way.
+        let delivery = match delivery {
+            Delivery::Volatile => Delivery::Event(Some(IfSlow::Drop)),
+            other => other,
+        };
+        self.bytes = self
+            .bytes
+            .saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        self.frames.push((frame.clone(), delivery));
+        Pushed::Queued
+    }
 }
 
 /// What only some sockets have.
@@ -91,10 +115,7 @@ impl SocketInner {
             handshake: parts.handshake,
             identity: parts.identity,
             memberships: Memberships::default(),
-            gate: Mutex::new(Gate::Held {
-                frames: Vec::new(),
-                kicked: None,
-            }),
+            gate: Mutex::new(Gate::Held(Held::default())),
             state: AtomicU8::new(CONNECTING),
             extras: OnceLock::new(),
         }
@@ -162,14 +183,14 @@ impl SocketInner {
             return Ok(());
         }
         match &mut *self.gate.lock() {
-            Gate::Held { frames, .. } if frames.len() < MAX_HELD_FRAMES => {
-                frames.push(frame.clone());
+            Gate::Held(held) => {
+                let pushed = held.push(frame, delivery, self.connection.outbox_limits());
+                pushed.count();
+                if pushed == Pushed::Overflow {
+                    self.connection.end(Ending::SlowConsumer);
+                    return Err(EmitError::Disconnected);
+                }
                 return Ok(());
-            }
-            Gate::Held { .. } => {
-                metrics::counter!("portcullis_slow_consumers_total").increment(1);
-                self.connection.end(Ending::SlowConsumer);
-                return Err(EmitError::Disconnected);
             }
             Gate::Open => {}
             Gate::Shut(_) => return Err(EmitError::Disconnected),
@@ -184,17 +205,17 @@ impl SocketInner {
     pub(crate) fn accept(self: &Arc<Self>) {
         let kicked = {
             let mut gate = self.gate.lock();
-            let Gate::Held { frames, kicked } = &mut *gate else {
+            let Gate::Held(held) = &mut *gate else {
                 return;
             };
-            let (held, kicked) = (std::mem::take(frames), *kicked);
+            let Held { frames, kicked, .. } = std::mem::take(held);
             let codec = self.namespace.codec();
             let reply = frames::control(codec, |buffer| {
                 codec.encode_connect(buffer, self.namespace.path(), &self.id);
             });
             self.connection.send(&reply, Delivery::Protocol);
-            for frame in &held {
-                self.connection.send(frame, Delivery::Protocol);
+            for (frame, delivery) in frames {
+                self.connection.send(&frame, delivery);
             }
             *gate = Gate::Open;
             self.state.store(CONNECTED, Ordering::Release);
@@ -228,7 +249,7 @@ impl SocketInner {
     pub(crate) fn end_reason(&self) -> Option<DisconnectReason> {
         match *self.gate.lock() {
             Gate::Shut(reason) => Some(reason),
-            Gate::Held { .. } | Gate::Open => None,
+            Gate::Held(_) | Gate::Open => None,
         }
     }
 
@@ -238,8 +259,8 @@ impl SocketInner {
 
     /// Tells the client of its end, and ends; the application hears this reason.
     pub(crate) fn disconnect_for(self: &Arc<Self>, reason: DisconnectReason, close: bool) {
-        if let Gate::Held { kicked, .. } = &mut *self.gate.lock() {
-            *kicked = Some(close || *kicked == Some(true));
+        if let Gate::Held(held) = &mut *self.gate.lock() {
+            held.kicked = Some(close || held.kicked == Some(true));
             return;
         }
         if self.end(reason) {
