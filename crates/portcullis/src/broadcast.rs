@@ -241,14 +241,21 @@ fn deliver(
     flags: Flags,
     delivery: Delivery,
 ) {
-    let dispatch = namespace.dispatch();
-    if dispatch.watches_outgoing() {
-        for socket in namespace.collect(target) {
-            dispatch.outgoing(&socket, payload);
-        }
+    if namespace.dispatch().watches_outgoing() {
+        show_outgoing(namespace, payload, &namespace.collect(target));
     }
     let frame = crate::namespace::frames::event(namespace, payload, None);
     namespace.deliver(&frame.compress(flags.compress).finish(), target, delivery);
+}
+
+/// Shows an event to the catch-all for outgoing events, once for each of its recipients.
+fn show_outgoing(namespace: &Namespace, payload: &Payload, recipients: &[Socket]) {
+    let dispatch = namespace.dispatch();
+    if dispatch.watches_outgoing() {
+        for socket in recipients {
+            dispatch.outgoing(socket, payload);
+        }
+    }
 }
 
 impl Socket {

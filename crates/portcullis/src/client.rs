@@ -128,6 +128,12 @@ pub(crate) const fn size_of_client() -> usize {
     size_of::<ClientTask>()
 }
 
+/// Whom a connection belongs to.
+#[cfg(test)]
+pub(crate) const fn size_of_bond() -> usize {
+    size_of::<Bond>()
+}
+
 /// One client, on its session's task.
 struct ClientTask {
     gate: Arc<Gate>,
@@ -226,19 +232,14 @@ impl ClientTask {
         if self.state != State::Open {
             return ControlFlow::Break(());
         }
+        self.time_attachments();
         match packet {
             Ok(Some(packet)) => {
-                self.attachments_timer = None;
                 let limits = self.gate.client_limits();
                 self.machine.handle_packet(packet, limits, clock::instant());
                 self.drain(cx);
             }
-            Ok(None) if self.decoder.has_pending() => {
-                if self.attachments_timer.is_none() {
-                    let timer = tokio::time::sleep(ATTACHMENTS_TIMEOUT);
-                    self.attachments_timer = Some(Box::pin(timer));
-                }
-            }
+            Ok(None) if self.decoder.has_pending() => {}
             Ok(None) => metrics::counter!("portcullis_packets_ignored_total").increment(1),
             Err(error) => {
                 tracing::debug!(%error, "invalid packet");
@@ -259,6 +260,17 @@ impl ClientTask {
                 let step = seat.poll(cx);
                 self.step(index, step, cx);
             }
+        }
+    }
+
+    /// The time for attachments begins with the packet that announces them, and ends with the last
+    /// one, whatever becomes of the packet.
+    fn time_attachments(&mut self) {
+        if !self.decoder.has_pending() {
+            self.attachments_timer = None;
+        } else if self.attachments_timer.is_none() {
+            let timer = tokio::time::sleep(ATTACHMENTS_TIMEOUT);
+            self.attachments_timer = Some(Box::pin(timer));
         }
     }
 

@@ -14,8 +14,9 @@ use std::time::{Instant, SystemTime};
 
 /// Tells the date and the time of day.
 ///
-/// It is asked for every connection and must not block. It may be set back and forth: a token
-/// that was accepted is not looked at again.
+/// It is asked for every connection and must not block. It may be set back and forth: how long an
+/// accepted token still lasts is found out once, and again every 24 hours for as long as its end is
+/// farther away than that.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// What time it is now.
     fn now(&self) -> SystemTime;

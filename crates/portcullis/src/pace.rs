@@ -9,7 +9,8 @@
 //!
 //! # Not here
 //!
-//! Whose bucket it is, and what happens when it is empty (`handshake`, `session`, `client`).
+//! Whose bucket it is, and what happens when it is empty (`handshake`, `session`, `client`,
+//! `gateway`).
 
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,10 @@ impl Rate {
     pub const fn burst(mut self, count: u32) -> Self {
         self.burst = if count == 0 { 1 } else { count };
         self
+    }
+
+    pub(crate) const fn each_second(self) -> u32 {
+        self.per_second
     }
 
     fn share(self, count: u32) -> Duration {

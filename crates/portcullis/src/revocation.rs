@@ -235,9 +235,12 @@ pub enum RevokeError {
     /// The server is not running.
     #[error("the server is not running")]
     NotServing,
-    /// It holds on this node. The others learn of it when the store is back: this node keeps it,
-    /// and writes it there then.
-    #[error("the other nodes could not be told yet")]
+    /// The store failed, perhaps after it had taken it: whether the other nodes know is not known.
+    ///
+    /// On a server it holds on this node all the same. The others learn of it when the store is
+    /// back: this node keeps it, and writes it there then. A process that serves nobody keeps
+    /// nothing: it has to do it again, which does no harm if it was done.
+    #[error("it is not known whether the other nodes were told")]
     Store(#[source] StoreError),
 }
 

@@ -1,5 +1,5 @@
-//! What an idle client costs in memory, and what of it comes back: one test, in a process of its
-//! own, because it reads the memory of the process.
+//! What an idle client whose token was verified costs in memory, and what of it comes back: one
+//! test, in a process of its own, because it reads the memory of the process.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -8,7 +8,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use portcullis::Server;
+use portcullis::auth::Token;
+use portcullis_testing::TestTokens;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 /// How many clients there are before and after; each takes two descriptors of this process.
@@ -31,8 +34,21 @@ const UPGRADE: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n\
     Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// `40`, masked with zeros.
-const CONNECT: [u8; 8] = [0x81, 0x82, 0, 0, 0, 0, b'4', b'0'];
+/// What handlers read of a token.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "it is kept, and nobody asks for it")]
+struct Claims {
+    sub: String,
+    role: String,
+}
+
+/// A CONNECT with a token, masked with zeros.
+fn connect(token: &Token) -> Vec<u8> {
+    let packet = format!(r#"40{{"token":"{}"}}"#, token.expose());
+    let len = u16::try_from(packet.len()).unwrap();
+    let head = [0x81, 0x80 | 126];
+    [&head[..], &len.to_be_bytes(), &[0; 4], packet.as_bytes()].concat()
+}
 
 fn rss_anon_kib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -44,11 +60,11 @@ fn rss_anon_kib() -> f64 {
 }
 
 /// A client that has joined `/`.
-fn client(address: SocketAddr) -> TcpStream {
+fn client(address: SocketAddr, token: &Token) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(UPGRADE.as_bytes()).unwrap();
     read_until(&mut stream, b"maxPayload");
-    stream.write_all(&CONNECT).unwrap();
+    stream.write_all(&connect(token)).unwrap();
     read_until(&mut stream, b"40{\"sid\":");
     stream
 }
@@ -80,9 +96,10 @@ fn an_idle_client_is_small_and_what_it_took_is_there_for_the_next() {
     setrlimit(Resource::Nofile, limit).unwrap();
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let builder = Server::builder().namespace("/", |r| {
-        r.public();
-    });
+    let tokens = TestTokens::new().claim("role", "reader");
+    let builder = Server::builder()
+        .authenticate(tokens.jwt::<Claims>())
+        .namespace("/", |_| {});
     let server = runtime.block_on(builder.build()).unwrap();
     let listener = runtime.block_on(Server::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
@@ -94,9 +111,12 @@ fn an_idle_client_is_small_and_what_it_took_is_there_for_the_next() {
         })
     };
 
-    let mut clients: Vec<_> = (0..FEW).map(|_| client(address)).collect();
+    // Everybody is somebody else: no identity is shared.
+    let client = |number: usize| client(address, &tokens.mint(&format!("user {number}")));
+
+    let mut clients: Vec<_> = (0..FEW).map(client).collect();
     let few = rss_anon_kib();
-    clients.extend((FEW..MANY).map(|_| client(address)));
+    clients.extend((FEW..MANY).map(client));
     let many = rss_anon_kib();
     let each = (many - few) / (MANY - FEW) as f64;
     assert!(each < MAX_KIB, "{each:.2} KiB a client");
@@ -105,7 +125,7 @@ fn an_idle_client_is_small_and_what_it_took_is_there_for_the_next() {
 
     let again = [(); ROUNDS].map(|()| {
         wait_for("a session outlives its client", || server.sessions() == 0);
-        let _clients: Vec<_> = (0..MANY).map(|_| client(address)).collect();
+        let _clients: Vec<_> = (0..MANY).map(client).collect();
         rss_anon_kib()
     });
     let last = again[ROUNDS - 2].min(again[ROUNDS - 1]);

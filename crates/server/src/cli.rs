@@ -68,35 +68,10 @@ pub(crate) struct DevArgs {
     pub(crate) port: u16,
     /// The Redis of a cluster, such as <redis://localhost:6379>: every node with it is one of them
     #[arg(long, value_name = "URL")]
-    pub(crate) redis: Option<RedisArg>,
+    pub(crate) redis: Option<RedisUrl>,
     /// The port of 127.0.0.1 that answers probes; 0 lets the system choose
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) management_port: u16,
-}
-
-/// The address of a Redis, which may hold a password.
-#[derive(Clone)]
-pub(crate) struct RedisArg(String);
-
-impl RedisArg {
-    /// The address, password and all: do not log it.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for RedisArg {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for RedisArg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisArg(redacted)")
-    }
 }
 
 /// The arguments of `portcullis token`.
@@ -149,7 +124,7 @@ pub(crate) struct RevokeArgs {
     pub(crate) sharded: bool,
 }
 
-/// An address, which may hold a password.
+/// The address of a Redis, which may hold a password.
 #[derive(Clone)]
 pub(crate) struct RedisUrl(String);
 
@@ -399,6 +374,8 @@ mod tests {
             assert!(parse(&format!("{line} {bad}")).is_err(), "{bad}");
         }
         assert!(parse("portcullis revoke --jti a").is_err());
+        let dev = dev_args("portcullis dev --redis redis://:swordfish@localhost");
+        assert!(!format!("{dev:?}").contains("swordfish"));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! A server for production. This one gives a token to everybody, which is why it listens on
 //! loopback unless it is told otherwise.
 
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -25,12 +26,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use portcullis::adapter::AdapterError;
 use portcullis::auth::jwt::{Jwt, MintError};
 use portcullis::auth::{Secret, Token};
 use portcullis::revocation::WhileUnread;
 use portcullis::socketio::ids::NamespaceError;
 use portcullis::{BuildError, Drain, Server, Shutdown, shutdown_signal};
-use portcullis_redis::{AtStart, Redis};
+use portcullis_redis::{AtStart, Redis, StartError};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -230,13 +232,21 @@ fn url(address: SocketAddr) -> String {
 
 impl DevError {
     /// Whether other arguments, or another environment, would help.
-    pub(crate) const fn is_about_arguments(&self) -> bool {
+    pub(crate) fn is_about_arguments(&self) -> bool {
         match self {
             Self::Secret(error) => error.is_about_arguments(),
-            Self::Listen { .. } => true,
+            Self::Listen { .. } | Self::Build(BuildError::Management { .. }) => true,
+            Self::Build(BuildError::Adapter(error)) => is_about_address(error),
             Self::Start(_) | Self::Build(_) | Self::Namespace(_) | Self::Mint(_) => false,
         }
     }
+}
+
+/// Whether what was said of Redis cannot work, wherever Redis is.
+fn is_about_address(error: &AdapterError) -> bool {
+    let cause = error.source();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<StartError>());
+    matches!(cause, Some(StartError::Options(_)))
 }
 
 #[cfg(test)]

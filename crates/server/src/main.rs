@@ -62,7 +62,7 @@ enum Failure {
 
 impl Failure {
     /// 2 asks for other arguments, 1 does not.
-    const fn exit_code(&self) -> u8 {
+    fn exit_code(&self) -> u8 {
         let is_about_arguments = match self {
             Self::Arguments(_) | Self::Mint(_) => true,
             Self::Secret(error) => error.is_about_arguments(),

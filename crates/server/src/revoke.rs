@@ -15,17 +15,26 @@ use crate::cli::RevokeArgs;
 /// How long Redis is waited for.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why nothing was revoked.
+/// Why nothing was revoked, or perhaps nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RevokeFailure {
     #[error("the runtime cannot be started")]
     Runtime(#[source] std::io::Error),
     #[error("redis cannot be used")]
     Start(#[from] StartError),
-    #[error("nothing was revoked")]
+    #[error("{}", outcome(.0))]
     Revoke(#[from] RevokeError),
     #[error("--before lies beyond all dates")]
     Date,
+}
+
+/// What became of the revocation.
+const fn outcome(error: &RevokeError) -> &'static str {
+    match error {
+        // Redis may have taken it, and its answer be lost.
+        RevokeError::Store(_) => "it is not known whether it was revoked; try again",
+        _ => "nothing was revoked",
+    }
 }
 
 impl RevokeFailure {
@@ -75,4 +84,21 @@ fn revocation(args: &RevokeArgs) -> Result<Revocation, RevokeFailure> {
         revocation = revocation.issuer(issuer.as_str());
     }
     Ok(revocation)
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis::revocation::StoreError;
+
+    use super::*;
+
+    #[test]
+    fn what_redis_may_have_taken_is_not_said_to_be_nothing() {
+        let store = RevokeFailure::from(RevokeError::Store(StoreError::new("the answer is lost")));
+        assert!(store.to_string().contains("not known"), "{store}");
+        assert!(!store.is_about_arguments());
+        let name = RevokeFailure::from(RevokeError::Name);
+        assert_eq!(name.to_string(), "nothing was revoked");
+        assert!(name.is_about_arguments());
+    }
 }

@@ -42,6 +42,12 @@ struct Inner {
 }
 
 impl Identity {
+    /// What one takes, without its claims and the text of its names.
+    #[cfg(test)]
+    pub(crate) const fn size_of_content() -> usize {
+        size_of::<Inner>()
+    }
+
     /// An identity with claims of any type, which handlers get back as that type.
     ///
     /// It has no subject and never expires, unless it is told so.

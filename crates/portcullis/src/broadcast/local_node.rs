@@ -72,6 +72,7 @@ impl LocalNode for NodeState {
         let id = namespace.next_ack();
         let frame = frames::event(&namespace, payload, Some(id)).finish();
         let sockets = namespace.collect(target);
+        super::show_outgoing(&namespace, payload, &sockets);
         let ids = sockets.iter().map(Socket::id);
         let all_answered = namespace.acks().expect_each(id, ids, answer);
         turn(|| {

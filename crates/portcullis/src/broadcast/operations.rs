@@ -68,6 +68,7 @@ impl BroadcastOperator {
         let id = namespace.next_ack();
         let frame = frames::event(namespace, payload, Some(id)).compress(self.flags.compress);
         let sockets = namespace.collect(&self.target);
+        super::show_outgoing(namespace, payload, &sockets);
         let mut collected = namespace
             .acks()
             .expect_many(id, sockets.iter().map(Socket::id));

@@ -10,6 +10,8 @@
 //! # Invariants
 //!
 //! - No step runs before the one ahead of it has said yes; the authenticator runs once.
+//! - A socket enters the namespace that it was judged for, also where several declarations stand
+//!   for one name.
 //! - A socket that is refused, or whose client goes away meanwhile, leaves nothing behind.
 //! - What is revoked is asked twice: when the token has been verified, and when the socket can be
 //!   found by those who end what is revoked.
@@ -203,16 +205,12 @@ impl Gate {
                 .await
                 .map_err(|_| timed_out())?
                 .ok_or_else(invalid_namespace)?;
-            let identity = self.identify(&found, &attempt).await?;
-            let user = identity
-                .as_ref()
-                .and_then(|identity| self.room_of(identity));
-            let counted = self.counted(user.as_ref(), bond.as_deref());
-            let hold = match (identity, bond) {
-                (Some(identity), Some(bond)) => Some(self.claim(&bond, &identity)?),
-                _ => None,
-            };
-            let opened = found.open();
+            let Cleared {
+                opened,
+                hold,
+                user,
+                counted,
+            } = self.clear(found, &attempt, bond.as_ref()).await?;
             let kept_secrets: &[String] = &self.secret_fields;
             let drop_fields = if hold.is_some() { kept_secrets } else { &[] };
             let random = random::id().map_err(|_| RefusalCode::AuthUnavailable)?;
@@ -251,6 +249,38 @@ impl Gate {
             Ok(admitted)
         }
         .boxed()
+    }
+
+    /// Finds out who the client is, as far as the namespace wants to know, and opens that.
+    async fn clear(
+        &self,
+        mut found: Found,
+        attempt: &Attempt,
+        bond: Option<&Arc<Bond>>,
+    ) -> Result<Cleared, RefusalCode> {
+        loop {
+            let identity = self.identify(&found, attempt).await?;
+            let user = identity
+                .as_ref()
+                .and_then(|identity| self.room_of(identity));
+            let counted = self.counted(user.as_ref(), bond.map(|bond| &**bond));
+            let hold = match (identity, bond) {
+                (Some(identity), Some(bond)) => Some(self.claim(bond, &identity)?),
+                _ => None,
+            };
+            match found.open() {
+                Ok(opened) => {
+                    return Ok(Cleared {
+                        opened,
+                        hold,
+                        user,
+                        counted,
+                    });
+                }
+                // What was opened is found in the second round, which is the last one.
+                Err(other) => found = other,
+            }
+        }
     }
 
     fn claim(&self, bond: &Arc<Bond>, identity: &Identity) -> Result<Hold, RefusalCode> {
@@ -391,6 +421,16 @@ impl fmt::Debug for Gate {
             .field("namespaces", &self.namespaces)
             .finish_non_exhaustive()
     }
+}
+
+/// A client that was let as far as the middlewares of a namespace.
+struct Cleared {
+    opened: Opened,
+    /// Its part in the subject of its connection.
+    hold: Option<Hold>,
+    /// The room of its user.
+    user: Option<Room>,
+    counted: Option<Counted>,
 }
 
 /// A socket that may enter, or has; the last one to let go of it ends it.

@@ -16,6 +16,8 @@
 //! - A socket without events in flight has no lane.
 //! - Streams hold nobody up, until there are [`MAX_STREAMS`] of them: one more is handled like a
 //!   handler that has not ended, deadline included.
+//! - A stream that comes when its socket has ended is dropped: nobody hears it, and its seat would
+//!   wait for it without a deadline.
 
 use std::collections::VecDeque;
 use std::future::Future as _;
@@ -78,22 +80,19 @@ impl Lane {
     }
 
     fn keep(&mut self, socket: &Arc<SocketInner>, started: Started, cx: &mut Context<'_>) {
-        match started {
-            Started::Done => {}
-            Started::Waiting(incoming, handler) => {
-                let mut running = Running::new(socket, incoming, handler);
-                // Registers the deadline with this task.
-                let _ = running.deadline.as_mut().poll(cx);
-                self.running.push(running);
-            }
+        let (incoming, handler) = match started {
+            Started::Done => return,
+            Started::Waiting(incoming, handler) => (incoming, handler),
             Started::Streaming(_, stream) if self.streams.len() < MAX_STREAMS => {
                 self.streams.push(stream);
+                return;
             }
-            Started::Streaming(incoming, stream) => {
-                let handler = stream.map(|()| None).boxed();
-                self.running.push(Running::new(socket, incoming, handler));
-            }
-        }
+            Started::Streaming(incoming, stream) => (incoming, stream.map(|()| None).boxed()),
+        };
+        let mut running = Running::new(socket, incoming, handler);
+        // Registers the deadline with this task, which may not look at it again before it is due.
+        let _ = running.deadline.as_mut().poll(cx);
+        self.running.push(running);
     }
 
     fn enqueue(&mut self, incoming: Incoming) -> Result<(), Flood> {
@@ -146,6 +145,7 @@ impl Lane {
             .retain_mut(|running| match running.poll(socket, cx) {
                 Poll::Pending => true,
                 Poll::Ready(None) => false,
+                Poll::Ready(Some(_)) if socket.is_disconnected() => false,
                 Poll::Ready(Some(stream)) if streams.len() < MAX_STREAMS => {
                     streams.push(stream);
                     false

@@ -312,8 +312,10 @@ impl From<ArgsError> for EventError {
 }
 
 impl From<EventError> for Refusal {
-    /// A refusal with the same message, and with the code as `data.code`.
+    /// A refusal with the same message, and with the code as `data.code`. The log is told of an
+    /// internal error here: a refusal has nothing left of what happened.
     fn from(error: EventError) -> Self {
+        error.log("connect");
         let mut data = vec![("code".to_owned(), Value::from(error.code()))];
         if let Some(details) = error.details() {
             data.push(("details".to_owned(), details.clone()));

@@ -240,7 +240,6 @@ pub mod verdicts {
         verdict(value) -> Result<(), Refusal> {
             value.map_err(|error| {
                 let error: EventError = error.into();
-                error.log("connect");
                 error.into()
             })
         }
@@ -251,11 +250,7 @@ pub mod verdicts {
         Verdict1 for &Probe<'_, Result<(), E>>, FailsForTheLog;
         [E] Result<(), E> where [E: Into<BoxError>];
         verdict(value) -> Result<(), Refusal> {
-            value.map_err(|error| {
-                let error = EventError::unexpected(error);
-                error.log("connect");
-                error.into()
-            })
+            value.map_err(|error| EventError::unexpected(error).into())
         }
     }
 

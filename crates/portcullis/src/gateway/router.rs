@@ -125,14 +125,8 @@ impl Dispatch for Router {
         async move {
             for step in steps {
                 // The call may panic as well as the future that it returns.
-                match contain("on_connect", async { step(&socket).await }).await {
-                    Some(verdict) => verdict?,
-                    None => {
-                        let error = panicked();
-                        error.log("connect");
-                        return Err(error.into());
-                    }
-                }
+                let verdict = contain("on_connect", async { step(&socket).await }).await;
+                verdict.unwrap_or_else(|| Err(panicked().into()))?;
             }
             Ok(())
         }

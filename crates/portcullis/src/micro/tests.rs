@@ -1,7 +1,7 @@
 //! What is kept for each connection and each membership, to the byte.
 
 use super::*;
-use crate::auth::Identity;
+use crate::auth::{CurrentIdentity, Identity};
 use crate::client;
 use portcullis_socketio::ids::Room;
 
@@ -16,6 +16,13 @@ fn what_is_kept_for_a_connection_is_as_large_as_the_table_says() {
         ("request", size_of::<RequestFacts>(), 88),
         ("handshake", size_of::<Handshake>(), 24),
         ("identity", size_of::<Identity>(), 8),
+        ("identity itself", Identity::size_of_content(), 136),
+        ("place of it", size_of::<CurrentIdentity>(), 64),
+        ("bond", client::size_of_bond(), 104),
+        ("registry", size_of::<(SessionId, Arc<()>)>(), 32),
+        ("slot", size_of::<(u32, Arc<()>)>(), 16),
+        ("wheel", session::size_of_visit(), 12),
+        ("sockets", size_of::<(SocketId, Arc<()>)>(), 32),
     ];
     let wrong: Vec<_> = sizes
         .iter()

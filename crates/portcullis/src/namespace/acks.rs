@@ -45,6 +45,8 @@ enum Entry {
 /// Where the answers to a broadcast go.
 enum Sink {
     Keep(Vec<Args>),
+    /// Its lock is held while it is called, so that it hears one answer at a time; the table's is
+    /// not.
     Call(Arc<Mutex<Callback>>),
 }
 

@@ -22,8 +22,7 @@ pub enum DisconnectReason {
     ParseError,
     /// The peer broke the rules of Socket.IO.
     ForcedClose,
-    /// As [`Self::ForcedClose`], on a transport that could not close at once; also a connection
-    /// that never joined a namespace.
+    /// As [`Self::ForcedClose`], on a transport that could not close at once.
     ForcedServerClose,
     /// The peer took too long to read what it was sent.
     SlowConsumer,

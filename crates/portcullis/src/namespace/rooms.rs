@@ -13,6 +13,7 @@
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
@@ -31,6 +32,8 @@ const SHARDS: usize = 16;
 pub(crate) struct Members {
     room: Option<Room>,
     list: RwLock<Vec<Arc<SocketInner>>>,
+    /// How often it was walked over.
+    walks: AtomicU32,
 }
 
 /// A socket's place in one room.
@@ -135,20 +138,21 @@ impl Rooms {
             }
         };
         match target.rooms.as_slice() {
-            [] => self.everyone.list.read().iter().for_each(each),
+            [] => self.everyone.walk(each),
             [room] => {
                 let single = id_of(room).and_then(|id| by_id(&id));
                 match (single, self.members(room)) {
                     (None, None) => {}
-                    (None, Some(members)) => members.list.read().iter().for_each(each),
+                    (None, Some(members)) => members.walk(each),
                     (Some(socket), None) => each(&socket),
                     (Some(socket), Some(members)) => {
                         // Somebody joined a room that is named as another socket's id.
                         each(&socket);
-                        let list = members.list.read();
-                        list.iter()
-                            .filter(|member| member.id() != socket.id())
-                            .for_each(each);
+                        members.walk(|member| {
+                            if member.id() != socket.id() {
+                                each(member);
+                            }
+                        });
                     }
                 }
             }
@@ -164,7 +168,7 @@ impl Rooms {
                         once(&socket);
                     }
                     if let Some(members) = self.members(room) {
-                        members.list.read().iter().for_each(&mut once);
+                        members.walk(&mut once);
                     }
                 }
             }
@@ -242,7 +246,21 @@ impl Members {
         Self {
             room,
             list: RwLock::default(),
+            walks: AtomicU32::new(0),
         }
+    }
+
+    /// Calls `each` for every member, beginning somewhere else each time: whoever is last in a
+    /// large room waits for all the others, and should not always be the same.
+    fn walk(&self, each: impl FnMut(&Arc<SocketInner>)) {
+        /// 2³² by the golden ratio: its multiples fall far from each other.
+        const STRIDE: u32 = 0x9e37_79b9;
+        let list = self.list.read();
+        let walk = self.walks.fetch_add(1, Ordering::Relaxed);
+        let fraction = u64::from(walk.wrapping_mul(STRIDE));
+        let start = (fraction * list.len() as u64) >> 32;
+        let (before, from) = list.split_at(usize::try_from(start).unwrap_or(0));
+        from.iter().chain(before).for_each(each);
     }
 
     /// Takes a socket in, unless it is in already.

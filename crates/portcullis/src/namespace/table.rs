@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! - Two clients that ask for a new namespace at the same time get the same one.
-//! - Nobody makes a namespace who has not been authenticated for it.
+//! - Nobody makes a namespace who has not been authenticated for it, and nobody who was judged by
+//!   one declaration gets what another one made, unless both ask the same of a client.
 //! - A child without users is taken away again, unless the server was told to keep it; a declared
 //!   namespace never is.
 
@@ -79,15 +80,27 @@ impl Found {
     }
 
     /// Makes the namespace if it does not exist: the client may try to enter it.
-    pub(crate) fn open(self) -> Opened {
+    ///
+    /// # Errors
+    ///
+    /// What exists by now, if another declaration made it meanwhile and that one is public where
+    /// this one is guarded, or the other way round: the client was judged for something else.
+    pub(crate) fn open(self) -> Result<Opened, Self> {
         match self {
-            Self::Open(opened) => opened,
+            Self::Open(opened) => Ok(opened),
             Self::Possible {
                 namespaces,
                 path,
                 dispatch,
                 params,
-            } => namespaces.open_child(&path, &dispatch, params),
+            } => {
+                let opened = namespaces.open_child(&path, &dispatch, params);
+                if opened.namespace.dispatch().is_public() == dispatch.is_public() {
+                    Ok(opened)
+                } else {
+                    Err(Self::Open(opened))
+                }
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Namespaces that are made on demand, and that go when nobody needs them.
 
 use std::future::ready;
+use std::sync::Arc;
 
 use portcullis::ServerBuilder;
-use portcullis::auth::Refusal;
+use portcullis::auth::{Attempt, Identity, Refusal, RefusalCode};
 use portcullis::gateway::Reply;
 use portcullis::namespace::Params;
 use tokio_util::sync::CancellationToken;
@@ -188,6 +189,61 @@ async fn clients_that_ask_for_a_new_namespace_at_the_same_time_get_the_same_one(
     drop(a);
     drop(b);
     station.told().wait_for("namespace closed /new").await;
+}
+
+/// Two declarations for every name: a guarded one for whoever shows a key, and for all others a
+/// public one that takes its time, which it notes.
+fn two_doors(journal: &Journal, open: &CancellationToken) -> ServerBuilder {
+    let (notes, open) = (journal.clone(), open.clone());
+    builder()
+        .authenticate_with(async |attempt: Arc<Attempt>| {
+            let auth = attempt.auth();
+            let key = auth.get("key").ok_or(RefusalCode::TokenMissing)?;
+            key.as_str().ok_or(RefusalCode::TokenInvalid)?;
+            Ok(Identity::new(()))
+        })
+        .namespace_if(
+            async |_, handshake| {
+                let auth = handshake.auth_value();
+                auth.get("key").is_some()
+            },
+            |_| {},
+        )
+        .namespace_if(
+            move |_, _| {
+                let open = open.clone();
+                notes.note("asked");
+                async move {
+                    open.cancelled().await;
+                    true
+                }
+            },
+            |r| {
+                r.public();
+            },
+        )
+}
+
+#[tokio::test]
+async fn who_was_judged_for_a_public_namespace_does_not_enter_a_guarded_one_of_that_name() {
+    let (journal, open) = (Journal::default(), CancellationToken::new());
+    let server = TestServer::start(two_doors(&journal, &open)).await;
+    let [mut stranger, mut member] = [
+        Client::open(server.address()).await,
+        Client::open(server.address()).await,
+    ];
+    let (refusal, ()) = tokio::join!(stranger.try_join("/new", "{}"), async {
+        journal.wait_for("asked").await;
+        let welcome = member.try_join("/new", r#"{"key":"swordfish"}"#).await;
+        assert!(welcome.starts_with(r#"40/new,{"sid":"#), "{welcome}");
+        open.cancel();
+    });
+    assert_eq!(
+        refusal,
+        r#"44/new,{"message":"Unauthorized","data":{"code":"TOKEN_MISSING"}}"#
+    );
+    let welcome = stranger.try_join("/free", "{}").await;
+    assert!(welcome.starts_with(r#"40/free,{"sid":"#), "{welcome}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis::gateway::{Ack, Data, EventError, EventHandler as _, Registrar, Reply};
+use futures_util::stream;
+use portcullis::gateway::{
+    Ack, Data, Emit, EventError, EventHandler as _, Registrar, Replies, Reply,
+};
 use portcullis::socketio::args::Args;
 use portcullis::{DisconnectReason, Socket};
-use portcullis_testing::{Journal, TestServer};
+use portcullis_testing::wire::Client;
+use portcullis_testing::{Journal, TestCluster, TestServer};
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
@@ -191,6 +195,66 @@ async fn a_handler_that_hangs_is_dropped_in_the_end_and_the_next_event_is_handle
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_too_many_that_was_in_the_queue_is_dropped_after_the_timeout_and_no_later() {
+    let server = TestServer::start(
+        public(|r| {
+            r.on("endless", async || Replies(stream::pending::<Emit<u8>>()));
+            r.on("hold", async || {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            });
+        })
+        .handler_timeout(Duration::from_secs(3)),
+    )
+    .await;
+    let mut client = server.client_in_memory().await;
+    for _ in 0..16 {
+        client.emit(r#"["endless"]"#).await;
+    }
+    assert!(client.sync().await.is_empty());
+    let start = tokio::time::Instant::now();
+    client.emit(r#"["hold"]"#).await;
+    client.send(r#"425["endless"]"#).await;
+    let told = client.recv().await.unwrap();
+    assert!(
+        told.starts_with("435") && told.contains("TIMEOUT"),
+        "{told}"
+    );
+    // The next ping, after 25 s, would have the session look at its handlers too.
+    assert_eq!(start.elapsed().as_secs(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_comes_after_the_end_of_its_socket_does_not_hold_up_on_disconnect() {
+    let (journal, gate) = (Journal::default(), CancellationToken::new());
+    let (notes, opened) = (journal.clone(), gate.clone());
+    let builder = public(move |r| {
+        r.on("late", move || {
+            let opened = opened.clone();
+            async move {
+                opened.cancelled().await;
+                Replies(stream::pending::<Emit<u8>>())
+            }
+        });
+        r.on_disconnect(move || {
+            notes.note("left");
+            ready(())
+        });
+    });
+    let builder = builder.namespace("/other", |r| {
+        r.public();
+    });
+    let server = TestServer::start(builder).await;
+    let mut client = server.client_in_memory().await;
+    client.emit(r#"["late"]"#).await;
+    client.send("41").await;
+    // Its answer says that the socket has ended.
+    client.join("/other").await;
+    assert_eq!(journal.count("left"), 0, "the handler is waited for");
+    gate.cancel();
+    journal.wait_for("left").await;
+}
+
 #[tokio::test]
 async fn an_event_passes_watchers_then_middlewares_then_its_handler() {
     let journal = Journal::default();
@@ -326,6 +390,41 @@ async fn the_watcher_of_outgoing_events_sees_each_recipient_once_and_no_acks() {
     assert_eq!(journal.lines(), expected);
 }
 
+/// Takes the question of a broadcast, and answers it.
+async fn answer(client: &mut Client) {
+    assert_eq!(client.recv().await.as_deref(), Some(r#"420["q",1]"#));
+    client.send("430[]").await;
+}
+
+#[tokio::test]
+async fn the_watcher_of_outgoing_events_sees_each_recipient_of_a_broadcast_with_acks() {
+    let journal = Journal::default();
+    let cluster = TestCluster::start(2, |_| {
+        let notes = journal.clone();
+        public(move |r| {
+            r.on_any_outgoing(move |socket, payload| {
+                let text = String::from_utf8(payload.json().to_vec()).unwrap();
+                notes.note(format!("{} {text}", socket.id()));
+            });
+        })
+    })
+    .await;
+    let mut near = cluster.server(0).client_in_memory().await;
+    let mut far = cluster.server(1).client_in_memory().await;
+    let all = cluster.server(0).emitter("/").all();
+    let (answers, (), ()) = tokio::join!(
+        all.emit_with_ack("q", &1),
+        answer(&mut near),
+        answer(&mut far)
+    );
+    assert_eq!(answers.unwrap().len(), 2);
+    let mut expected = [&near, &far].map(|client| format!(r#"{} ["q",1]"#, client.id));
+    expected.sort();
+    let mut seen = journal.lines();
+    seen.sort();
+    assert_eq!(seen, expected);
+}
+
 #[tokio::test(start_paused = true)]
 async fn attachments_belong_to_their_event_and_must_come_in_time() {
     let server = TestServer::start(public(|r| {
@@ -342,4 +441,14 @@ async fn attachments_belong_to_their_event_and_must_come_in_time() {
     client.send(event).await;
     assert!(client.rest().await.is_empty());
     assert_eq!(start.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_attachments_ends_with_the_last_one_even_if_their_packet_is_ignored() {
+    let server = TestServer::start(public(|_| {})).await;
+    let mut client = server.client_in_memory().await;
+    client.send(r#"461-[{"_placeholder":true,"num":0}]"#).await;
+    client.send_binary(b"an answer to no question").await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert!(client.sync().await.is_empty());
 }

@@ -1,6 +1,9 @@
-//! Promises about cost and safety that a compiler or a counter can check.
+//! Promises about cost and safety that a compiler, a counter or the wire can check.
 
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use portcullis::adapter::{Envelope, SocketDescription, Target};
 use portcullis::auth::Identity;
@@ -8,7 +11,7 @@ use portcullis::handshake::Handshake;
 use portcullis::session::{Frame, SessionHandle};
 use portcullis::socketio::args::Args;
 use portcullis::{BroadcastOperator, Emitter, Server, Socket, SocketService};
-use portcullis_testing::wire::Http;
+use portcullis_testing::wire::{Http, PATIENCE, WEBSOCKET, upgrade_request};
 use portcullis_testing::{MemoryBus, TestServer};
 use serde::{Serialize, Serializer};
 
@@ -59,6 +62,73 @@ async fn an_emit_to_nobody_is_serialised_once_too() {
     let nobody = server.server().emitter("/").unwrap().to("nobody");
     nobody.emit("news", &(&payload,)).unwrap();
     assert_eq!(payload.0.load(Ordering::Relaxed), 1);
+}
+
+/// A thread's own client, up to the answer to its handshake.
+fn open_session(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&upgrade_request(WEBSOCKET, &[])).unwrap();
+    let (mut opened, mut buffer) = (Vec::new(), [0; 4096]);
+    // The head does not end so, and the open packet does.
+    while !opened.ends_with(b"}") {
+        let len = stream.read(&mut buffer).unwrap();
+        assert!(len > 0, "the server ended the connection");
+        opened.extend_from_slice(&buffer[..len]);
+    }
+    stream
+}
+
+/// The frames that the first read brings after a CONNECT. It is tried without a pause, so that it
+/// comes between two writes if there are two.
+fn first_read(address: SocketAddr) -> Vec<String> {
+    let mut stream = open_session(address);
+    stream.set_nonblocking(true).unwrap();
+    // `40`, masked with zeros.
+    let connect = [0x81, 0x82, 0, 0, 0, 0, b'4', b'0'];
+    stream.write_all(&connect).unwrap();
+    let (start, mut buffer) = (Instant::now(), [0; 4096]);
+    let len = loop {
+        match stream.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                assert!(start.elapsed() < PATIENCE, "no answer to a CONNECT");
+            }
+            read => break read.unwrap(),
+        }
+    };
+    let (mut frames, mut rest) = (Vec::new(), &buffer[..len]);
+    while let [0x81, len, tail @ ..] = rest {
+        let (text, next) = tail.split_at(usize::from(*len));
+        frames.push(String::from_utf8(text.to_vec()).unwrap());
+        rest = next;
+    }
+    assert!(rest.is_empty(), "half a frame: {rest:?}");
+    frames
+}
+
+#[tokio::test]
+async fn what_on_connect_emits_leaves_in_one_segment_with_the_connect_reply() {
+    for waits in [false, true] {
+        let server = TestServer::start(public(move |r| {
+            r.on_connect(move |socket: Socket| async move {
+                if waits {
+                    tokio::task::yield_now().await;
+                }
+                socket.emit("first", &1).unwrap();
+                socket.emit("second", &2).unwrap();
+            });
+        }))
+        .await;
+        let address = server.address();
+        for _ in 0..10 {
+            let reading = tokio::task::spawn_blocking(move || first_read(address));
+            let frames = reading.await.unwrap();
+            assert_eq!(frames.len(), 3, "{frames:?}");
+            assert!(frames[0].starts_with(r#"40{"sid":""#), "{frames:?}");
+            assert_eq!(frames[1..], [r#"42["first",1]"#, r#"42["second",2]"#]);
+        }
+    }
 }
 
 #[test]

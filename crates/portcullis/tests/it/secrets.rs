@@ -155,6 +155,27 @@ async fn no_log_line_holds_a_secret() {
 }
 
 #[tokio::test]
+async fn the_log_has_what_the_applications_own_rule_says_and_the_client_has_not() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let jwt = Jwt::<Claims>::hs256(SECRET).validate(|claims| match claims.sub.as_str() {
+        "hidden-bob" => Err("on the list of those who owe us"),
+        _ => Ok(()),
+    });
+    let server = TestServer::start(builder().authenticate(jwt).namespace("/", |_| {})).await;
+    let mut client = Client::open(server.address()).await;
+    let auth = json!({ "token": token("hidden-bob", 60) }).to_string();
+    let refusal = client.try_join("/", &auth).await;
+    assert!(
+        refusal.contains("TOKEN_CLAIMS") && !refusal.contains("list"),
+        "{refusal}"
+    );
+    let log = log.text();
+    assert!(log.contains("on the list of those who owe us"), "{log}");
+    assert!(!log.contains("hidden"), "{log}");
+}
+
+#[tokio::test]
 async fn a_token_in_the_query_is_warned_of_at_start_and_only_then() {
     for (source, warned) in [
         (TokenSource::Query("token".into()), true),

@@ -1,7 +1,7 @@
 //! `portcullis dev`: its address, its page, its end.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use crate::program::{Running, refusal, run};
 
@@ -73,6 +73,21 @@ fn a_port_in_use_is_said_in_one_line_that_names_it() {
         said.contains(&server.address) && said.contains("--port"),
         "{said}"
     );
+}
+
+#[test]
+fn a_management_port_in_use_is_said_in_one_line_that_names_it() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = other.local_addr().expect("it has an address");
+    let port = address.port().to_string();
+    let said = refusal(&run(&["dev", "--port", "0", "--management-port", &port]));
+    assert!(said.contains(&address.to_string()), "{said}");
+}
+
+#[test]
+fn an_address_of_redis_that_is_none_is_said_in_one_line() {
+    let said = refusal(&run(&["dev", "--port", "0", "--redis", "localhost:6379"]));
+    assert!(said.contains("no scheme"), "{said}");
 }
 
 #[test]

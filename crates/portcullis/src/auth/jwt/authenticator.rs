@@ -34,8 +34,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
             return Err(error);
         };
         match published.cache.after_miss().await {
-            AfterMiss::Fetched => self.verify(token, now),
-            AfterMiss::Unchanged => Err(error),
+            // Also if nothing was fetched now: a fetch may have ended since the token was judged.
+            AfterMiss::Fetched | AfterMiss::Unchanged => self.verify(token, now),
             AfterMiss::Unavailable => Err(TokenError::KeysUnavailable),
         }
     }
@@ -68,7 +68,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Jwt<C> {
 
 /// Counts a refusal, and says what the peer may know of it.
 fn refused(error: &TokenError) -> RefusalCode {
-    tracing::debug!(reason = error.as_str(), "token refused");
+    // No error has text from the token in it: an application's rule says what it wants to be said.
+    tracing::debug!(reason = error.as_str(), %error, "token refused");
     metrics::counter!("portcullis_tokens_refused_total", "reason" => error.as_str()).increment(1);
     error.code()
 }

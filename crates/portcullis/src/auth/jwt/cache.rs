@@ -19,7 +19,8 @@
 //! # Invariants
 //!
 //! - One fetch at a time, made by one task: whoever waits for it may go away.
-//! - Unknown names cause at most one fetch in a cool-down, however many there are.
+//! - Unknown names cause at most one fetch in a cool-down, however many there are; while the source
+//!   fails, they wait for no other.
 //! - A set that cannot be read leaves the one before in place.
 
 use std::fmt;
@@ -105,9 +106,11 @@ struct State {
     confirmed_at: Option<Instant>,
     /// Why the last fetch failed, if it did.
     failure: Option<String>,
-    /// When an unknown name last caused a fetch.
+    /// When an unknown name last caused a fetch, or joined one of a source that fails.
     missed_at: Option<Instant>,
     is_fetching: bool,
+    /// Whether the fetch under way is that one.
+    is_for_miss: bool,
 }
 
 /// What became of the keys after an unknown one.
@@ -161,21 +164,23 @@ impl KeyCache {
         let mut ended = self.ended.subscribe();
         {
             let mut state = self.state.lock();
-            let now = clock::instant();
-            let cools_down = state
-                .missed_at
-                .is_some_and(|at| now.saturating_duration_since(at) < self.times.cool_down);
-            if !state.is_fetching {
+            // A source that fails is tried again and again: whoever waited for each attempt would
+            // hold on to a place at the authenticator nearly all the time.
+            let is_worth_it = state.is_for_miss || state.failure.is_none();
+            if !(state.is_fetching && is_worth_it) {
+                let now = clock::instant();
+                let cools_down = state
+                    .missed_at
+                    .is_some_and(|at| now.saturating_duration_since(at) < self.times.cool_down);
                 if cools_down {
-                    return if state.failure.is_some() || self.is_too_stale(&state) {
-                        AfterMiss::Unavailable
-                    } else {
-                        AfterMiss::Unchanged
-                    };
+                    return self.as_it_is(&state);
                 }
                 state.missed_at = Some(now);
-                state.is_fetching = true;
-                self.wanted.notify_one();
+                state.is_for_miss = true;
+                if !state.is_fetching {
+                    state.is_fetching = true;
+                    self.wanted.notify_one();
+                }
             }
         }
         // The sender lives in `self`.
@@ -184,6 +189,14 @@ impl KeyCache {
             AfterMiss::Unavailable
         } else {
             AfterMiss::Fetched
+        }
+    }
+
+    fn as_it_is(&self, state: &State) -> AfterMiss {
+        if state.failure.is_some() || self.is_too_stale(state) {
+            AfterMiss::Unavailable
+        } else {
+            AfterMiss::Unchanged
         }
     }
 
@@ -206,6 +219,7 @@ impl KeyCache {
         let source = self.source.name();
         let mut state = self.state.lock();
         state.is_fetching = false;
+        state.is_for_miss = false;
         match fetched {
             Ok((text, ring)) => {
                 state.confirmed_at = Some(clock::instant());

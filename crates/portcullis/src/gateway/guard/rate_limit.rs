@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::time::Instant;
 
 use super::{Checked, Guard};
+use crate::clock;
 use crate::gateway::error::EventError;
 use crate::gateway::extract::EventContext;
 use crate::namespace::Socket;
+use crate::pace::{Bucket, Rate};
 
 /// Lets so many events of each socket through, on average and at once; those beyond are answered
 /// with the code `RATE_LIMITED`, and `details` say after how many milliseconds to try again.
@@ -31,38 +32,28 @@ use crate::namespace::Socket;
 pub struct RateLimit {
     /// Tells the buckets of several limits on one socket apart.
     id: u64,
-    per_second: u32,
-    burst: u32,
+    rate: Rate,
 }
 
-/// The buckets of one socket, one for each limit that has seen it.
+/// The buckets of one socket, one for each limit that has seen it, by the id of that.
 #[derive(Debug, Default)]
-struct Buckets(Mutex<SmallVec<[Bucket; 1]>>);
-
-#[derive(Debug)]
-struct Bucket {
-    limit: u64,
-    /// When the bucket will be full again: an event moves it by its share of a second.
-    full_at: Instant,
-}
+struct Buckets(Mutex<SmallVec<[(u64, Bucket); 1]>>);
 
 impl RateLimit {
     /// So many events a second for each socket, at least one; as many may come at once.
     #[must_use]
     pub fn per_socket(events_per_second: u32) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let per_second = events_per_second.max(1);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            per_second,
-            burst: per_second,
+            rate: Rate::per_second(events_per_second),
         }
     }
 
     /// How many may come at once, at least one. Default: as many as in a second.
     #[must_use]
     pub const fn burst(mut self, events: u32) -> Self {
-        self.burst = if events == 0 { 1 } else { events };
+        self.rate = self.rate.burst(events);
         self
     }
 
@@ -74,25 +65,13 @@ impl RateLimit {
             socket.get().unwrap_or_else(|| Arc::new(Buckets::default()))
         });
         let mut buckets = buckets.0.lock();
-        let now = Instant::now();
-        let index = buckets.iter().position(|bucket| bucket.limit == self.id);
+        let index = buckets.iter().position(|(limit, _)| *limit == self.id);
         let index = index.unwrap_or_else(|| {
-            buckets.push(Bucket {
-                limit: self.id,
-                full_at: now,
-            });
+            buckets.push((self.id, Bucket::default()));
             buckets.len() - 1
         });
-        let bucket = &mut buckets[index];
-        let share = Duration::from_secs(1) / self.per_second;
-        let full_at = bucket.full_at.max(now) + share;
-        match (full_at - now).checked_sub(share * self.burst) {
-            Some(missing) if !missing.is_zero() => Err(missing),
-            _ => {
-                bucket.full_at = full_at;
-                Ok(())
-            }
-        }
+        let (_, bucket) = &mut buckets[index];
+        bucket.take(self.rate, clock::instant())
     }
 }
 
@@ -109,6 +88,6 @@ impl Guard for RateLimit {
     }
 
     fn name(&self) -> Cow<'static, str> {
-        format!("RateLimit({} per second)", self.per_second).into()
+        format!("RateLimit({} per second)", self.rate.each_second()).into()
     }
 }

@@ -6,7 +6,7 @@ use portcullis::{BuildError, DisconnectReason, Emitter, Server, Socket, gateway}
 use portcullis_testing::wire::Client;
 use portcullis_testing::{Journal, TestServer};
 
-use crate::support::Wire as _;
+use crate::support::{Wire as _, builder, witness};
 
 /// The first of two gateways in one namespace.
 struct First {
@@ -155,6 +155,50 @@ async fn an_error_of_on_connect_refuses_and_says_no_more_than_it_may() {
         assert!(answer.starts_with(refused), "{answer}");
     }
     Client::connect(server.address(), "/").await;
+}
+
+/// Refuses everybody, for a reason that is the log's.
+struct Broken;
+
+#[gateway(namespace = "/method", public)]
+impl Broken {
+    #[on_connect]
+    async fn join(&self) -> Result<(), EventError> {
+        Err(EventError::unexpected("the hinge of /method is broken"))
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_an_internal_error_of_whoever_decides_about_a_socket_once() {
+    let builder = builder()
+        .gateway(Broken)
+        .namespace("/closure", |r| {
+            r.public().on_connect(async || {
+                let broken = EventError::unexpected("the hinge of /closure is broken");
+                Err::<(), _>(broken)
+            });
+        })
+        .namespace("/guard", |r| {
+            r.public().connect_guard(async || {
+                let broken = EventError::unexpected("the hinge of /guard is broken");
+                Err::<(), _>(broken)
+            });
+        });
+    let server = TestServer::start(builder).await;
+    let before = witness().count("portcullis_internal_errors_total", "");
+    for namespace in ["/method", "/closure", "/guard"] {
+        let mut client = Client::open(server.address()).await;
+        let answer = client.try_join(namespace, "").await;
+        let (_, id) = answer.split_once(r#""correlationId":""#).expect("an id");
+        let (id, _) = id.split_once('"').unwrap();
+        let log = witness().log();
+        let cause = format!("the hinge of {namespace} is broken");
+        assert_eq!(log.matches(&cause).count(), 1, "{namespace}");
+        assert!(log.contains(id), "{namespace}: {answer}");
+    }
+    // Tests that run beside this one count theirs.
+    let after = witness().count("portcullis_internal_errors_total", "");
+    assert!(after >= before + 3, "{before} and {after}");
 }
 
 struct NotReady;

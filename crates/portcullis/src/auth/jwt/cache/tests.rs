@@ -181,3 +181,42 @@ async fn who_waits_for_a_fetch_may_go_away_without_stopping_it() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_retries_of_a_source_that_fails() {
+    let source = Source::default();
+    source.has(&["a"]);
+    let cache = cache(&source);
+    cache.fetch().await.unwrap();
+    source.is_down();
+    with(&cache, async {
+        assert_eq!(cache.after_miss().await, AfterMiss::Unavailable);
+        let fetches = source.fetches();
+        while source.fetches() == fetches {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // An attempt is under way, and takes its time.
+        let answer = cache.after_miss().now_or_never();
+        assert_eq!(answer, Some(AfterMiss::Unavailable));
+        sleep(31).await;
+        source.has(&["a", "b"]);
+        assert_eq!(cache.after_miss().await, AfterMiss::Fetched);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_misses_while_a_miss_has_keys_fetched_waits_with_it() {
+    let source = Source::default();
+    let cache = cache(&source);
+    assert!(cache.fetch().await.is_err());
+    source.has(&["a"]);
+    with(&cache, async {
+        let misses = (0..10).map(|_| cache.after_miss());
+        for outcome in futures_util::future::join_all(misses).await {
+            assert_eq!(outcome, AfterMiss::Fetched);
+        }
+        assert_eq!(source.fetches(), 2);
+    })
+    .await;
+}
