@@ -19,6 +19,20 @@ pub(crate) struct Point {
     pub(crate) load: f64,
     /// What was measured at it: latency p99 in ms, or memory in MiB.
     pub(crate) value: f64,
+    /// Server CPU per unit of work at it, in µs, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cpu: Option<f64>,
+}
+
+impl Point {
+    /// A point of which no CPU is known.
+    pub(crate) const fn new(load: f64, value: f64) -> Self {
+        Self {
+            load,
+            value,
+            cpu: None,
+        }
+    }
 }
 
 /// What a run says: figures, and points where it looked at more than one load.

@@ -1,4 +1,4 @@
-//! The load generator: many clients in one thread, cheaper than any server they talk to.
+//! The load generator: many clients in one thread, each as cheap as the kernel lets a client be.
 //!
 //! ```text
 //!  Connecting ──▶ Upgrading ──▶ Opening ──▶ Joining ──▶ Ready ──▶ Received::{Event, Ack}
@@ -6,8 +6,8 @@
 //!                                                        └ 2 is answered with 3 in every stage
 //! ```
 //!
-//! One epoll instance, one read buffer for all, constant frames. A connection costs a descriptor,
-//! a stage and an empty vector.
+//! One epoll instance, one read buffer for all, and frames of a fixed length. A connection costs a
+//! descriptor, a stage and an empty vector.
 //!
 //! # Invariants
 //!
@@ -106,17 +106,26 @@ struct Greeting {
     connect: Vec<u8>,
     pong: Vec<u8>,
     token: Option<String>,
-    /// How many clients with adjacent numbers are in one group, if they are in any.
-    group_len: Option<usize>,
+    /// Which group clients are in, if they are in any.
+    grouping: Option<Grouping>,
+}
+
+/// Clients with adjacent numbers are in one group.
+#[derive(Debug, Clone, Copy)]
+struct Grouping {
+    /// The first client of group 0.
+    first: usize,
+    /// How many there are in a group.
+    len: usize,
 }
 
 impl Greeting {
     /// The CONNECT of the client with this number.
     fn connect(&self, index: usize) -> Cow<'_, [u8]> {
-        let Some(len) = self.group_len else {
+        let Some(Grouping { first, len }) = self.grouping else {
             return Cow::Borrowed(&self.connect);
         };
-        let group = index / len;
+        let group = index.saturating_sub(first) / len;
         let packet = self.token.as_ref().map_or_else(
             || format!(r#"40{{"group":{group}}}"#),
             |token| format!(r#"40{{"group":{group},"token":"{token}"}}"#),
@@ -149,7 +158,7 @@ impl Fleet {
                 connect: wire::client_frame(connect.as_bytes()),
                 pong: wire::client_frame(wire::PONG),
                 token: token.map(str::to_owned),
-                group_len: None,
+                grouping: None,
             },
             clock,
         })
@@ -161,9 +170,10 @@ impl Fleet {
         self.greeting.upgrade = wire::upgrade_request(address);
     }
 
-    /// Puts clients that connect from now on into groups of `len`: client `n` into `n / len`.
-    pub(crate) fn group_by(&mut self, len: usize) {
-        self.greeting.group_len = Some(len);
+    /// Puts clients that connect from now on into groups of `len`, the first of which begins with
+    /// the client `first`.
+    pub(crate) fn group_from(&mut self, first: usize, len: usize) {
+        self.greeting.grouping = Some(Grouping { first, len });
     }
 
     /// How many connections are in the namespace.

@@ -97,7 +97,7 @@ pub(crate) struct RunArguments {
     /// Short runs, one block; prints, but leaves docs/benchmarks.md alone.
     #[arg(long)]
     quick: bool,
-    /// Measures only what target/bench lacks: scenarios, and blocks of a run that was cut.
+    /// Measures only what bench/results lacks: scenarios, and blocks of a run that was cut.
     #[arg(long)]
     resume: bool,
     /// Draws the page anew from the results that are there, without measuring anything.

@@ -1,5 +1,5 @@
-//! What a scenario came to, kept on disk so that scenarios, and blocks of one, can be measured at
-//! different times.
+//! What a scenario came to, kept in [`FOLDER`] so that scenarios, and blocks of one, can be
+//! measured at different times, and the page drawn anew in any checkout.
 //!
 //! # Invariants
 //!
@@ -18,6 +18,16 @@ use crate::figures::{Figure, Figures, Point};
 use crate::lineup::Contestant;
 use crate::scenario::Scenario;
 use crate::server::Placement;
+
+/// Where outcomes are, below the root of the project.
+const FOLDER: &str = "bench/results";
+
+/// What a measurement writes itself, which is no change to what is measured.
+const OWN_OUTPUT: [&str; 3] = [
+    ":!bench/results",
+    ":!docs/benchmarks",
+    ":!docs/benchmarks.md",
+];
 
 /// What one scenario came to.
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,7 +103,7 @@ impl Outcome {
         let path = file(root, self.scenario);
         let json = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
         let json = json.attempt("encode the results")?;
-        fs::create_dir_all(root.join("target/bench")).attempt("make target/bench")?;
+        fs::create_dir_all(root.join(FOLDER)).attempt("make the folder of the results")?;
         fs::write(&path, json).attempt(&format!("write {}", path.display()))
     }
 
@@ -122,22 +132,27 @@ impl Outcome {
 impl Circumstances {
     /// Those of this process.
     pub(crate) fn now(root: &Path, placement: Placement) -> Result<Self, BenchError> {
-        let mut commit = output(root, "git", &["describe", "--always", "--dirty"])?;
-        if commit.is_empty() {
-            "none".clone_into(&mut commit);
-        }
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         Ok(Self {
             date: output(root, "date", &["-u", "+%Y-%m-%d %H:%M UTC"])?,
-            commit,
-            command: format!(
-                "cargo run --release -p bench -- {}",
-                from_root(root, &arguments.join(" "))
-            ),
+            commit: commit(root)?,
+            command: format!("bench {}", from_root(root, &arguments.join(" "))),
             placement: placement.title().to_owned(),
             blocks: Some(0),
         })
     }
+}
+
+/// The commit that is measured, and whether anything was changed since.
+fn commit(root: &Path) -> Result<String, BenchError> {
+    let commit = output(root, "git", &["describe", "--always"])?;
+    if commit.is_empty() {
+        return Ok("none".to_owned());
+    }
+    let status = ["status", "--porcelain", "--untracked-files=no", "--", "."];
+    let changes = output(root, "git", &[&status[..], &OWN_OUTPUT].concat())?;
+    let mark = if changes.is_empty() { "" } else { "-dirty" };
+    Ok(commit + mark)
 }
 
 /// What was typed, with paths as they are from the root: where that lies is nobody's business.
@@ -156,7 +171,7 @@ pub(crate) fn output(root: &Path, program: &str, args: &[&str]) -> Result<String
 }
 
 fn file(root: &Path, scenario: Scenario) -> PathBuf {
-    root.join("target/bench")
+    root.join(FOLDER)
         .join(format!("{}.json", scenario.spec().name))
 }
 

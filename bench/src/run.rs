@@ -204,10 +204,11 @@ impl<'a> Series<'a> {
                     curves.push((contestant, curve));
                 }
                 // A peer that cannot do it at all has no figure; the others keep theirs.
-                Err(BenchError::Overload(reason) | BenchError::Setup(reason))
-                    if is_peer(contestant) =>
-                {
+                Err(BenchError::Overload(reason)) if is_peer(contestant) => {
                     self.note(&format!("{} fails: {reason}", contestant.title()));
+                }
+                Err(BenchError::Setup(reason)) if is_peer(contestant) => {
+                    self.note(&format!("{} was left out: {reason}", contestant.title()));
                 }
                 Err(BenchError::Overload(reason)) => return Err(BenchError::Void(reason)),
                 Err(error) => return Err(error),

@@ -125,7 +125,7 @@ pub(crate) struct Plan {
     pub(crate) warm_up: Duration,
     /// Load inside the window.
     pub(crate) steady: Duration,
-    /// How long idle connections are watched at the last step; at the others, a fifth of it.
+    /// How long idle connections are watched at the last step; at the others, a tenth of it.
     pub(crate) settle: Duration,
     /// How long the mixed load takes.
     pub(crate) mixed: Duration,

@@ -1,7 +1,8 @@
 //! Handing over to the benchmark, with everything that it measures built.
 //!
 //! ```text
-//!  conformance, bench (release) ──┐
+//!  Node, strace, Redis ───────────┐
+//!  conformance, bench (release) ──┤
 //!  bench/peers/* (npm, cargo) ────┴──▶ bench run …
 //! ```
 //!
@@ -13,8 +14,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::command;
+use crate::setup::{self, Need};
 use crate::workspace::Workspace;
-use crate::{command, setup};
 
 /// The benchmark's option for the server to be measured.
 const SERVER_OPTION: &str = "--conformance";
@@ -26,6 +28,7 @@ const RUN_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// Builds the servers, the load generator and the peers, then runs the benchmark.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool, String> {
     let root = workspace.root();
+    setup::run(workspace, &[Need::Bench, Need::Redis])?;
     build(
         root,
         &["-p", "conformance", "-p", "bench"],

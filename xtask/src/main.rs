@@ -85,6 +85,7 @@ fn main() -> ExitCode {
         Some("micro") if rest == ["--write"] => micro::run(&workspace, true),
         Some("bench") => bench::run(&workspace, &rest),
         Some(name @ ("setup" | "tidy")) => Err(format!("`{name}` takes no arguments")),
+        Some("micro") => Err("`micro` takes no arguments but --write".to_owned()),
         Some(other) => Err(format!(
             "no such command: {other}; `cargo xtask` lists them"
         )),

@@ -22,7 +22,7 @@
 //!
 //! # Not here
 //!
-//! The benchmark's peers (`bench`): the tests do not need them.
+//! The packages of the benchmark's peers (`bench`): the tests do not need them.
 
 use std::env;
 use std::fs;
@@ -56,7 +56,12 @@ pub(crate) enum Need {
     Valgrind,
     /// The headers of OpenSSL, which `rust_socketio` insists on.
     OpenSsl,
+    /// Node and strace, for the benchmark; no test needs it.
+    Bench,
 }
+
+/// Those that run JavaScript.
+const ON_NODE: [Need; 4] = [Need::Node, Need::Nest, Need::NestCluster, Need::Bench];
 
 /// Everything that any step needs.
 pub(crate) const ALL: &[Need] = &[
@@ -132,6 +137,11 @@ const PROGRAMS: &[Program] = &[
     program(Need::Nginx, "nginx", package("nginx-light", RECIPES)),
     program(Need::Haproxy, "haproxy", package("haproxy", RECIPES)),
     program(
+        Need::Bench,
+        "strace",
+        package("strace", "it counts the system calls of servers"),
+    ),
+    program(
         Need::Valgrind,
         "valgrind",
         package("valgrind", "it counts what the hot paths cost"),
@@ -148,14 +158,11 @@ const ADMINISTRATORS: &str = "/usr/sbin";
 /// What is missing and cannot be installed from here, with what to do about it.
 pub(crate) fn run(workspace: &Workspace, needs: &[Need]) -> Result<(), String> {
     // Ask for everything that only a person can provide before the first download.
-    if [Need::Node, Need::Nest, Need::NestCluster]
-        .iter()
-        .any(|need| needs.contains(need))
-    {
+    if ON_NODE.iter().any(|need| needs.contains(need)) {
         require(
             "node",
             NODE_AT_LEAST,
-            "the peers in interop/node and interop/nest run on it",
+            "the peers of the tests and of the benchmark run on it",
         )?;
         if command::find("npm").is_none() {
             return Err("npm is missing: it installs the packages of the peers".to_owned());

@@ -114,6 +114,13 @@ const GOALS: &[Goal] = &[
         COALESCING,
     ),
     goal(
+        "broadcast at 400/s",
+        Scenario::B1Fast,
+        Figure::LatencyP50,
+        &peers(1.0, 1.0, 1.0),
+        COALESCING,
+    ),
+    goal(
         "broadcast, highest rate",
         Scenario::B1Max,
         Figure::HighestRate,
@@ -423,7 +430,9 @@ mod tests {
         let points = |values: &[f64]| {
             let loads = [100.0, 200.0, 300.0, 400.0];
             let points = loads.into_iter().zip(values.iter().copied());
-            points.map(|(load, value)| Point { load, value }).collect()
+            points
+                .map(|(load, value)| Point::new(load, value))
+                .collect()
         };
         let mut outcome = Outcome::new(Scenario::B3);
         let figures = Figures::from([(Figure::HighestRate, 400.0)]);

@@ -1,4 +1,4 @@
-//! Curves as SVG: latency against load, memory against connections.
+//! Curves as SVG: latency and CPU against load, memory against connections.
 //!
 //! A plot is text of a few kilobytes that a browser, and a page of Markdown, shows; it needs no
 //! library.
@@ -30,24 +30,48 @@ pub(super) fn write_all(root: &Path, outcomes: &[Outcome]) -> Result<String, Ben
     for outcome in outcomes {
         let spec = outcome.scenario.spec();
         let Some((x, y)) = spec.axes else { continue };
-        if outcome.curves.values().all(Vec::is_empty) {
-            continue;
+        let cpu = format!("server CPU, µs per {}", spec.unit);
+        let plots: [Plot<'_>; 2] = [
+            ("", y, |point| Some(*point)),
+            ("-cpu", &cpu, |point| {
+                Some(Point::new(point.load, point.cpu?))
+            }),
+        ];
+        for (suffix, y, read) in plots {
+            let curves = read_curves(outcome, read);
+            if curves.iter().all(|(_, points)| points.is_empty()) {
+                continue;
+            }
+            let name = format!("{}{suffix}.svg", spec.name);
+            fs::create_dir_all(root.join(FOLDER)).attempt("make the folder of the plots")?;
+            let path = root.join(FOLDER).join(&name);
+            fs::write(&path, draw(spec.title, x, y, &curves))
+                .attempt(&format!("write {}", path.display()))?;
+            super::push_line(
+                &mut markdown,
+                &format!("![{}: {y}](benchmarks/{name})\n", spec.title),
+            );
         }
-        let curves: Vec<(Contestant, Vec<Point>)> = outcome
-            .curves
-            .iter()
-            .map(|(contestant, points)| (*contestant, medians(points)))
-            .collect();
-        fs::create_dir_all(root.join(FOLDER)).attempt("make the folder of the plots")?;
-        let path = root.join(FOLDER).join(format!("{}.svg", spec.name));
-        fs::write(&path, draw(spec.title, x, y, &curves))
-            .attempt(&format!("write {}", path.display()))?;
-        super::push_line(
-            &mut markdown,
-            &format!("![{}](benchmarks/{}.svg)\n", spec.title, spec.name),
-        );
     }
     Ok(markdown)
+}
+
+/// What a plot's file is called beside its scenario, what its y axis says, and where that is in a
+/// point.
+type Plot<'a> = (&'static str, &'a str, fn(&Point) -> Option<Point>);
+
+/// The curves of all contestants, of what `read` finds in their points.
+fn read_curves(
+    outcome: &Outcome,
+    read: fn(&Point) -> Option<Point>,
+) -> Vec<(Contestant, Vec<Point>)> {
+    let curves = outcome.curves.iter();
+    curves
+        .map(|(contestant, points)| {
+            let points: Vec<Point> = points.iter().filter_map(read).collect();
+            (*contestant, medians(&points))
+        })
+        .collect()
 }
 
 /// One point for each load: the median over blocks.
@@ -60,10 +84,7 @@ fn medians(points: &[Point]) -> Vec<Point> {
             .iter()
             .filter(|point| point.load.total_cmp(&load).is_eq());
         let spread = Spread::of(same.map(|point| point.value))?;
-        Some(Point {
-            load,
-            value: spread.median,
-        })
+        Some(Point::new(load, spread.median))
     };
     loads.into_iter().filter_map(median).collect()
 }
@@ -122,10 +143,10 @@ impl Frame {
         for tick in 0..=TICKS {
             let share = f64::from(tick) / f64::from(TICKS);
             let (load, value) = (self.right * share, self.top * share);
-            let (left, level) = self.at(Point { load: 0.0, value });
+            let (left, level) = self.at(Point::new(0.0, value));
             line(svg, (left, level), (WIDTH - RIGHT, level));
             text(svg, (left - 6.0, level + 4.0), "end", &label(value));
-            let (place, bottom) = self.at(Point { load, value: 0.0 });
+            let (place, bottom) = self.at(Point::new(load, 0.0));
             text(svg, (place, bottom + 18.0), "middle", &label(load));
         }
     }
@@ -199,7 +220,7 @@ mod tests {
     use super::*;
 
     fn point(load: f64, value: f64) -> Point {
-        Point { load, value }
+        Point::new(load, value)
     }
 
     #[test]

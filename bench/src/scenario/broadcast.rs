@@ -11,7 +11,8 @@
 
 use std::time::Duration;
 
-use super::{Plan, Stage, rates};
+use super::rates::{self, Rung};
+use super::{Plan, Stage};
 use crate::clock::{Clock, nanoseconds};
 use crate::crowd::Crowd;
 use crate::error::BenchError;
@@ -27,8 +28,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many broadcasts, or bursts of them, are traced.
 const TRACED_STEPS: u32 = 5;
 
-/// Before the window, until those who never read have filled all that is between.
-const DEAF_WARM_UP: Duration = Duration::from_secs(15);
+/// The window where some never read: long enough to fill all that is between them and the server
+/// at 200 KiB a second, which is when they cost most, and to see what comes of it.
+const DEAF_WINDOW: Duration = Duration::from_secs(20);
 
 /// Broadcasts per second, from easy to impossible.
 const RATES: [u32; 9] = [25, 50, 100, 200, 400, 600, 800, 1_200, 1_600];
@@ -59,13 +61,15 @@ pub(super) fn run(stage: Stage<'_>, load: Load) -> Result<Findings, BenchError> 
     fleet.grow_by_deaf(load.deaf.unwrap_or(0))?;
     let peak = load.deaf.map(|_| Peak::watch(target.node.pid));
     let mut room = Room::new(fleet, clock, load, &[load.clients + 1]);
-    let is_hard = load.deaf.is_some() && !plan.is_traced();
-    room.broadcast_for(if is_hard { DEAF_WARM_UP } else { plan.warm_up })?;
+    room.broadcast_for(plan.warm_up)?;
     room.crowd.forget_latencies();
 
     let heard_before = room.crowd.heard;
     let meter = target.meter(plan)?;
-    room.fill(plan)?;
+    match load.deaf {
+        Some(_) => room.broadcast_for(DEAF_WINDOW)?,
+        None => room.fill(plan)?,
+    }
     let mut figures = meter.finish(room.crowd.heard - heard_before)?;
     room.crowd.latencies[0].summarize(&mut figures);
     if !room.crowd.last[0].is_empty() {
@@ -82,8 +86,8 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     let Stage {
         mut fleet,
         clock,
+        target,
         plan,
-        ..
     } = stage;
     if plan.is_traced() {
         return Err(super::untraceable());
@@ -103,8 +107,13 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         room.load = load;
         room.broadcast_for(plan.warm_up / 2)?;
         room.crowd.forget_latencies();
+        let heard_before = room.crowd.heard;
+        let meter = target.meter(plan)?;
         room.broadcast_for(plan.steady / 2)?;
-        Ok(room.crowd.latencies[0].quantile(0.99))
+        Ok(Rung {
+            spent: meter.finish(room.crowd.heard - heard_before)?,
+            p99: room.crowd.latencies[0].quantile(0.99),
+        })
     })
 }
 

@@ -13,7 +13,8 @@
 use std::time::Duration;
 
 use super::broadcast::{Load, Room};
-use super::{Node, Stage, rates};
+use super::rates::{self, Rung};
+use super::{Node, Stage};
 use crate::clock::{Clock, nanoseconds};
 use crate::crowd::Crowd;
 use crate::error::BenchError;
@@ -32,10 +33,13 @@ const LOAD: Load = Load {
     is_binary: false,
 };
 
+/// Publishes per second while system calls are traced, which slows a server down.
+const TRACED_RATE: u32 = 500;
+
 /// Publishes per second.
 const RATES: [u32; 6] = [1_000, 2_000, 5_000, 10_000, 15_000, 20_000];
 
-/// Who speak, each alone in a room; as many on the other node hear nothing of it.
+/// Who speak, each in a room of its own, in which one on the other node listens.
 const SPEAKERS: usize = 200;
 
 const TICK: Duration = Duration::from_millis(2);
@@ -88,7 +92,7 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     Ok(figures.into())
 }
 
-/// Small broadcasts, which no client of the other node hears, faster and faster.
+/// Small broadcasts, each of which one client of the other node hears, faster and faster.
 pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     let (other, broker) = both(&stage)?;
     let Stage {
@@ -97,20 +101,21 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         target,
         plan,
     } = stage;
-    fleet.group_by(1);
+    fleet.group_from(0, 1);
     fleet.grow_to(SPEAKERS)?;
     fleet.aim_at(other.address);
+    fleet.group_from(SPEAKERS, 1);
     fleet.grow_to(2 * SPEAKERS)?;
     let mut speakers = Speakers {
         fleet,
         clock,
         total: 0,
-        crowd: Crowd::new(&[SPEAKERS], 1),
+        crowd: Crowd::new(&[SPEAKERS, 2 * SPEAKERS], 1),
     };
-    speakers.talk_for(Duration::from_millis(200), RATES[0])?;
+    speakers.talk_for(plan.warm_up / 2, RATES[0])?;
     if plan.is_traced() {
         let (meter, before) = (target.meter(plan)?, speakers.total);
-        speakers.talk_for(plan.warm_up, RATES[0] / 4)?;
+        speakers.talk_for(plan.warm_up, TRACED_RATE)?;
         return Ok(meter.finish(speakers.total - before)?.into());
     }
     let mut figures = Figures::new();
@@ -122,16 +127,20 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         speakers.talk_for(plan.steady / 2, rate)?;
         let said = speakers.total - before;
         let [here, there, between] = meters;
+        let spent = here?.finish(said)?;
+        let far = &speakers.crowd.latencies[1];
         if figures.is_empty() {
-            figures = here?.finish(said)?;
-            let ratio = cpu(&there?.finish(said)?) / figures[&Figure::CpuPerUnit];
+            figures = spent.clone();
+            let ratio = cpu(&there?.finish(said)?) / cpu(&spent);
             figures.insert(Figure::ReceiverShare, ratio);
             figures.insert(Figure::RedisCpu, cpu(&between?.finish(said)?));
-            speakers.crowd.latencies[0].summarize(&mut figures);
+            far.summarize(&mut figures);
         }
-        Ok(speakers.crowd.latencies[0].quantile(0.99))
+        let p99 = far.quantile(0.99);
+        Ok(Rung { p99, spent })
     })?;
-    findings.figures.extend(figures);
+    figures.extend(findings.figures);
+    findings.figures = figures;
     Ok(findings)
 }
 
@@ -167,12 +176,13 @@ impl Speakers {
                     intended.saturating_sub(self.clock.now()),
                 ))?;
             }
-            for _ in 0..per_tick.max(1) {
+            for _ in 0..per_tick {
                 self.speak(intended)?;
             }
         }
         let deadline = self.clock.now() + nanoseconds(DRAIN_TIMEOUT);
-        while self.crowd.heard < self.total {
+        // Who spoke hears it, and who listens on the other node.
+        while self.crowd.heard < 2 * self.total {
             if self.clock.now() > deadline {
                 return Err(BenchError::overload("not everything was heard in time"));
             }

@@ -6,8 +6,9 @@
 //!
 //! # Invariants
 //!
-//! - Latency is from SYN to CONNECT reply with [`AT_ONCE`] clients under way: a closed loop, so it
-//!   compares servers and says nothing about an open one.
+//! - Latency ends with the CONNECT reply. Without a pace it begins with SYN, and [`AT_ONCE`]
+//!   clients are under way: a closed loop, so it compares servers and says nothing about an open
+//!   one. With a pace it begins when the client was to come.
 //! - A run has fewer connections than a kernel has ports towards one server: none is used twice.
 
 use std::time::Duration;
@@ -87,7 +88,7 @@ struct Visitors {
     clock: Clock,
     /// How long to wait from one to the next, in ns.
     interval: u64,
-    /// When each connection began.
+    /// When each connection was to begin.
     came: Vec<u64>,
     /// Connections that are in, and may go.
     connected: Vec<usize>,
@@ -104,7 +105,12 @@ impl Visitors {
             let interval = self.interval;
             let is_due = |left: u64, now: u64| now >= start + (count - left) * interval;
             while left > 0 && self.fleet.len() < AT_ONCE && is_due(left, self.clock.now()) {
-                self.open()?;
+                let intended = start + (count - left) * interval;
+                self.open(if interval == 0 {
+                    self.clock.now()
+                } else {
+                    intended
+                })?;
                 left -= 1;
             }
             if self.clock.now() > deadline {
@@ -119,13 +125,13 @@ impl Visitors {
         Ok(())
     }
 
-    fn open(&mut self) -> Result<(), BenchError> {
-        let now = self.clock.now();
+    /// Lets one come who meant to at `intended`.
+    fn open(&mut self, intended: u64) -> Result<(), BenchError> {
         let index = self.fleet.open()?;
         if index >= self.came.len() {
             self.came.resize(index + 1, 0);
         }
-        self.came[index] = now;
+        self.came[index] = intended;
         Ok(())
     }
 

@@ -12,7 +12,8 @@
 
 use std::time::Duration;
 
-use super::{Stage, rates};
+use super::Stage;
+use super::rates::{self, Rung};
 use crate::clock::{Clock, nanoseconds};
 use crate::error::BenchError;
 use crate::figures::{Findings, Latencies};
@@ -48,7 +49,7 @@ pub(super) fn run(stage: Stage<'_>, clients: usize, at_once: u32) -> Result<Find
         plan,
     } = stage;
     fleet.grow_to(clients)?;
-    let mut talk = Talk::new(fleet, clock, 0, clients);
+    let mut talk = Talk::new(fleet, clock, clients);
     talk.closed_loop(plan.warm_up, at_once)?;
     talk.ledger.latencies = Latencies::new();
 
@@ -65,19 +66,24 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     let Stage {
         mut fleet,
         clock,
+        target,
         plan,
-        ..
     } = stage;
     if plan.is_traced() {
         return Err(super::untraceable());
     }
     fleet.grow_to(OPEN_CLIENTS)?;
-    let mut talk = Talk::new(fleet, clock, 0, OPEN_CLIENTS);
+    let mut talk = Talk::new(fleet, clock, OPEN_CLIENTS);
     rates::climb(&RATES, |rate| {
         talk.open_loop(plan.warm_up / 2, rate)?;
         talk.ledger.latencies = Latencies::new();
+        let count_before = talk.ledger.count;
+        let meter = target.meter(plan)?;
         talk.open_loop(plan.steady / 2, rate)?;
-        Ok(talk.ledger.latencies.quantile(0.99))
+        Ok(Rung {
+            spent: meter.finish(talk.ledger.count - count_before)?,
+            p99: talk.ledger.latencies.quantile(0.99),
+        })
     })
 }
 
@@ -88,11 +94,11 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(fleet: Fleet, clock: Clock, first: usize, clients: usize) -> Self {
+    fn new(fleet: Fleet, clock: Clock, clients: usize) -> Self {
         Self {
             fleet,
             clock,
-            ledger: Ledger::new(first, clients),
+            ledger: Ledger::new(0, clients),
         }
     }
 

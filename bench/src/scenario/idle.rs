@@ -73,10 +73,9 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     }
     figures.insert(Figure::MemoryPerConnection, slope(&anonymous) / KIB);
     figures.insert(Figure::SlabPerConnection, slope(&kernel) / KIB);
-    let curve = anonymous.iter().map(|(load, bytes)| Point {
-        load: *load,
-        value: bytes / KIB / KIB,
-    });
+    let curve = anonymous
+        .iter()
+        .map(|(load, bytes)| Point::new(*load, bytes / KIB / KIB));
     Ok(Findings {
         figures,
         curve: curve.collect(),

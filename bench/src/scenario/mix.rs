@@ -44,7 +44,7 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     if plan.is_traced() {
         return Err(super::untraceable());
     }
-    fleet.group_by(LISTENERS);
+    fleet.group_from(0, LISTENERS);
     fleet.grow_to(LISTENERS + TALKERS + IDLE)?;
     let mut mix = Mix {
         fleet,

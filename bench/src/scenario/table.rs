@@ -157,7 +157,7 @@ const B1_FAST: Spec = spec(
 const B1_MAX: Spec = spec(
     "b1max",
     "broadcast to 1,000, faster and faster",
-    "broadcast",
+    "delivery",
     Load::BroadcastRates,
 )
 .drawn("broadcasts to 1,000 per second", P99);
@@ -277,7 +277,7 @@ const R1: Spec = spec(
 
 const R2: Spec = spec(
     "r2",
-    "over Redis: to rooms of 1, faster and faster",
+    "over Redis: to rooms of 1 + 1, faster and faster",
     "publish",
     Load::ClusterRates,
 )
