@@ -111,7 +111,7 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         let meter = target.meter(plan)?;
         room.broadcast_for(plan.steady / 2)?;
         Ok(Rung {
-            spent: meter.finish(room.crowd.heard - heard_before)?,
+            figures: meter.finish(room.crowd.heard - heard_before)?,
             p99: room.crowd.latencies[0].quantile(0.99),
         })
     })

@@ -118,8 +118,7 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         speakers.talk_for(plan.warm_up, TRACED_RATE)?;
         return Ok(meter.finish(speakers.total - before)?.into());
     }
-    let mut figures = Figures::new();
-    let mut findings = rates::climb(&RATES, |rate| {
+    rates::climb(&RATES, |rate| {
         speakers.crowd.forget_latencies();
         let before = speakers.total;
         let meters =
@@ -127,21 +126,15 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         speakers.talk_for(plan.steady / 2, rate)?;
         let said = speakers.total - before;
         let [here, there, between] = meters;
-        let spent = here?.finish(said)?;
+        let mut figures = here?.finish(said)?;
+        let ratio = cpu(&there?.finish(said)?) / cpu(&figures);
+        figures.insert(Figure::ReceiverShare, ratio);
+        figures.insert(Figure::RedisCpu, cpu(&between?.finish(said)?));
         let far = &speakers.crowd.latencies[1];
-        if figures.is_empty() {
-            figures = spent.clone();
-            let ratio = cpu(&there?.finish(said)?) / cpu(&spent);
-            figures.insert(Figure::ReceiverShare, ratio);
-            figures.insert(Figure::RedisCpu, cpu(&between?.finish(said)?));
-            far.summarize(&mut figures);
-        }
+        far.summarize(&mut figures);
         let p99 = far.quantile(0.99);
-        Ok(Rung { p99, spent })
-    })?;
-    figures.extend(findings.figures);
-    findings.figures = figures;
-    Ok(findings)
+        Ok(Rung { p99, figures })
+    })
 }
 
 fn both(stage: &Stage<'_>) -> Result<(Node, Node), BenchError> {

@@ -81,7 +81,7 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         let meter = target.meter(plan)?;
         talk.open_loop(plan.steady / 2, rate)?;
         Ok(Rung {
-            spent: meter.finish(talk.ledger.count - count_before)?,
+            figures: meter.finish(talk.ledger.count - count_before)?,
             p99: talk.ledger.latencies.quantile(0.99),
         })
     })

@@ -17,8 +17,9 @@ const MAX_P99: f64 = 100.0;
 pub(super) struct Rung {
     /// Latency p99, in ms.
     pub(super) p99: f64,
-    /// What the server spent on a unit of work, and the generator in all.
-    pub(super) spent: Figures,
+    /// What the server spent on a unit of work, the generator in all, and whatever else is to be
+    /// told of the first rate.
+    pub(super) figures: Figures,
 }
 
 impl Rung {
@@ -26,18 +27,20 @@ impl Rung {
         Point {
             load,
             value: self.p99,
-            cpu: self.spent.get(&Figure::CpuPerUnit).copied(),
+            cpu: self.figures.get(&Figure::CpuPerUnit).copied(),
         }
     }
 }
 
-/// Tries `rates` in order.
+/// Tries `rates` in order. Says the highest that was kept, the generator's share of its processor at
+/// that, and all figures of the first, which everybody keeps.
 pub(super) fn climb(
     rates: &[u32],
     mut run: impl FnMut(u32) -> Result<Rung, BenchError>,
 ) -> Result<Findings, BenchError> {
     let mut curve = Vec::new();
-    let mut figures = Figures::from([(Figure::HighestRate, 0.0)]);
+    let mut figures = Figures::new();
+    let (mut highest, mut share) = (0.0, None);
     for rate in rates {
         let rung = match patiently(|| run(*rate)) {
             Ok(rung) => rung,
@@ -49,11 +52,14 @@ pub(super) fn climb(
         if rung.p99 > MAX_P99 {
             break;
         }
-        figures.insert(Figure::HighestRate, load);
-        if let Some(share) = rung.spent.get(&Figure::GeneratorShare) {
-            figures.insert(Figure::GeneratorShare, *share);
+        highest = load;
+        share = rung.figures.get(&Figure::GeneratorShare).copied();
+        if figures.is_empty() {
+            figures = rung.figures;
         }
     }
+    figures.insert(Figure::HighestRate, highest);
+    figures.extend(share.map(|share| (Figure::GeneratorShare, share)));
     Ok(Findings { figures, curve })
 }
 
@@ -76,8 +82,8 @@ mod tests {
     use super::*;
 
     fn late(p99: f64) -> Rung {
-        let spent = Figures::from([(Figure::CpuPerUnit, 5.0), (Figure::GeneratorShare, p99)]);
-        Rung { p99, spent }
+        let figures = Figures::from([(Figure::CpuPerUnit, p99), (Figure::GeneratorShare, p99)]);
+        Rung { p99, figures }
     }
 
     #[test]
@@ -85,7 +91,8 @@ mod tests {
         let findings = climb(&[1, 2, 3, 4], |rate| Ok(late(f64::from(rate) * 40.0))).unwrap();
         assert!((findings.figures[&Figure::HighestRate] - 2.0).abs() < 1e-9);
         assert!((findings.figures[&Figure::GeneratorShare] - 80.0).abs() < 1e-9);
-        assert_eq!(findings.curve[0].cpu, Some(5.0));
+        assert!((findings.figures[&Figure::CpuPerUnit] - 40.0).abs() < 1e-9);
+        assert_eq!(findings.curve[1].cpu, Some(80.0));
         assert_eq!(findings.curve.len(), 3);
     }
 

@@ -14,7 +14,7 @@ use super::rates::{self, Rung};
 use crate::clock::{Clock, nanoseconds};
 use crate::crowd::{Crowd, SENDER_STRIDE};
 use crate::error::BenchError;
-use crate::figures::{Figures, Findings};
+use crate::figures::Findings;
 use crate::fleet::Fleet;
 use crate::payload::{Payload, SMALL};
 use crate::wire;
@@ -57,25 +57,17 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
         }
         return Ok(meter.finish(rooms.crowd.heard)?.into());
     }
-    let mut figures = Figures::new();
-    let mut findings = rates::climb(&RATES, |rate| {
+    rates::climb(&RATES, |rate| {
         rooms.talk_for(plan.warm_up / 2, rate)?;
         rooms.crowd.forget_latencies();
         let heard_before = rooms.crowd.heard;
         let meter = target.meter(plan)?;
         rooms.talk_for(plan.steady / 2, rate)?;
-        let spent = meter.finish(rooms.crowd.heard - heard_before)?;
-        if figures.is_empty() {
-            figures = spent.clone();
-            rooms.crowd.latencies[0].summarize(&mut figures);
-        }
+        let mut figures = meter.finish(rooms.crowd.heard - heard_before)?;
+        rooms.crowd.latencies[0].summarize(&mut figures);
         let p99 = rooms.crowd.latencies[0].quantile(0.99);
-        Ok(Rung { p99, spent })
-    })?;
-    // Of the generator, what counts is its share at the highest rate.
-    figures.extend(findings.figures);
-    findings.figures = figures;
-    Ok(findings)
+        Ok(Rung { p99, figures })
+    })
 }
 
 struct Rooms {

@@ -351,7 +351,7 @@ impl ClientTask {
             DisconnectReason::ForcedServerClose
         });
         self.state = State::Closing;
-        self.connection.end(Ending::Requested);
+        self.connection.end(Ending::Expelled);
     }
 
     fn end_all(&mut self, reason: DisconnectReason) {

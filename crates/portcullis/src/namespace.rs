@@ -281,14 +281,21 @@ impl Namespace {
     /// Delivers a finished frame to every socket of `target` on this node; says to how many.
     pub(crate) fn deliver(&self, frame: &Frame, target: &Target, delivery: Delivery) -> usize {
         let mut delivered = 0;
+        let mut full = Vec::new();
+        let mut count = |pushed| delivered += usize::from(pushed != Pushed::Gone);
         crate::session::turn(|| {
             self.for_each(target, |socket| {
-                if socket.is_connected()
-                    && socket.connection().send(frame, delivery) != Pushed::Gone
-                {
-                    delivered += 1;
+                if socket.is_connected() {
+                    match socket.connection().try_send(frame, delivery) {
+                        Pushed::Full => full.push(Arc::clone(socket.connection())),
+                        pushed => count(pushed),
+                    }
                 }
             });
+            // This writes, and nobody who joins or leaves a room is to wait for that.
+            for connection in full {
+                count(connection.send(frame, delivery));
+            }
         });
         delivered
     }

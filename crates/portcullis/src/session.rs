@@ -250,7 +250,7 @@ impl Session {
                 metrics::counter!("portcullis_limited_total", "limit" => "unjoined").increment(1);
                 machine.handle_discard(CloseReason::ForcedClose);
             }
-            Ending::Requested => {
+            Ending::Requested | Ending::Expelled => {
                 self.handler.handle_close_requested();
                 let nothing_queued = self.connection.with_outbox(|outbox| outbox.is_empty());
                 machine.handle_close(CloseReason::ForcedClose, nothing_queued, now);

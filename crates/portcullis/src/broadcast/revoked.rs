@@ -63,7 +63,7 @@ fn end(revoked: &[Socket]) {
             metrics::counter!("portcullis_sockets_revoked_total").increment(1);
         }
         for socket in revoked {
-            socket.inner().connection().end(Ending::Requested);
+            socket.inner().connection().end(Ending::Expelled);
         }
     });
 }

@@ -16,6 +16,7 @@
 //! - What is revoked is asked twice: when the token has been verified, and when the socket can be
 //!   found by those who end what is revoked.
 
+mod admitted;
 mod requests;
 
 use std::fmt;
@@ -32,6 +33,8 @@ use portcullis_socketio::packet::Auth;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+pub(super) use self::admitted::Admitted;
+use self::admitted::Seated;
 use super::bond::{Bond, Hold, Moment};
 use super::user_limit::{Counted, UserLimit};
 use crate::auth::source::Credentials;
@@ -40,9 +43,7 @@ use crate::auth::{
 };
 use crate::clock::{self, Clock};
 use crate::handshake::RequestFacts;
-use crate::namespace::{
-    DisconnectReason, Found, Namespaces, Opened, Socket, SocketInner, SocketParts,
-};
+use crate::namespace::{Found, Namespaces, Opened, SocketInner, SocketParts};
 use crate::pace::Rate;
 use crate::random;
 use crate::revocation::Revocations;
@@ -222,13 +223,13 @@ impl Gate {
                 identity: hold.as_ref().map(|hold| Arc::clone(hold.place())),
             }));
             // Ends the socket on every way out but the last.
-            let admitted = Admitted(Arc::new(Seated {
+            let admitted = Admitted::new(Seated {
                 socket,
                 opened,
                 hold,
                 counted: counted.clone().map(Box::new),
                 gate: Arc::clone(&self),
-            }));
+            });
             if let Some(user) = &user {
                 admitted.socket().enter_room(user);
             }
@@ -431,68 +432,4 @@ struct Cleared {
     /// The room of its user.
     user: Option<Room>,
     counted: Option<Counted>,
-}
-
-/// A socket that may enter, or has; the last one to let go of it ends it.
-#[derive(Debug, Clone)]
-pub(super) struct Admitted(Arc<Seated>);
-
-struct Seated {
-    socket: Arc<SocketInner>,
-    /// Keeps a namespace that was made on demand.
-    #[expect(dead_code, reason = "held for its drop")]
-    opened: Opened,
-    /// The socket's part in the subject of its connection.
-    #[expect(dead_code, reason = "held for its drop")]
-    hold: Option<Hold>,
-    /// What its connection is counted by, if that is limited. Most are not.
-    counted: Option<Box<Counted>>,
-    gate: Arc<Gate>,
-}
-
-impl Admitted {
-    pub(super) fn socket(&self) -> &Arc<SocketInner> {
-        &self.0.socket
-    }
-
-    fn is_revoked(&self) -> bool {
-        let place = self.socket().identity();
-        place.is_some_and(|place| self.0.gate.is_revoked(&place.get()))
-    }
-
-    /// Lets the socket in: from here on broadcasts reach it, behind the CONNECT reply.
-    pub(super) fn enter(&self) {
-        let socket = self.socket();
-        // A connection that is in one namespace already was counted when it came.
-        let counted = self
-            .0
-            .counted
-            .clone()
-            .filter(|counted| !counted.has_joined());
-        socket.namespace().insert(socket);
-        socket.accept();
-        metrics::counter!("portcullis_sockets_connected_total").increment(1);
-        if self.is_revoked() {
-            // Those who look through the sockets may have passed before it was there.
-            Socket::from(Arc::clone(socket)).end_revoked();
-        }
-        if let Some(counted) = counted {
-            let enforcing = counted.enforce(Arc::clone(socket));
-            self.0.gate.tasks.spawn_service(enforcing);
-        }
-    }
-}
-
-impl Drop for Seated {
-    fn drop(&mut self) {
-        self.socket.end(DisconnectReason::TransportClose);
-    }
-}
-
-impl fmt::Debug for Seated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seated")
-            .field("socket", &self.socket)
-            .finish_non_exhaustive()
-    }
 }

@@ -178,7 +178,7 @@ impl ClientTask {
             ExpiryEnding::CloseTransport => {
                 self.end_all(DisconnectReason::TokenExpired);
                 self.state = State::Closing;
-                self.connection.end(Ending::Requested);
+                self.connection.end(Ending::Expelled);
             }
             ExpiryEnding::Disconnect => {
                 for socket in self.sockets_at(place) {

@@ -252,7 +252,7 @@ impl Members {
 
     /// Calls `each` for every member, beginning somewhere else each time: whoever is last in a
     /// large room waits for all the others, and should not always be the same.
-    fn walk(&self, each: impl FnMut(&Arc<SocketInner>)) {
+    fn walk(&self, mut each: impl FnMut(&Arc<SocketInner>)) {
         /// 2³² by the golden ratio: its multiples fall far from each other.
         const STRIDE: u32 = 0x9e37_79b9;
         let list = self.list.read();
@@ -260,7 +260,9 @@ impl Members {
         let fraction = u64::from(walk.wrapping_mul(STRIDE));
         let start = (fraction * list.len() as u64) >> 32;
         let (before, from) = list.split_at(usize::try_from(start).unwrap_or(0));
-        from.iter().chain(before).for_each(each);
+        for part in [from, before] {
+            part.iter().for_each(&mut each);
+        }
     }
 
     /// Takes a socket in, unless it is in already.

@@ -35,7 +35,7 @@ use tokio::sync::mpsc;
 use super::delivery::Delivery;
 use super::engine::Held;
 use super::frame::Frame;
-use super::outbox::{Flushed, Outbox, OutboxLimits, Pushed, Sink, Written};
+use super::outbox::{Batch, Flushed, Outbox, OutboxLimits, Pushed, Sink, Written};
 use super::polling::Request;
 use super::shard::Shard;
 use super::wheel::Visit;
@@ -55,6 +55,9 @@ pub(crate) enum Ending {
     Unjoined,
     /// The layer above is done with it; what is queued leaves first.
     Requested,
+    /// The same, of a peer that broke the rules or whose credentials are worth nothing any more: it
+    /// is owed no patience.
+    Expelled,
     /// The server is about to stop; what runs and what is queued may end first.
     Drain,
     /// The server stops; what is queued is dropped.
@@ -219,18 +222,45 @@ impl Connection {
     /// Queues a frame, to leave when the current turn ends, or before, if what the turn says is
     /// more than may wait.
     pub(crate) fn send(self: &Arc<Self>, frame: &Frame, delivery: Delivery) -> Pushed {
-        let mut pushed = self.push(frame, delivery);
-        while pushed == Pushed::Full {
-            self.flush_once();
-            pushed = self.push(frame, delivery);
+        loop {
+            match self.try_send(frame, delivery) {
+                Pushed::Full => self.make_room(),
+                pushed => return pushed,
+            }
         }
-        if pushed == Pushed::MustFlush {
-            turn::note(self);
+    }
+
+    /// As [`Self::send`], without writing: it may be [`Pushed::Full`], and then nothing has
+    /// happened.
+    pub(crate) fn try_send(self: &Arc<Self>, frame: &Frame, delivery: Delivery) -> Pushed {
+        let pushed = self.push(frame, delivery);
+        match pushed {
+            Pushed::MustFlush => turn::note(self),
+            Pushed::Queued | Pushed::Full | Pushed::Gone => {}
+            lost => lost.count(),
         }
-        pushed.count();
         pushed
     }
 
+    /// Writes what waits, or lets go on whoever is at it.
+    #[cold]
+    fn make_room(self: &Arc<Self>) {
+        match self.begin_flush() {
+            Some(batch) => self.flush_within_turn(batch),
+            // Its writes do not block, and it needs no lock that the caller could have.
+            None => std::thread::yield_now(),
+        }
+    }
+
+    /// What came meanwhile is the turn's to flush: whoever added it may have come to do so while
+    /// this was at it, and gone.
+    fn flush_within_turn(self: &Arc<Self>, batch: Batch) {
+        if self.end_flush(batch).0 == Flushed::Again {
+            turn::note(self);
+        }
+    }
+
+    #[inline]
     fn push(&self, frame: &Frame, delivery: Delivery) -> Pushed {
         let mut state = self.state.lock();
         let pushed = state.outbox.push(frame, delivery, self.outbox_limits());
@@ -343,9 +373,17 @@ impl Connection {
     }
 
     fn flush_once(&self) -> (Flushed, Written) {
-        let Some(mut batch) = self.state.lock().outbox.begin_flush() else {
-            return (Flushed::Done, Written::default());
-        };
+        match self.begin_flush() {
+            Some(batch) => self.end_flush(batch),
+            None => (Flushed::Done, Written::default()),
+        }
+    }
+
+    fn begin_flush(&self) -> Option<Batch> {
+        self.state.lock().outbox.begin_flush()
+    }
+
+    fn end_flush(&self, mut batch: Batch) -> (Flushed, Written) {
         let written = batch.size();
         let result = batch.write();
         let mut state = self.state.lock();
@@ -429,7 +467,14 @@ impl fmt::Debug for Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::super::delivery::IfSlow;
+    use super::super::flusher;
     use super::super::wheel::Wheel;
     use super::*;
 
@@ -463,6 +508,80 @@ mod tests {
         let ending = connection.begin_turn(Waker::noop());
         assert_eq!(ending, Some(Ending::SlowConsumer));
         assert!(connection.take_frames().is_empty());
+    }
+
+    /// A connection whose outbox anybody writes, and its peer.
+    async fn over_tcp() -> (Arc<Connection>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialling = TcpStream::connect(listener.local_addr().unwrap());
+        let (accepted, peer) = tokio::join!(listener.accept(), dialling);
+        let connection = connection();
+        let sink = Sink::Raw(Arc::new(accepted.unwrap().0));
+        connection.with_outbox(|outbox| outbox.set_sink(sink));
+        (connection, peer.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_came_to_be_flushed_in_vain_leaves_with_the_turn_that_was_at_it() {
+        let (connection, _peer) = over_tcp().await;
+        // By another thread, whose turn ends while this one is at writing.
+        let push = || connection.push(&Frame::text("4a"), Delivery::Event(None));
+        assert_eq!(push(), Pushed::MustFlush);
+        turn(|| {
+            let batch = connection.begin_flush().unwrap();
+            assert_eq!(push(), Pushed::Queued);
+            connection.flush_inline();
+            assert!(!connection.with_outbox(|outbox| outbox.is_empty()));
+            connection.flush_within_turn(batch);
+        });
+        assert!(connection.with_outbox(|outbox| outbox.is_empty()));
+    }
+
+    /// Two fill one outbox over and over, and each time all of it leaves.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nobody waits for the tasks of this test"
+    )]
+    async fn nothing_is_left_behind_or_refused_where_two_fill_one_outbox() {
+        const ROUNDS: usize = 500;
+        const EACH: usize = 20;
+        let (connection, mut peer) = over_tcp().await;
+        tokio::spawn(flusher::run(Arc::clone(connection.shard())));
+        let heard = Arc::new(AtomicUsize::new(0));
+        let hearing = Arc::clone(&heard);
+        tokio::spawn(async move {
+            let mut chunk = [0; 4096];
+            while let Ok(len) = peer.read(&mut chunk).await {
+                hearing.fetch_add(len, Ordering::SeqCst);
+            }
+        });
+        let start = Arc::new(Barrier::new(2));
+        let emitters = [(); 2].map(|()| {
+            let (connection, heard) = (Arc::clone(&connection), Arc::clone(&heard));
+            let start = Arc::clone(&start);
+            tokio::task::spawn_blocking(move || {
+                let frame = Frame::text("4a");
+                for round in 1..=ROUNDS {
+                    start.wait();
+                    turn(|| {
+                        for _ in 0..EACH {
+                            let pushed = connection.send(&frame, Delivery::Event(None));
+                            assert!(matches!(pushed, Pushed::Queued | Pushed::MustFlush));
+                        }
+                    });
+                    let expected = 2 * EACH * round * frame.wire().len();
+                    let deadline = Instant::now() + Duration::from_secs(10);
+                    while heard.load(Ordering::SeqCst) < expected {
+                        assert!(Instant::now() < deadline, "round {round} is not heard");
+                        std::thread::yield_now();
+                    }
+                }
+            })
+        });
+        for emitter in emitters {
+            emitter.await.unwrap();
+        }
     }
 
     #[test]

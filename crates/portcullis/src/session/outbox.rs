@@ -96,8 +96,8 @@ pub(crate) enum Pushed {
     Queued,
     /// It is queued, and the caller must see to it that somebody flushes.
     MustFlush,
-    /// There is no room for it, and the stream was not asked yet to take what waits: once the
-    /// caller has flushed, there may be.
+    /// There is no room for it, and the stream has not been asked to take what waits: there may be
+    /// when the caller has flushed, or whoever is at it.
     Full,
     /// It was volatile and could not leave at once.
     Dropped,
@@ -111,6 +111,7 @@ pub(crate) enum Pushed {
 
 impl Pushed {
     /// Counts what a peer does not get.
+    #[cold]
     pub(crate) fn count(self) {
         match self {
             Self::Dropped => metrics::counter!("portcullis_volatile_dropped_total").increment(1),
@@ -183,7 +184,7 @@ impl Outbox {
         let len = frame.wire().len();
         if !limits.admit(self.queue.len(), self.bytes, len) {
             return match (&self.sink, self.state) {
-                (Sink::Raw(_), State::Dirty) => Pushed::Full,
+                (Sink::Raw(_), State::Dirty | State::Flushing) => Pushed::Full,
                 _ => limits.refuse(delivery),
             };
         }

@@ -388,6 +388,23 @@ async fn a_slow_client_that_is_kicked_has_thirty_seconds_for_what_was_said_befor
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_client_that_breaks_the_rules_has_two_seconds() {
+    for (pause, is_in_time) in [(1, true), (3, false)] {
+        let server = TestServer::start(public(|r| {
+            r.on("long", async |socket: Socket| {
+                socket.emit("long", &"x".repeat(900_000))
+            });
+        }))
+        .await;
+        let mut slow = server.client_in_memory().await;
+        slow.emit(r#"["long"]"#).await;
+        slow.send("nonsense").await;
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        assert_eq!(slow.rest().await.len(), usize::from(is_in_time));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn on_connect_that_hangs_refuses_in_the_end() {
     let server = TestServer::start(
         public(|r| {

@@ -53,7 +53,7 @@ impl Gate {
                 let rule = "too_many_refusals";
                 tracing::debug!(rule, "connection closed for breaking the rules");
                 metrics::counter!("portcullis_violations_total", "rule" => rule).increment(1);
-                connection.end(Ending::Requested);
+                connection.end(Ending::Expelled);
             }
             false
         };

@@ -72,7 +72,9 @@ impl Held {
     fn push(&mut self, frame: &Frame, delivery: Delivery, limits: &OutboxLimits) -> Pushed {
         let len = frame.wire().len();
         // The CONNECT reply goes in front of them.
-        if !limits.admit(self.frames.len() + 1, self.bytes as usize, len) {
+        let is_admitted =
+            self.frames.is_empty() || limits.admit(self.frames.len() + 1, self.bytes as usize, len);
+        if !is_admitted {
             return limits.refuse(delivery);
         }
         // What is volatile could leave at once, for nothing but the reply is in its way.
@@ -185,7 +187,9 @@ impl SocketInner {
         match &mut *self.gate.lock() {
             Gate::Held(held) => {
                 let pushed = held.push(frame, delivery, self.connection.outbox_limits());
-                pushed.count();
+                if pushed != Pushed::Queued {
+                    pushed.count();
+                }
                 if pushed == Pushed::Overflow {
                     self.connection.end(Ending::SlowConsumer);
                     return Err(EmitError::Disconnected);
