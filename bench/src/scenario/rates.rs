@@ -32,8 +32,8 @@ impl Rung {
     }
 }
 
-/// Tries `rates` in order. Says the highest that was kept, the generator's share of its processor at
-/// that, and all figures of the first, which everybody keeps.
+/// Tries `rates` in order. Says the highest that was kept, the generator's share of its processor
+/// at that, and all figures of the first, which everybody keeps.
 pub(super) fn climb(
     rates: &[u32],
     mut run: impl FnMut(u32) -> Result<Rung, BenchError>,
@@ -49,14 +49,14 @@ pub(super) fn climb(
         };
         let load = f64::from(*rate);
         curve.push(rung.point(load));
+        if figures.is_empty() {
+            figures.clone_from(&rung.figures);
+        }
         if rung.p99 > MAX_P99 {
             break;
         }
         highest = load;
         share = rung.figures.get(&Figure::GeneratorShare).copied();
-        if figures.is_empty() {
-            figures = rung.figures;
-        }
     }
     figures.insert(Figure::HighestRate, highest);
     figures.extend(share.map(|share| (Figure::GeneratorShare, share)));

@@ -287,14 +287,17 @@ impl Namespace {
             self.for_each(target, |socket| {
                 if socket.is_connected() {
                     match socket.connection().try_send(frame, delivery) {
-                        Pushed::Full => full.push(Arc::clone(socket.connection())),
+                        Pushed::Full => full.push(Arc::clone(socket)),
                         pushed => count(pushed),
                     }
                 }
             });
-            // This writes, and nobody who joins or leaves a room is to wait for that.
-            for connection in full {
-                count(connection.send(frame, delivery));
+            // This writes, and nobody who joins or leaves a room is to wait for that. Who has gone
+            // meanwhile was told so, and may be somebody else by now.
+            for socket in full {
+                if socket.is_connected() {
+                    count(socket.connection().send(frame, delivery));
+                }
             }
         });
         delivered

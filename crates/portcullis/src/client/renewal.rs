@@ -182,8 +182,9 @@ impl ClientTask {
             }
             ExpiryEnding::Disconnect => {
                 for socket in self.sockets_at(place) {
-                    socket.disconnect_for(DisconnectReason::TokenExpired, true);
+                    socket.disconnect_for(DisconnectReason::TokenExpired, false);
                 }
+                self.connection.end(Ending::Expelled);
             }
         }
     }

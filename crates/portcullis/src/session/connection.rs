@@ -55,8 +55,8 @@ pub(crate) enum Ending {
     Unjoined,
     /// The layer above is done with it; what is queued leaves first.
     Requested,
-    /// The same, of a peer that broke the rules or whose credentials are worth nothing any more: it
-    /// is owed no patience.
+    /// The same, of a peer that broke the rules or whose credentials are worth nothing any more: a
+    /// WebSocket is owed no patience then.
     Expelled,
     /// The server is about to stop; what runs and what is queued may end first.
     Drain,

@@ -71,7 +71,7 @@ struct Held {
 impl Held {
     fn push(&mut self, frame: &Frame, delivery: Delivery, limits: &OutboxLimits) -> Pushed {
         let len = frame.wire().len();
-        // The CONNECT reply goes in front of them.
+        // The CONNECT reply goes in front of them, and leaves at once where anybody may write.
         let is_admitted =
             self.frames.is_empty() || limits.admit(self.frames.len() + 1, self.bytes as usize, len);
         if !is_admitted {
