@@ -42,56 +42,13 @@ const QUICK: [Scenario; 3] = [Scenario::B1, Scenario::B2, Scenario::E1];
 /// Measures what was asked for, prints the table, and writes `docs/benchmarks.md`.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
     let root = find_root()?;
-    let placement = Placement::choose(arguments.unpinned)?;
-    let lineup = Lineup::new(&root, &arguments.conformance, placement)?;
-    let contestants: Vec<Contestant> = Contestant::value_variants()
-        .iter()
-        .copied()
-        .filter(|contestant| arguments.only.is_empty() || arguments.only.contains(contestant))
-        .filter(|contestant| match lineup.lacks(*contestant) {
-            Some(lack) => {
-                eprintln!("{lack}");
-                false
-            }
-            None => true,
-        })
-        .collect();
-    let scenarios = match &arguments.scenarios[..] {
-        [] if arguments.quick => &QUICK[..],
-        [] => Scenario::value_variants(),
-        named => named,
-    };
-
     if arguments.only_report {
         let outcomes = Outcome::load_all(&root)?;
         println!("{}", report::table(&outcomes));
         println!("{}", report::goals(&outcomes));
         return report::write(&root, &outcomes);
     }
-    let is_sketch = arguments.quick || !arguments.only.is_empty();
-    let mut outcomes = Vec::new();
-    for scenario in scenarios {
-        if let Some(lack) = Lineup::lacks_for(*scenario) {
-            eprintln!("{}: left out: {lack}", scenario.spec().name);
-            continue;
-        }
-        let before = match arguments.resume {
-            true => Outcome::load(&root, *scenario)?,
-            false => None,
-        };
-        let archive = (!is_sketch).then_some(&*root);
-        let mut series = Series::new(*scenario, arguments, &lineup, &contestants);
-        series.begin(before, Circumstances::now(&root, placement)?);
-        series.measure(archive)?;
-        outcomes.push(series.outcome);
-        if !is_sketch {
-            // A run that is cut leaves a page, too.
-            report::write(&root, &Outcome::load_all(&root)?)?;
-        }
-    }
-    if !is_sketch {
-        outcomes = Outcome::load_all(&root)?;
-    }
+    let outcomes = measure(arguments, &root)?;
     println!("{}", report::table(&outcomes));
     println!("{}", report::goals(&outcomes));
     println!("{}", report::remarks(&outcomes));
@@ -101,6 +58,61 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), BenchError> {
             outcome.scenario.spec().name
         ))),
         None => Ok(()),
+    }
+}
+
+/// Measures one scenario after the other; says what there is now, which is more than that, unless
+/// it is a sketch of which nothing is kept.
+fn measure(arguments: &RunArguments, root: &Path) -> Result<Vec<Outcome>, BenchError> {
+    let placement = Placement::choose(arguments.unpinned)?;
+    let lineup = Lineup::new(root, &arguments.conformance, placement)?;
+    let contestants = present(&lineup, arguments);
+    let is_sketch = arguments.quick || !arguments.only.is_empty();
+    let mut outcomes = Vec::new();
+    for scenario in asked_for(arguments) {
+        if let Some(lack) = Lineup::lacks_for(*scenario) {
+            eprintln!("{}: left out: {lack}", scenario.spec().name);
+            continue;
+        }
+        let before = match arguments.resume {
+            true => Outcome::load(root, *scenario)?,
+            false => None,
+        };
+        let mut series = Series::new(*scenario, arguments, &lineup, &contestants);
+        series.begin(before, Circumstances::now(root, placement)?);
+        series.measure((!is_sketch).then_some(root))?;
+        outcomes.push(series.outcome);
+        if !is_sketch {
+            // A run that is cut leaves a page, too.
+            report::write(root, &Outcome::load_all(root)?)?;
+        }
+    }
+    if is_sketch {
+        Ok(outcomes)
+    } else {
+        Outcome::load_all(root)
+    }
+}
+
+/// Who was asked for and is there.
+fn present(lineup: &Lineup, arguments: &RunArguments) -> Vec<Contestant> {
+    let all = Contestant::value_variants().iter().copied();
+    all.filter(|contestant| arguments.only.is_empty() || arguments.only.contains(contestant))
+        .filter(|contestant| match lineup.lacks(*contestant) {
+            Some(lack) => {
+                eprintln!("{lack}");
+                false
+            }
+            None => true,
+        })
+        .collect()
+}
+
+fn asked_for(arguments: &RunArguments) -> &[Scenario] {
+    match &arguments.scenarios[..] {
+        [] if arguments.quick => &QUICK,
+        [] => Scenario::value_variants(),
+        named => named,
     }
 }
 

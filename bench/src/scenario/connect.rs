@@ -39,6 +39,9 @@ const TRACED: u64 = 200;
 /// How long all connections of a phase may take.
 const PHASE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long to wait for the network before looking at the time.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// How long a server gets to bury the last connections, which is part of the price.
 const CLOSING: Duration = Duration::from_millis(100);
 
@@ -100,29 +103,39 @@ impl Visitors {
     fn come(&mut self, count: u64) -> Result<(), BenchError> {
         let start = self.clock.now();
         let deadline = start + nanoseconds(PHASE_TIMEOUT);
-        let mut left = count;
-        while left > 0 || self.fleet.len() > 0 {
-            let interval = self.interval;
-            let is_due = |left: u64, now: u64| now >= start + (count - left) * interval;
-            while left > 0 && self.fleet.len() < AT_ONCE && is_due(left, self.clock.now()) {
-                let intended = start + (count - left) * interval;
-                self.open(if interval == 0 {
-                    self.clock.now()
-                } else {
-                    intended
-                })?;
-                left -= 1;
+        let mut came = 0;
+        while came < count || self.fleet.len() > 0 {
+            let mut until_next = 0;
+            while came < count && self.fleet.len() < AT_ONCE {
+                let due = self.due(start, came);
+                until_next = due.saturating_sub(self.clock.now());
+                if until_next > 0 {
+                    break;
+                }
+                self.open(due)?;
+                came += 1;
             }
             if self.clock.now() > deadline {
                 return Err(BenchError::overload(format_args!(
                     "{} of {count} clients were let in within {PHASE_TIMEOUT:?}",
-                    count - left - self.fleet.len() as u64
+                    came - self.fleet.len() as u64
                 )));
             }
-            self.serve()?;
+            self.serve(match until_next {
+                0 => PATIENCE,
+                until_next => Duration::from_nanos(until_next),
+            })?;
         }
         std::thread::sleep(CLOSING);
         Ok(())
+    }
+
+    /// When the client with this number is to come: without a pace, as soon as there is a place.
+    fn due(&self, start: u64, number: u64) -> u64 {
+        match self.interval {
+            0 => self.clock.now(),
+            interval => start + number * interval,
+        }
     }
 
     /// Lets one come who meant to at `intended`.
@@ -135,16 +148,15 @@ impl Visitors {
         Ok(())
     }
 
-    fn serve(&mut self) -> Result<(), BenchError> {
+    /// Serves those who are here, for `timeout` at most.
+    fn serve(&mut self, timeout: Duration) -> Result<(), BenchError> {
         let Self {
             fleet,
-            interval,
             came,
             connected,
             latencies,
             ..
         } = self;
-        let timeout = Duration::from_millis(if *interval == 0 { 100 } else { 1 });
         fleet.wait(timeout, &mut |index, received, now| match received {
             Received::Connect => {
                 latencies.record(now.saturating_sub(came[index]));

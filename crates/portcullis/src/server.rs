@@ -213,9 +213,9 @@ impl Server {
         self.0.management
     }
 
-    /// What keeps this node from being ready for clients, a word each: `draining`, and what the
-    /// adapter misses, such as `redis`. For applications that answer probes themselves; see
-    /// [`ServerBuilder::management`].
+    /// What keeps this node from being ready for clients, a word each: `draining`,
+    /// `authentication`, and what the adapter misses, such as `redis`. For applications that answer
+    /// probes themselves; see [`ServerBuilder::management`].
     #[must_use]
     pub fn obstacles(&self) -> Vec<&'static str> {
         self.0.readiness.obstacles()

@@ -54,7 +54,7 @@
 //! is paused does not run ahead of its connections: while everybody waits, the clock jumps to the
 //! next deadline. Every expectation is bounded by the patience of the server,
 //! [`TestServer::patience`]. Under a paused clock that is a span of the paused clock too, and must
-//! be longer than the timer that the test is about.
+//! be longer than the timer that the test is about. A [`Journal`] waits for 50 s at most.
 //!
 //! # Failures
 //!

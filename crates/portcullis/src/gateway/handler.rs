@@ -130,6 +130,16 @@ impl FromDisconnect for DisconnectReason {
     }
 }
 
+/// A farewell that cannot take its parameters: there is nobody to answer, so the log is told.
+fn not_run(error: &EventError) -> BoxFuture<'static, ()> {
+    error.log("disconnect");
+    tracing::warn!(
+        code = error.code(),
+        "on_disconnect is not run: it lacks a parameter"
+    );
+    std::future::ready(()).boxed()
+}
+
 /// What a connect handler may return.
 pub trait IntoVerdict {
     /// Whether the socket may come in.
@@ -214,8 +224,9 @@ macro_rules! impl_handlers {
                     socket: &Socket,
                     reason: DisconnectReason,
                 ) -> BoxFuture<'static, ()> {
-                    $(let Ok($T) = $T::from_disconnect(socket, reason) else {
-                        return std::future::ready(()).boxed();
+                    $(let $T = match $T::from_disconnect(socket, reason) {
+                        Ok(value) => value,
+                        Err(error) => return not_run(&error),
                     };)*
                     self($($T),*).boxed()
                 }

@@ -130,7 +130,7 @@ where
     fn call(&self, socket: &Socket, reason: DisconnectReason) -> BoxFuture<'static, ()> {
         match (self.call)(socket, reason) {
             Ok(running) => running.boxed(),
-            Err(_) => ready(()).boxed(),
+            Err(error) => super::not_run(&error),
         }
     }
 

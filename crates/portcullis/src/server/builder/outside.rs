@@ -20,8 +20,8 @@ impl ServerBuilder {
     /// [`Server::management_address`](crate::Server::management_address) says what it chose.
     /// Default: no such listener.
     ///
-    /// `/readyz` is 503 from the moment at which shutdown begins, and while the adapter cannot
-    /// reach the other nodes; its body says which.
+    /// `/readyz` is 503 from the moment at which shutdown begins, while the adapter cannot reach
+    /// the other nodes, and while nobody can be authenticated; its body says which.
     #[must_use]
     pub fn management(self, port: u16) -> Self {
         self.management_on((Ipv4Addr::LOCALHOST, port))

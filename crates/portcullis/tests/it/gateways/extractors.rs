@@ -8,7 +8,7 @@ use portcullis::socketio::value::Value;
 use portcullis::{Server, Socket};
 use portcullis_testing::TestServer;
 
-use crate::support::{Wire as _, public};
+use crate::support::{Wire as _, patiently, public, witness};
 
 #[derive(serde::Deserialize, Validate)]
 struct Say {
@@ -142,6 +142,22 @@ async fn state_is_shared_by_the_server_and_an_extension_belongs_to_one_socket() 
     assert_eq!(anonymous.emit_with_ack("maybe", &()).await, false);
     let missing: Value = anonymous.emit_with_ack("who", &()).await.get(0).unwrap();
     assert_eq!(missing.get("code"), Some(&Value::from("INTERNAL")));
+}
+
+#[tokio::test]
+async fn the_log_has_a_farewell_that_is_not_run_because_it_lacks_a_parameter() {
+    let server = TestServer::start(public(|r| {
+        r.on_disconnect(async |_: Extension<Nickname>| unreachable!("nobody has a name"));
+    }))
+    .await;
+    drop(server.client().await);
+    patiently(async {
+        while !witness().log().contains("on_disconnect is not run") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(witness().count("portcullis_internal_errors_total", "") > 0);
 }
 
 #[tokio::test]
