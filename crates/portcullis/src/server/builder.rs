@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::HeaderMap;
-use portcullis_engineio::{SessionId, Timing, Transports};
+use portcullis_engineio::{SessionId, Transports};
 use portcullis_socketio::client::ClientLimits;
 use portcullis_socketio::codec::{Codec, Limits};
 use portcullis_socketio::ids::{NamespaceError, NamespacePath};
@@ -39,7 +39,7 @@ use crate::handshake::{
 use crate::listener::ListenerOptions;
 use crate::namespace::{ClusterSlot, NamespaceLimits};
 use crate::revocation::{Revocations, WhileUnread};
-use crate::session::{CoreOptions, IfSlow, OutboxLimits};
+use crate::session::{CoreOptions, IfSlow};
 
 /// What keeps a server from being built: every problem, one line each.
 #[derive(Debug, thiserror::Error)]
@@ -109,28 +109,13 @@ pub struct ServerBuilder {
 
 impl ServerBuilder {
     pub(super) fn new() -> Self {
-        let max_payload = 1_000_000;
+        let core = CoreOptions::usual();
         Self {
             http: HttpOptions::default(),
             trailing_slash: true,
-            core: CoreOptions {
-                timing: Timing {
-                    ping_interval: Duration::from_secs(25),
-                    ping_timeout: Duration::from_secs(20),
-                },
-                outbox: OutboxLimits {
-                    max_bytes: 1024 * 1024,
-                    max_frames: 4096,
-                    if_slow: IfSlow::default(),
-                },
-                upgrade_timeout: Duration::from_secs(10),
-                join_timeout: Some(Duration::from_secs(10)),
-                max_payload,
-                max_packets: 1000,
-            },
             gate: GateOptions {
                 codec: Codec::Json,
-                codec_limits: Limits::new().max_attachment_bytes(max_payload),
+                codec_limits: Limits::new().max_attachment_bytes(core.max_payload),
                 client_limits: ClientLimits::new(),
                 verify_timeout: Duration::from_secs(5),
                 max_verifications: 4096,
@@ -142,6 +127,7 @@ impl ServerBuilder {
                 has_user_rooms: true,
                 user_limit: None,
             },
+            core,
             namespace_limits: NamespaceLimits {
                 rooms_per_socket: 1000,
                 acks_per_socket: 1000,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::connection::{Connection, Ending, Limits};
-use super::delivery::Delivery;
+use super::delivery::{Delivery, IfSlow};
 use super::frame::Frame;
 use super::outbox::OutboxLimits;
 use super::polling::{MAILBOX, PollingTransport};
@@ -42,6 +42,27 @@ pub(crate) struct CoreOptions {
     pub(crate) max_payload: usize,
     /// The most packets in one polling body.
     pub(crate) max_packets: usize,
+}
+
+impl CoreOptions {
+    /// What an engine is usually told.
+    pub(crate) fn usual() -> Self {
+        Self {
+            timing: Timing {
+                ping_interval: Duration::from_secs(25),
+                ping_timeout: Duration::from_secs(20),
+            },
+            outbox: OutboxLimits {
+                max_bytes: 1024 * 1024,
+                max_frames: 4096,
+                if_slow: IfSlow::default(),
+            },
+            upgrade_timeout: Duration::from_secs(10),
+            join_timeout: Some(Duration::from_secs(10)),
+            max_payload: 1_000_000,
+            max_packets: 1000,
+        }
+    }
 }
 
 /// The sessions of one engine. Whoever can open one keeps it, and so does each of them; what pings

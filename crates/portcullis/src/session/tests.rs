@@ -2,7 +2,7 @@
 
 use std::io;
 
-use portcullis_engineio::{SessionId, Timing};
+use portcullis_engineio::SessionId;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -12,27 +12,6 @@ use super::*;
 use crate::tasks::Tasks;
 
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
-
-impl CoreOptions {
-    /// What an engine is usually told.
-    pub(crate) fn usual() -> Self {
-        Self {
-            timing: Timing {
-                ping_interval: Duration::from_secs(25),
-                ping_timeout: Duration::from_secs(20),
-            },
-            outbox: OutboxLimits {
-                max_bytes: 1024 * 1024,
-                max_frames: 4096,
-                if_slow: IfSlow::Disconnect,
-            },
-            upgrade_timeout: Duration::from_secs(10),
-            join_timeout: None,
-            max_payload: 1_000_000,
-            max_packets: 1000,
-        }
-    }
-}
 
 /// A handler that is done with the first poll after the end, and not before.
 #[derive(Default)]
