@@ -22,15 +22,19 @@ pub(crate) struct Point {
     /// Server CPU per unit of work at it, in µs, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cpu: Option<f64>,
+    /// How late the load generator was at it, p99 in ms, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) late: Option<f64>,
 }
 
 impl Point {
-    /// A point of which no CPU is known.
+    /// A point of which nothing else is known.
     pub(crate) const fn new(load: f64, value: f64) -> Self {
         Self {
             load,
             value,
             cpu: None,
+            late: None,
         }
     }
 }
@@ -100,6 +104,8 @@ pub(crate) enum Figure {
     IdleCpu,
     /// The share of its processor that the load generator used, from 0 to 1.
     GeneratorShare,
+    /// How much later than intended the generator did what it did, 99th percentile, in ms.
+    GeneratorLate,
 }
 
 /// Latencies of one run.

@@ -172,6 +172,9 @@ fn drive(arguments: &DriveArguments) -> Result<(), BenchError> {
     }
     for point in findings.curve {
         println!("at {:.0}: {:.3}", point.load, point.value);
+        if let (Some(cpu), Some(late)) = (point.cpu, point.late) {
+            println!("  {cpu:.3} µs; the generator was late by {late:.3}");
+        }
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ const BUSY_GENERATOR: f64 = 0.80;
 const TEMPLATE: &str = include_str!("report/template.md");
 
 /// The rows of each scenario, as far as there are figures.
-const ROWS: [Figure; 22] = [
+const ROWS: [Figure; 23] = [
     Figure::CpuPerUnit,
     Figure::CpuAtSender,
     Figure::ReceiverShare,
@@ -51,6 +51,7 @@ const ROWS: [Figure; 22] = [
     Figure::MemoryAgain,
     Figure::IdleCpu,
     Figure::GeneratorShare,
+    Figure::GeneratorLate,
 ];
 
 /// The columns.
@@ -98,6 +99,7 @@ impl Figure {
             Self::MemoryAgain => "RssAnon the second time ÷ the first".to_owned(),
             Self::IdleCpu => "server CPU, µs per second and connection".to_owned(),
             Self::GeneratorShare => "generator's share of its processor".to_owned(),
+            Self::GeneratorLate => "generator late by, p99, ms".to_owned(),
         }
     }
 }
@@ -251,8 +253,8 @@ pub(crate) fn remarks(outcomes: &[Outcome]) -> String {
         if !busy.is_empty() {
             let titles: Vec<&str> = busy.iter().map(|who| who.title()).collect();
             let line = format!(
-                "  - the generator used more than 80 % of its processor against {}: \
-                 there, latency is also the generator's",
+                "  - the generator used more than 80 % of its processor against {}: in a closed \
+                 loop latency is also the generator's, in an open one the table says how late it was",
                 titles.join(", ")
             );
             push_line(&mut text, &line);

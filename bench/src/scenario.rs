@@ -35,6 +35,7 @@ mod connect;
 mod echo;
 mod idle;
 mod mix;
+mod open_loop;
 mod rates;
 mod rooms;
 mod storm;

@@ -6,7 +6,7 @@
 //! - A goal that was not measured is listed as such.
 
 use super::{absolute, align, number, ratio};
-use crate::figures::{Figure, Spread};
+use crate::figures::{Figure, Point, Spread};
 use crate::lineup::Contestant;
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
@@ -57,6 +57,9 @@ const fn goal(
 
 /// How much of its highest rate is a load that a server is expected to carry well.
 const USUAL_LOAD: f64 = 0.75;
+
+/// How much of a latency may be the generator's own.
+const MAX_LATE: f64 = 0.5;
 
 const fn times(floor: f64, socketioxide: f64, socketio: f64, nestjs: f64) -> [Bound; 4] {
     [
@@ -283,23 +286,30 @@ impl Goal {
 const MISSED: &str = "**missed**";
 
 /// Latency p99 of ours divided by that of `rival`, at the largest load of the curves that is not
-/// above [`USUAL_LOAD`] of the highest that it keeps.
+/// above [`USUAL_LOAD`] of the highest that it keeps, and at which the rival's latency is not
+/// mostly the generator's.
 fn at_its_load(outcome: &Outcome, rival: Contestant) -> Option<Spread> {
     let highest = absolute(outcome, Figure::HighestRate, rival)?.median;
     let curve = |contestant| outcome.curves.get(&contestant);
+    let median = |contestant, load: f64, read: fn(&Point) -> Option<f64>| -> Option<f64> {
+        let points = curve(contestant)?.iter();
+        let at_load = points.filter(|point| point.load.total_cmp(&load).is_eq());
+        Some(Spread::of(at_load.filter_map(read))?.median)
+    };
+    let p99 = |contestant, load| median(contestant, load, |point| Some(point.value));
+    let is_late = |load| {
+        let late = median(rival, load, |point| point.late);
+        late.zip(p99(rival, load))
+            .is_some_and(|(late, p99)| late > MAX_LATE * p99)
+    };
     let loads = curve(rival)?.iter().map(|point| point.load);
     let load = loads
-        .filter(|load| *load <= USUAL_LOAD * highest)
+        .filter(|load| *load <= USUAL_LOAD * highest && !is_late(*load))
         .max_by(f64::total_cmp)?;
-    let p99 = |contestant| -> Option<f64> {
-        let points = curve(contestant)?.iter();
-        let at_load = points.filter(|point| point.load.to_bits() == load.to_bits());
-        Some(Spread::of(at_load.map(|point| point.value))?.median)
-    };
     curve(Contestant::Ours)?;
     // A load that is not kept has no point.
-    let ours = p99(Contestant::Ours).unwrap_or(f64::INFINITY);
-    Spread::of([ours / p99(rival)?])
+    let ours = p99(Contestant::Ours, load).unwrap_or(f64::INFINITY);
+    Spread::of([ours / p99(rival, load)?])
 }
 
 impl Bound {
@@ -373,7 +383,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::figures::{Figures, Point};
+    use crate::figures::Figures;
     use crate::report::tests::outcome;
 
     /// The verdict on single shots against the floor.
@@ -443,6 +453,12 @@ mod tests {
         let ratio = at_its_load(&outcome, Contestant::Socketioxide).unwrap();
         assert!((ratio.median - 0.25).abs() < 1e-9);
         assert!(at_its_load(&outcome, Contestant::NestJs).is_none());
+
+        // With a generator that is late at 300, the latencies at 200 are the ones that count.
+        let theirs = outcome.curves.get_mut(&Contestant::Socketioxide).unwrap();
+        theirs[2].late = Some(7.0);
+        let ratio = at_its_load(&outcome, Contestant::Socketioxide).unwrap();
+        assert!((ratio.median - 0.5).abs() < 1e-9);
 
         outcome.curves.insert(Contestant::Ours, points(&[1.0]));
         let bound = Bound::TimesAtItsLoad(1.0, Contestant::Socketioxide);

@@ -1,7 +1,7 @@
 //! One extra client says `bcast`, and everyone in the room hears `m`.
 //!
 //! ```text
-//!  trigger:  42["bcast",{…seq n…}]   at t0 + k × interval, open loop
+//!  trigger:  42["bcast",{…seq n…}]   so many times a second, open loop
 //!  server:   42["m",{…seq n…}]       to everyone, the trigger included
 //! ```
 //!
@@ -11,9 +11,10 @@
 
 use std::time::Duration;
 
+use super::open_loop::{OpenLoop, Pace};
 use super::rates::{self, Rung};
 use super::{Plan, Stage};
-use crate::clock::{Clock, nanoseconds};
+use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::error::BenchError;
 use crate::figures::{Figure, Findings};
@@ -21,9 +22,6 @@ use crate::fleet::Fleet;
 use crate::payload::{Payload, SMALL};
 use crate::peak::Peak;
 use crate::wire;
-
-/// How long the last deliveries may take after the last broadcast.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many broadcasts, or bursts of them, are traced.
 const TRACED_STEPS: u32 = 5;
@@ -33,7 +31,9 @@ const TRACED_STEPS: u32 = 5;
 const DEAF_WINDOW: Duration = Duration::from_secs(20);
 
 /// Broadcasts per second, from easy to impossible.
-const RATES: [u32; 9] = [25, 50, 100, 200, 400, 600, 800, 1_200, 1_600];
+const RATES: [u32; 13] = [
+    25, 50, 100, 200, 400, 600, 800, 1_200, 1_600, 2_400, 3_200, 4_800, 6_400,
+];
 
 /// The rhythm of the broadcasts, and who hears them.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ pub(super) struct Load {
     pub(super) clients: usize,
     /// Who never read, where it is measured what they cost the others.
     pub(super) deaf: Option<usize>,
-    pub(super) interval: Duration,
+    pub(super) per_second: u32,
     /// How many are said back to back.
     pub(super) burst: u32,
     pub(super) payload_len: usize,
@@ -62,7 +62,7 @@ pub(super) fn run(stage: Stage<'_>, load: Load) -> Result<Findings, BenchError> 
     let peak = load.deaf.map(|_| Peak::watch(target.node.pid));
     let mut room = Room::new(fleet, clock, load, &[load.clients + 1]);
     room.broadcast_for(plan.warm_up)?;
-    room.crowd.forget_latencies();
+    room.forget();
 
     let heard_before = room.crowd.heard;
     let meter = target.meter(plan)?;
@@ -72,6 +72,7 @@ pub(super) fn run(stage: Stage<'_>, load: Load) -> Result<Findings, BenchError> 
     }
     let mut figures = meter.finish(room.crowd.heard - heard_before)?;
     room.crowd.latencies[0].summarize(&mut figures);
+    room.pace.summarize(&mut figures);
     if !room.crowd.last[0].is_empty() {
         figures.insert(Figure::LatencyLast, room.crowd.last[0].quantile(0.5));
     }
@@ -92,10 +93,10 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     if plan.is_traced() {
         return Err(super::untraceable());
     }
-    let mut load = Load {
+    let load = Load {
         clients: 1_000,
         deaf: None,
-        interval: Duration::from_secs(1),
+        per_second: 1,
         burst: 1,
         payload_len: SMALL,
         is_binary: false,
@@ -103,24 +104,23 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     fleet.grow_to(load.clients + 1)?;
     let mut room = Room::new(fleet, clock, load, &[load.clients + 1]);
     rates::climb(&RATES, |rate| {
-        load.interval = Duration::from_secs(1) / rate;
-        room.load = load;
+        room.load.per_second = rate;
         room.broadcast_for(plan.warm_up / 2)?;
-        room.crowd.forget_latencies();
+        room.forget();
         let heard_before = room.crowd.heard;
         let meter = target.meter(plan)?;
         room.broadcast_for(plan.steady / 2)?;
-        Ok(Rung {
-            figures: meter.finish(room.crowd.heard - heard_before)?,
-            p99: room.crowd.latencies[0].quantile(0.99),
-        })
+        let mut figures = meter.finish(room.crowd.heard - heard_before)?;
+        room.pace.summarize(&mut figures);
+        let p99 = room.crowd.latencies[0].quantile(0.99);
+        Ok(Rung { p99, figures })
     })
 }
 
 /// Everybody who hears, and the one who says it.
 pub(super) struct Room {
     fleet: Fleet,
-    clock: Clock,
+    pub(super) pace: Pace,
     load: Load,
     said: u32,
     pub(super) crowd: Crowd,
@@ -131,11 +131,22 @@ impl Room {
     pub(super) fn new(fleet: Fleet, clock: Clock, load: Load, bounds: &[usize]) -> Self {
         Self {
             fleet,
-            clock,
+            pace: Pace::new(clock),
             load,
             said: 0,
             crowd: Crowd::new(bounds, 1),
         }
+    }
+
+    /// Begins a window: what was heard before does not count.
+    pub(super) fn forget(&mut self) {
+        self.crowd.forget_latencies();
+        self.pace.forget();
+    }
+
+    /// Broadcasts for about `duration`, and waits until everyone has heard everything.
+    pub(super) fn broadcast_for(&mut self, duration: Duration) -> Result<(), BenchError> {
+        self.run_for(duration, self.load.per_second)
     }
 
     /// The load of a window.
@@ -145,46 +156,23 @@ impl Room {
         }
         // A traced server cannot keep any rate worth naming: one broadcast after the other.
         for _ in 0..TRACED_STEPS {
-            self.say(self.clock.now())?;
+            self.act(self.pace.clock.now())?;
             self.drain()?;
         }
         Ok(())
     }
+}
 
-    /// Broadcasts for about `duration`, and waits until everyone has heard everything.
-    pub(super) fn broadcast_for(&mut self, duration: Duration) -> Result<(), BenchError> {
-        let interval = nanoseconds(self.load.interval);
-        let times = (nanoseconds(duration) / interval).max(1);
-        let start = self.clock.now() + interval;
-        for time in 0..times {
-            let intended = start + time * interval;
-            self.listen_until(intended)?;
-            self.say(intended)?;
-        }
-        self.drain()
+/// The trigger speaks.
+impl OpenLoop for Room {
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
-    fn listen_until(&mut self, time: u64) -> Result<(), BenchError> {
-        loop {
-            let now = self.clock.now();
-            if now >= time {
-                return Ok(());
-            }
-            self.listen(Duration::from_nanos(time - now))?;
-        }
-    }
-
-    fn listen(&mut self, timeout: Duration) -> Result<(), BenchError> {
-        let crowd = &mut self.crowd;
-        self.fleet.wait(timeout, &mut |index, received, now| {
-            crowd.hear(index, &received, now)
-        })
-    }
-
-    fn say(&mut self, at: u64) -> Result<(), BenchError> {
+    fn act(&mut self, intended: u64) -> Result<(), BenchError> {
         let mut frames = Vec::new();
         for _ in 0..self.load.burst {
-            let sequence = self.said;
+            let (at, sequence) = (intended, self.said);
             let payload = Payload { at, sequence }.encode(self.load.payload_len);
             if self.load.is_binary {
                 let head = br#"451-["bcast",{"_placeholder":true,"num":0}]"#;
@@ -199,18 +187,14 @@ impl Room {
         self.fleet.send(self.load.clients, &frames)
     }
 
-    fn drain(&mut self) -> Result<(), BenchError> {
-        let expected = u64::from(self.said) * self.crowd.len() as u64;
-        let deadline = self.clock.now() + nanoseconds(DRAIN_TIMEOUT);
-        while self.crowd.heard < expected {
-            if self.clock.now() > deadline {
-                let missing = expected - self.crowd.heard;
-                return Err(BenchError::overload(format_args!(
-                    "{missing} of {expected} deliveries missing after {DRAIN_TIMEOUT:?}"
-                )));
-            }
-            self.listen(Duration::from_millis(100))?;
-        }
-        Ok(())
+    fn listen(&mut self, timeout: Duration) -> Result<(), BenchError> {
+        let crowd = &mut self.crowd;
+        self.fleet.wait(timeout, &mut |index, received, now| {
+            crowd.hear(index, &received, now)
+        })
+    }
+
+    fn missing(&self) -> u64 {
+        u64::from(self.said) * self.crowd.len() as u64 - self.crowd.heard
     }
 }

@@ -13,9 +13,9 @@
 use std::time::Duration;
 
 use super::broadcast::{Load, Room};
+use super::open_loop::{OpenLoop, Pace};
 use super::rates::{self, Rung};
 use super::{Node, Stage};
-use crate::clock::{Clock, nanoseconds};
 use crate::crowd::Crowd;
 use crate::error::BenchError;
 use crate::figures::{Figure, Figures, Findings};
@@ -27,7 +27,7 @@ use crate::{redis, wire};
 const LOAD: Load = Load {
     clients: 1_000,
     deaf: None,
-    interval: Duration::from_millis(20),
+    per_second: 50,
     burst: 1,
     payload_len: SMALL,
     is_binary: false,
@@ -41,10 +41,6 @@ const RATES: [u32; 6] = [1_000, 2_000, 5_000, 10_000, 15_000, 20_000];
 
 /// Who speak, each in a room of its own, in which one on the other node listens.
 const SPEAKERS: usize = 200;
-
-const TICK: Duration = Duration::from_millis(2);
-
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     let (other, broker) = both(&stage)?;
@@ -60,7 +56,7 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     fleet.grow_to(near + LOAD.clients)?;
     let mut room = Room::new(fleet, clock, LOAD, &[near, near + LOAD.clients]);
     room.broadcast_for(plan.warm_up)?;
-    room.crowd.forget_latencies();
+    room.forget();
 
     let round_trip = redis::round_trip(broker)?;
     let heard_before = room.crowd.heard;
@@ -86,6 +82,7 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
         return Err(BenchError::void("two nodes make two classes of listeners"));
     };
     far.summarize(&mut figures);
+    room.pace.summarize(&mut figures);
     for (figure, share) in [(Figure::AddedP50, 0.5), (Figure::AddedP99, 0.99)] {
         figures.insert(figure, far.quantile(share) - near.quantile(share));
     }
@@ -108,22 +105,23 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     fleet.grow_to(2 * SPEAKERS)?;
     let mut speakers = Speakers {
         fleet,
-        clock,
+        pace: Pace::new(clock),
         total: 0,
         crowd: Crowd::new(&[SPEAKERS, 2 * SPEAKERS], 1),
     };
-    speakers.talk_for(plan.warm_up / 2, RATES[0])?;
+    speakers.run_for(plan.warm_up / 2, RATES[0])?;
     if plan.is_traced() {
         let (meter, before) = (target.meter(plan)?, speakers.total);
-        speakers.talk_for(plan.warm_up, TRACED_RATE)?;
+        speakers.run_for(plan.warm_up, TRACED_RATE)?;
         return Ok(meter.finish(speakers.total - before)?.into());
     }
     rates::climb(&RATES, |rate| {
         speakers.crowd.forget_latencies();
+        speakers.pace.forget();
         let before = speakers.total;
         let meters =
             [target.node, other, broker].map(|node| Meter::start(node.pid, plan.instrument));
-        speakers.talk_for(plan.steady / 2, rate)?;
+        speakers.run_for(plan.steady / 2, rate)?;
         let said = speakers.total - before;
         let [here, there, between] = meters;
         let mut figures = here?.finish(said)?;
@@ -132,6 +130,7 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
         figures.insert(Figure::RedisCpu, cpu(&between?.finish(said)?));
         let far = &speakers.crowd.latencies[1];
         far.summarize(&mut figures);
+        speakers.pace.summarize(&mut figures);
         let p99 = far.quantile(0.99);
         Ok(Rung { p99, figures })
     })
@@ -151,42 +150,21 @@ fn cpu(figures: &Figures) -> f64 {
 
 struct Speakers {
     fleet: Fleet,
-    clock: Clock,
+    pace: Pace,
     total: u64,
     crowd: Crowd,
 }
 
-impl Speakers {
-    /// Lets clients speak in turn, `rate` times a second.
-    fn talk_for(&mut self, duration: Duration, rate: u32) -> Result<(), BenchError> {
-        let tick = nanoseconds(TICK);
-        let start = self.clock.now() + tick;
-        let per_tick = u64::from(rate) * tick / 1_000_000_000;
-        for time in 0..(nanoseconds(duration) / tick).max(1) {
-            let intended = start + time * tick;
-            while self.clock.now() < intended {
-                self.listen(Duration::from_nanos(
-                    intended.saturating_sub(self.clock.now()),
-                ))?;
-            }
-            for _ in 0..per_tick {
-                self.speak(intended)?;
-            }
-        }
-        let deadline = self.clock.now() + nanoseconds(DRAIN_TIMEOUT);
-        // Who spoke hears it, and who listens on the other node.
-        while self.crowd.heard < 2 * self.total {
-            if self.clock.now() > deadline {
-                return Err(BenchError::overload("not everything was heard in time"));
-            }
-            self.listen(Duration::from_millis(100))?;
-        }
-        Ok(())
+/// Clients speak in turn.
+impl OpenLoop for Speakers {
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
-    fn speak(&mut self, at: u64) -> Result<(), BenchError> {
+    fn act(&mut self, intended: u64) -> Result<(), BenchError> {
         let client = (self.total % SPEAKERS as u64) as usize;
         let sequence = (self.total / SPEAKERS as u64) as u32;
+        let at = intended;
         let payload = Payload { at, sequence }.encode(SMALL);
         let head = format!(r#"42["gcast",{client},"#);
         let text = [head.as_bytes(), &payload, b"]"].concat();
@@ -199,5 +177,10 @@ impl Speakers {
         self.fleet.wait(timeout, &mut |index, received, now| {
             crowd.hear(index, &received, now)
         })
+    }
+
+    /// Who spoke hears it, and who listens on the other node.
+    fn missing(&self) -> u64 {
+        2 * self.total - self.crowd.heard
     }
 }

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use super::Stage;
+use super::open_loop::{OpenLoop, Pace};
 use super::rates::{self, Rung};
 use crate::clock::{Clock, nanoseconds};
 use crate::error::BenchError;
@@ -36,9 +37,6 @@ const OPEN_CLIENTS: usize = 100;
 const RATES: [u32; 10] = [
     2_000, 5_000, 10_000, 20_000, 40_000, 60_000, 80_000, 120_000, 160_000, 240_000,
 ];
-
-/// How often clients of the open loop speak up.
-const TICK: Duration = Duration::from_millis(1);
 
 /// Keeps `at_once` events of each client under way.
 pub(super) fn run(stage: Stage<'_>, clients: usize, at_once: u32) -> Result<Findings, BenchError> {
@@ -75,21 +73,22 @@ pub(super) fn run_rates(stage: Stage<'_>) -> Result<Findings, BenchError> {
     fleet.grow_to(OPEN_CLIENTS)?;
     let mut talk = Talk::new(fleet, clock, OPEN_CLIENTS);
     rates::climb(&RATES, |rate| {
-        talk.open_loop(plan.warm_up / 2, rate)?;
+        talk.run_for(plan.warm_up / 2, rate)?;
         talk.ledger.latencies = Latencies::new();
+        talk.pace.forget();
         let count_before = talk.ledger.count;
         let meter = target.meter(plan)?;
-        talk.open_loop(plan.steady / 2, rate)?;
-        Ok(Rung {
-            figures: meter.finish(talk.ledger.count - count_before)?,
-            p99: talk.ledger.latencies.quantile(0.99),
-        })
+        talk.run_for(plan.steady / 2, rate)?;
+        let mut figures = meter.finish(talk.ledger.count - count_before)?;
+        talk.pace.summarize(&mut figures);
+        let p99 = talk.ledger.latencies.quantile(0.99);
+        Ok(Rung { p99, figures })
     })
 }
 
 struct Talk {
     fleet: Fleet,
-    clock: Clock,
+    pace: Pace,
     ledger: Ledger,
 }
 
@@ -97,20 +96,21 @@ impl Talk {
     fn new(fleet: Fleet, clock: Clock, clients: usize) -> Self {
         Self {
             fleet,
-            clock,
+            pace: Pace::new(clock),
             ledger: Ledger::new(0, clients),
         }
     }
 
     /// Keeps every client talking for `duration`, then waits for what is under way.
     fn closed_loop(&mut self, duration: Duration, at_once: u32) -> Result<(), BenchError> {
-        let end = self.clock.now() + nanoseconds(duration);
-        let mut last_answer = self.clock.now();
+        let clock = self.pace.clock;
+        let end = clock.now() + nanoseconds(duration);
+        let mut last_answer = clock.now();
         loop {
-            let now = self.clock.now();
+            let now = clock.now();
             if now < end {
                 for index in self.ledger.idle() {
-                    let frames = self.ledger.say(index, self.clock.now(), at_once);
+                    let frames = self.ledger.say(index, clock.now(), at_once);
                     self.fleet.send(index, &frames)?;
                 }
             } else if self.ledger.under_way == 0 {
@@ -127,34 +127,17 @@ impl Talk {
             }
         }
     }
+}
 
-    /// Lets clients talk in turn, `rate` times a second, then waits for the answers.
-    fn open_loop(&mut self, duration: Duration, rate: u32) -> Result<(), BenchError> {
-        let tick = nanoseconds(TICK);
-        let start = self.clock.now() + tick;
-        let mut said = 0;
-        for time in 0..(nanoseconds(duration) / tick).max(1) {
-            let intended = start + time * tick;
-            while self.clock.now() < intended {
-                let left = intended.saturating_sub(self.clock.now());
-                self.listen(Duration::from_nanos(left))?;
-            }
-            let due = (time + 1) * tick * u64::from(rate) / 1_000_000_000;
-            while said < due {
-                let (index, frames) = self.ledger.say_next(intended);
-                self.fleet.send(index, &frames)?;
-                said += 1;
-            }
-        }
-        let deadline = self.clock.now() + nanoseconds(ANSWER_TIMEOUT);
-        while self.ledger.under_way > 0 {
-            if self.clock.now() > deadline {
-                let missing = self.ledger.under_way;
-                return Err(BenchError::overload(format_args!("{missing} acks missing")));
-            }
-            self.listen(Duration::from_millis(100))?;
-        }
-        Ok(())
+/// Clients talk in turn.
+impl OpenLoop for Talk {
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
+    }
+
+    fn act(&mut self, intended: u64) -> Result<(), BenchError> {
+        let (index, frames) = self.ledger.say_next(intended);
+        self.fleet.send(index, &frames)
     }
 
     fn listen(&mut self, timeout: Duration) -> Result<(), BenchError> {
@@ -162,6 +145,10 @@ impl Talk {
         self.fleet.wait(timeout, &mut |index, received, now| {
             ledger.hear(index, &received, now)
         })
+    }
+
+    fn missing(&self) -> u64 {
+        self.ledger.under_way
     }
 }
 

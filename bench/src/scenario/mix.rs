@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::Stage;
 use super::echo::Ledger;
-use crate::clock::nanoseconds;
+use super::open_loop::{OpenLoop, Pace};
 use crate::crowd::Crowd;
 use crate::error::BenchError;
 use crate::figures::{Findings, Latencies};
@@ -26,13 +26,10 @@ const LISTENERS: usize = 1_000;
 const TALKERS: usize = 100;
 const IDLE: usize = 5_000;
 
-/// How often something happens.
-const TICK: Duration = Duration::from_millis(1);
-const TICKS_PER_BROADCAST: u64 = 100;
-const TICKS_PER_VISITOR: u64 = 10;
-const EVENTS_PER_TICK: u32 = 2;
-
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of all talkers together, events a second. The rest happens with each so many of them.
+const EVENTS_PER_SECOND: u32 = 2_000;
+const EVENTS_PER_BROADCAST: u64 = 200;
+const EVENTS_PER_VISITOR: u64 = 20;
 
 pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     let Stage {
@@ -50,34 +47,20 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
         fleet,
         crowd: Crowd::new(&[LISTENERS], 1),
         ledger: Ledger::new(LISTENERS, TALKERS),
+        pace: Pace::new(clock),
+        events: 0,
         said: 0,
         visitors: Vec::new(),
     };
-    let run_for = |mix: &mut Mix, duration: Duration| -> Result<(), BenchError> {
-        let start = clock.now() + nanoseconds(TICK);
-        for tick in 0..(nanoseconds(duration) / nanoseconds(TICK)).max(1) {
-            let intended = start + tick * nanoseconds(TICK);
-            while clock.now() < intended {
-                mix.listen(Duration::from_nanos(intended.saturating_sub(clock.now())))?;
-            }
-            mix.act(tick, intended)?;
-        }
-        let deadline = clock.now() + nanoseconds(DRAIN_TIMEOUT);
-        while !mix.is_quiet() {
-            if clock.now() > deadline {
-                return Err(BenchError::overload("not everything came in time"));
-            }
-            mix.listen(Duration::from_millis(100))?;
-        }
-        Ok(())
-    };
-    run_for(&mut mix, plan.warm_up)?;
+    mix.run_for(plan.warm_up, EVENTS_PER_SECOND)?;
     mix.ledger.latencies = Latencies::new();
+    mix.pace.forget();
     let count_before = mix.ledger.count;
     let meter = target.meter(plan)?;
-    run_for(&mut mix, plan.mixed)?;
+    mix.run_for(plan.mixed, EVENTS_PER_SECOND)?;
     let mut figures = meter.finish(mix.ledger.count - count_before)?;
     mix.ledger.latencies.summarize(&mut figures);
+    mix.pace.summarize(&mut figures);
     Ok(figures.into())
 }
 
@@ -85,6 +68,9 @@ struct Mix {
     fleet: Fleet,
     crowd: Crowd,
     ledger: Ledger,
+    pace: Pace,
+    /// How many events there were.
+    events: u64,
     /// How many broadcasts there were.
     said: u32,
     /// Who has come in, and goes.
@@ -92,30 +78,33 @@ struct Mix {
 }
 
 impl Mix {
-    fn act(&mut self, tick: u64, at: u64) -> Result<(), BenchError> {
-        for _ in 0..EVENTS_PER_TICK {
-            let (index, frames) = self.ledger.say_next(at);
-            self.fleet.send(index, &frames)?;
-        }
-        if tick.is_multiple_of(TICKS_PER_BROADCAST) {
-            let sequence = self.said;
-            let payload = Payload { at, sequence }.encode(SMALL);
-            let text = [br#"42["gcast",0,"#, &payload[..], b"]"].concat();
-            // One of the idle says it, so that it costs no timed client anything.
-            let speaker = LISTENERS + TALKERS;
-            self.fleet.send(speaker, &wire::client_frame(&text))?;
-            self.said += 1;
-        }
-        if tick.is_multiple_of(TICKS_PER_VISITOR) {
-            self.fleet.open()?;
-        }
-        Ok(())
+    /// One of the idle says it, so that it costs no timed client anything.
+    fn broadcast(&mut self, at: u64) -> Result<(), BenchError> {
+        let sequence = self.said;
+        let payload = Payload { at, sequence }.encode(SMALL);
+        let text = [br#"42["gcast",0,"#, &payload[..], b"]"].concat();
+        self.said += 1;
+        let speaker = LISTENERS + TALKERS;
+        self.fleet.send(speaker, &wire::client_frame(&text))
+    }
+}
+
+impl OpenLoop for Mix {
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
-    fn is_quiet(&self) -> bool {
-        let expected = u64::from(self.said) * LISTENERS as u64;
-        let residents = LISTENERS + TALKERS + IDLE;
-        self.crowd.heard == expected && self.ledger.under_way == 0 && self.fleet.len() == residents
+    fn act(&mut self, intended: u64) -> Result<(), BenchError> {
+        let (index, frames) = self.ledger.say_next(intended);
+        self.fleet.send(index, &frames)?;
+        if self.events.is_multiple_of(EVENTS_PER_BROADCAST) {
+            self.broadcast(intended)?;
+        }
+        if self.events.is_multiple_of(EVENTS_PER_VISITOR) {
+            self.fleet.open()?;
+        }
+        self.events += 1;
+        Ok(())
     }
 
     fn listen(&mut self, timeout: Duration) -> Result<(), BenchError> {
@@ -143,5 +132,13 @@ impl Mix {
             fleet.close(index)?;
         }
         Ok(())
+    }
+
+    /// Visitors have to go, too.
+    fn missing(&self) -> u64 {
+        let unheard = u64::from(self.said) * LISTENERS as u64 - self.crowd.heard;
+        let residents = LISTENERS + TALKERS + IDLE;
+        let visitors = self.fleet.len().saturating_sub(residents) as u64;
+        unheard + self.ledger.under_way + visitors
     }
 }

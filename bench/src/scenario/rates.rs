@@ -12,6 +12,9 @@ use crate::figures::{Figure, Figures, Findings, Point};
 /// How late 1 % may be, in ms.
 const MAX_P99: f64 = 100.0;
 
+/// What tells whether a load was too much for the generator.
+const OF_THE_GENERATOR: [Figure; 2] = [Figure::GeneratorShare, Figure::GeneratorLate];
+
 /// What came of one rate.
 #[derive(Debug, Clone)]
 pub(super) struct Rung {
@@ -24,23 +27,25 @@ pub(super) struct Rung {
 
 impl Rung {
     fn point(&self, load: f64) -> Point {
+        let figure = |figure| self.figures.get(&figure).copied();
         Point {
             load,
             value: self.p99,
-            cpu: self.figures.get(&Figure::CpuPerUnit).copied(),
+            cpu: figure(Figure::CpuPerUnit),
+            late: figure(Figure::GeneratorLate),
         }
     }
 }
 
-/// Tries `rates` in order. Says the highest that was kept, the generator's share of its processor
-/// at that, and all figures of the first, which everybody keeps.
+/// Tries `rates` in order. Says the highest that was kept, how the generator did at that, and all
+/// figures of the first, which everybody keeps.
 pub(super) fn climb(
     rates: &[u32],
     mut run: impl FnMut(u32) -> Result<Rung, BenchError>,
 ) -> Result<Findings, BenchError> {
     let mut curve = Vec::new();
     let mut figures = Figures::new();
-    let (mut highest, mut share) = (0.0, None);
+    let (mut highest, mut generator) = (0.0, Figures::new());
     for rate in rates {
         let rung = match patiently(|| run(*rate)) {
             Ok(rung) => rung,
@@ -56,10 +61,11 @@ pub(super) fn climb(
             break;
         }
         highest = load;
-        share = rung.figures.get(&Figure::GeneratorShare).copied();
+        generator = rung.figures;
+        generator.retain(|figure, _| OF_THE_GENERATOR.contains(figure));
     }
     figures.insert(Figure::HighestRate, highest);
-    figures.extend(share.map(|share| (Figure::GeneratorShare, share)));
+    figures.extend(generator);
     Ok(Findings { figures, curve })
 }
 
@@ -82,7 +88,11 @@ mod tests {
     use super::*;
 
     fn late(p99: f64) -> Rung {
-        let figures = Figures::from([(Figure::CpuPerUnit, p99), (Figure::GeneratorShare, p99)]);
+        let figures = Figures::from([
+            (Figure::CpuPerUnit, p99),
+            (Figure::GeneratorShare, p99),
+            (Figure::GeneratorLate, p99 / 10.0),
+        ]);
         Rung { p99, figures }
     }
 
@@ -91,8 +101,10 @@ mod tests {
         let findings = climb(&[1, 2, 3, 4], |rate| Ok(late(f64::from(rate) * 40.0))).unwrap();
         assert!((findings.figures[&Figure::HighestRate] - 2.0).abs() < 1e-9);
         assert!((findings.figures[&Figure::GeneratorShare] - 80.0).abs() < 1e-9);
+        assert!((findings.figures[&Figure::GeneratorLate] - 8.0).abs() < 1e-9);
         assert!((findings.figures[&Figure::CpuPerUnit] - 40.0).abs() < 1e-9);
         assert_eq!(findings.curve[1].cpu, Some(80.0));
+        assert_eq!(findings.curve[1].late, Some(8.0));
         assert_eq!(findings.curve.len(), 3);
     }
 

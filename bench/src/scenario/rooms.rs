@@ -1,7 +1,7 @@
 //! Many small rooms: each client says something to the ten of its room, in turn.
 //!
 //! ```text
-//!  client n:  42["gcast",<room>,{…seq n…}]      every tick, as many clients as the rate asks for
+//!  client n:  42["gcast",<room>,{…seq n…}]      ten times fewer a second than deliveries are asked for
 //!  server:    42["m",{…seq n…}]                 to the ten of the room
 //! ```
 //!
@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use super::Stage;
+use super::open_loop::{OpenLoop, Pace};
 use super::rates::{self, Rung};
-use crate::clock::{Clock, nanoseconds};
 use crate::crowd::{Crowd, SENDER_STRIDE};
 use crate::error::BenchError;
 use crate::figures::Findings;
@@ -23,14 +23,9 @@ const CLIENTS: usize = 2_000;
 const ROOM_LEN: usize = 10;
 
 /// Deliveries per second; ten times as many as are said.
-const RATES: [u32; 9] = [
-    20_000, 40_000, 60_000, 80_000, 120_000, 160_000, 200_000, 240_000, 320_000,
+const RATES: [u32; 11] = [
+    20_000, 40_000, 60_000, 80_000, 120_000, 160_000, 200_000, 240_000, 320_000, 400_000, 480_000,
 ];
-
-/// How often clients speak up.
-const TICK: Duration = Duration::from_millis(2);
-
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     let Stage {
@@ -43,7 +38,7 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     fleet.grow_to(CLIENTS)?;
     let mut rooms = Rooms {
         fleet,
-        clock,
+        pace: Pace::new(clock),
         said: vec![0; CLIENTS],
         speaker: 0,
         total: 0,
@@ -52,19 +47,23 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
     if plan.is_traced() {
         let meter = target.meter(plan)?;
         for _ in 0..CLIENTS / ROOM_LEN {
-            rooms.speak(ROOM_LEN, clock.now())?;
+            for _ in 0..ROOM_LEN {
+                rooms.act(clock.now())?;
+            }
             rooms.drain()?;
         }
         return Ok(meter.finish(rooms.crowd.heard)?.into());
     }
     rates::climb(&RATES, |rate| {
-        rooms.talk_for(plan.warm_up / 2, rate)?;
+        rooms.run_for(plan.warm_up / 2, rate / ROOM_LEN as u32)?;
         rooms.crowd.forget_latencies();
+        rooms.pace.forget();
         let heard_before = rooms.crowd.heard;
         let meter = target.meter(plan)?;
-        rooms.talk_for(plan.steady / 2, rate)?;
+        rooms.run_for(plan.steady / 2, rate / ROOM_LEN as u32)?;
         let mut figures = meter.finish(rooms.crowd.heard - heard_before)?;
         rooms.crowd.latencies[0].summarize(&mut figures);
+        rooms.pace.summarize(&mut figures);
         let p99 = rooms.crowd.latencies[0].quantile(0.99);
         Ok(Rung { p99, figures })
     })
@@ -72,7 +71,7 @@ pub(super) fn run(stage: Stage<'_>) -> Result<Findings, BenchError> {
 
 struct Rooms {
     fleet: Fleet,
-    clock: Clock,
+    pace: Pace,
     /// How many events each client has said.
     said: Vec<u32>,
     /// Whose turn it is.
@@ -81,37 +80,24 @@ struct Rooms {
     crowd: Crowd,
 }
 
-impl Rooms {
-    /// Talks for `duration`, so that there are `rate` deliveries a second.
-    fn talk_for(&mut self, duration: Duration, rate: u32) -> Result<(), BenchError> {
-        let tick = nanoseconds(TICK);
-        let per_tick = rate as usize / ROOM_LEN * TICK.as_millis() as usize / 1_000;
-        let start = self.clock.now() + tick;
-        for time in 0..(nanoseconds(duration) / tick).max(1) {
-            let intended = start + time * tick;
-            while self.clock.now() < intended {
-                let left = intended.saturating_sub(self.clock.now());
-                self.listen(Duration::from_nanos(left))?;
-            }
-            self.speak(per_tick, intended)?;
-        }
-        self.drain()
+/// Clients speak in turn.
+impl OpenLoop for Rooms {
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
-    fn speak(&mut self, count: usize, at: u64) -> Result<(), BenchError> {
-        for _ in 0..count {
-            let client = self.speaker;
-            self.speaker = (client + 1) % CLIENTS;
-            let (room, place) = (client / ROOM_LEN, client % ROOM_LEN);
-            let sequence = place as u32 * SENDER_STRIDE + self.said[client];
-            let payload = Payload { at, sequence }.encode(SMALL);
-            let head = format!(r#"42["gcast",{room},"#);
-            let text = [head.as_bytes(), &payload, b"]"].concat();
-            self.fleet.send(client, &wire::client_frame(&text))?;
-            self.said[client] += 1;
-            self.total += 1;
-        }
-        Ok(())
+    fn act(&mut self, intended: u64) -> Result<(), BenchError> {
+        let client = self.speaker;
+        self.speaker = (client + 1) % CLIENTS;
+        let (room, place) = (client / ROOM_LEN, client % ROOM_LEN);
+        let sequence = place as u32 * SENDER_STRIDE + self.said[client];
+        let at = intended;
+        let payload = Payload { at, sequence }.encode(SMALL);
+        let head = format!(r#"42["gcast",{room},"#);
+        let text = [head.as_bytes(), &payload, b"]"].concat();
+        self.said[client] += 1;
+        self.total += 1;
+        self.fleet.send(client, &wire::client_frame(&text))
     }
 
     fn listen(&mut self, timeout: Duration) -> Result<(), BenchError> {
@@ -121,18 +107,7 @@ impl Rooms {
         })
     }
 
-    fn drain(&mut self) -> Result<(), BenchError> {
-        let expected = self.total * ROOM_LEN as u64;
-        let deadline = self.clock.now() + nanoseconds(DRAIN_TIMEOUT);
-        while self.crowd.heard < expected {
-            if self.clock.now() > deadline {
-                let missing = expected - self.crowd.heard;
-                return Err(BenchError::overload(format_args!(
-                    "{missing} of {expected} deliveries missing after {DRAIN_TIMEOUT:?}"
-                )));
-            }
-            self.listen(Duration::from_millis(100))?;
-        }
-        Ok(())
+    fn missing(&self) -> u64 {
+        self.total * ROOM_LEN as u64 - self.crowd.heard
     }
 }

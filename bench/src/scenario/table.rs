@@ -1,7 +1,5 @@
 //! The table of scenarios: what each is called, what it does, and what its figures are per.
 
-use std::time::Duration;
-
 use super::echo as talk;
 use super::{Scenario, Stage, broadcast, cluster, connect, idle, mix, rooms, storm, upgrade};
 use crate::error::BenchError;
@@ -67,11 +65,11 @@ impl Load {
     }
 }
 
-const fn once(per_second: u64) -> broadcast::Load {
+const fn once(per_second: u32) -> broadcast::Load {
     broadcast::Load {
         clients: 1_000,
         deaf: None,
-        interval: Duration::from_micros(1_000_000 / per_second),
+        per_second,
         burst: 1,
         payload_len: SMALL,
         is_binary: false,
