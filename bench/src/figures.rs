@@ -22,6 +22,9 @@ pub(crate) struct Point {
     /// Server CPU per unit of work at it, in µs, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cpu: Option<f64>,
+    /// The share of its processor that the load generator used at it, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) generator: Option<f64>,
     /// How late the load generator was at it, p99 in ms, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) late: Option<f64>,
@@ -34,6 +37,7 @@ impl Point {
             load,
             value,
             cpu: None,
+            generator: None,
             late: None,
         }
     }

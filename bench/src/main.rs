@@ -33,6 +33,7 @@ use clap::{Parser, Subcommand};
 use rustix::process::Pid;
 
 use crate::error::BenchError;
+use crate::figures::Point;
 use crate::scenario::{Node, Plan, Scenario, Target};
 
 // 1. Decide who is measured, how often, in which order; keep what came of it.
@@ -172,8 +173,14 @@ fn drive(arguments: &DriveArguments) -> Result<(), BenchError> {
     }
     for point in findings.curve {
         println!("at {:.0}: {:.3}", point.load, point.value);
-        if let (Some(cpu), Some(late)) = (point.cpu, point.late) {
-            println!("  {cpu:.3} µs; the generator was late by {late:.3}");
+        if let Point {
+            cpu: Some(cpu),
+            generator: Some(share),
+            late: Some(late),
+            ..
+        } = point
+        {
+            println!("  {cpu:.3} µs; generator: {share:.2} of its processor, late by {late:.3}");
         }
     }
     Ok(())

@@ -254,7 +254,7 @@ pub(crate) fn remarks(outcomes: &[Outcome]) -> String {
             let titles: Vec<&str> = busy.iter().map(|who| who.title()).collect();
             let line = format!(
                 "  - the generator used more than 80 % of its processor against {}: in a closed \
-                 loop latency is also the generator's, in an open one the table says how late it was",
+                 loop latency is also the generator's, in an open one the table says by how much",
                 titles.join(", ")
             );
             push_line(&mut text, &line);

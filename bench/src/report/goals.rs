@@ -5,7 +5,7 @@
 //! - The median over blocks decides.
 //! - A goal that was not measured is listed as such.
 
-use super::{absolute, align, number, ratio};
+use super::{BUSY_GENERATOR, absolute, align, number, ratio};
 use crate::figures::{Figure, Point, Spread};
 use crate::lineup::Contestant;
 use crate::outcome::Outcome;
@@ -286,8 +286,8 @@ impl Goal {
 const MISSED: &str = "**missed**";
 
 /// Latency p99 of ours divided by that of `rival`, at the largest load of the curves that is not
-/// above [`USUAL_LOAD`] of the highest that it keeps, and at which the rival's latency is not
-/// mostly the generator's.
+/// above [`USUAL_LOAD`] of the highest that it keeps, and at which latency is not the generator's:
+/// because it was busy taking what came, or late with what it was to say.
 fn at_its_load(outcome: &Outcome, rival: Contestant) -> Option<Spread> {
     let highest = absolute(outcome, Figure::HighestRate, rival)?.median;
     let curve = |contestant| outcome.curves.get(&contestant);
@@ -297,14 +297,19 @@ fn at_its_load(outcome: &Outcome, rival: Contestant) -> Option<Spread> {
         Some(Spread::of(at_load.filter_map(read))?.median)
     };
     let p99 = |contestant, load| median(contestant, load, |point| Some(point.value));
+    let is_busy = |load| {
+        let shares = [Contestant::Ours, rival].map(|who| median(who, load, |at| at.generator));
+        let mut shares = shares.into_iter().flatten();
+        shares.any(|share| share > BUSY_GENERATOR)
+    };
     let is_late = |load| {
-        let late = median(rival, load, |point| point.late);
+        let late = median(rival, load, |at| at.late);
         late.zip(p99(rival, load))
             .is_some_and(|(late, p99)| late > MAX_LATE * p99)
     };
     let loads = curve(rival)?.iter().map(|point| point.load);
     let load = loads
-        .filter(|load| *load <= USUAL_LOAD * highest && !is_late(*load))
+        .filter(|load| *load <= USUAL_LOAD * highest && !is_busy(*load) && !is_late(*load))
         .max_by(f64::total_cmp)?;
     curve(Contestant::Ours)?;
     // A load that is not kept has no point.
@@ -457,8 +462,16 @@ mod tests {
         // With a generator that is late at 300, the latencies at 200 are the ones that count.
         let theirs = outcome.curves.get_mut(&Contestant::Socketioxide).unwrap();
         theirs[2].late = Some(7.0);
-        let ratio = at_its_load(&outcome, Contestant::Socketioxide).unwrap();
-        assert!((ratio.median - 0.5).abs() < 1e-9);
+        let ratio = |outcome: &Outcome| {
+            let ratio = at_its_load(outcome, Contestant::Socketioxide);
+            ratio.unwrap().median
+        };
+        assert!((ratio(&outcome) - 0.5).abs() < 1e-9);
+
+        // And if it is busy with ours at 200, those at 100.
+        let ours = outcome.curves.get_mut(&Contestant::Ours).unwrap();
+        ours[1].generator = Some(0.9);
+        assert!((ratio(&outcome) - 1.0).abs() < 1e-9);
 
         outcome.curves.insert(Contestant::Ours, points(&[1.0]));
         let bound = Bound::TimesAtItsLoad(1.0, Contestant::Socketioxide);

@@ -32,6 +32,7 @@ impl Rung {
             load,
             value: self.p99,
             cpu: figure(Figure::CpuPerUnit),
+            generator: figure(Figure::GeneratorShare),
             late: figure(Figure::GeneratorLate),
         }
     }
@@ -104,6 +105,7 @@ mod tests {
         assert!((findings.figures[&Figure::GeneratorLate] - 8.0).abs() < 1e-9);
         assert!((findings.figures[&Figure::CpuPerUnit] - 40.0).abs() < 1e-9);
         assert_eq!(findings.curve[1].cpu, Some(80.0));
+        assert_eq!(findings.curve[1].generator, Some(80.0));
         assert_eq!(findings.curve[1].late, Some(8.0));
         assert_eq!(findings.curve.len(), 3);
     }

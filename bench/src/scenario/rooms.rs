@@ -1,7 +1,7 @@
 //! Many small rooms: each client says something to the ten of its room, in turn.
 //!
 //! ```text
-//!  client n:  42["gcast",<room>,{…seq n…}]      ten times fewer a second than deliveries are asked for
+//!  client n:  42["gcast",<room>,{…seq n…}]      one for ten deliveries that are asked for
 //!  server:    42["m",{…seq n…}]                 to the ten of the room
 //! ```
 //!
