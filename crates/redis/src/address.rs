@@ -20,6 +20,9 @@ const PORT: u16 = 6379;
 /// The port of its sentinels.
 const SENTINEL_PORT: u16 = 26379;
 
+/// What Redis calls those who do not say who they are.
+const DEFAULT_USER: &str = "default";
+
 /// Where Redis is.
 #[derive(Clone)]
 pub(crate) enum Address {
@@ -149,13 +152,12 @@ impl Address {
         Ok(self)
     }
 
-    /// Greets the servers with a user and a password.
+    /// Greets the servers with a user, or Redis' default one, and a password.
     pub(crate) fn set_credentials(&mut self, user: Option<&str>, password: &str) {
+        let user = user.unwrap_or(DEFAULT_USER);
         let greet = |info: &mut ConnectionInfo| {
-            let mut settings = info.redis_settings().clone().set_password(password);
-            if let Some(user) = user {
-                settings = settings.set_username(user);
-            }
+            let settings = info.redis_settings().clone();
+            let settings = settings.set_username(user).set_password(password);
             *info = info.clone().set_redis_settings(settings);
         };
         match self {
@@ -248,6 +250,22 @@ mod tests {
             ("redis+cluster://:secret@a:1,b", "Cluster(a:1,b:6379)"),
         ] {
             assert_eq!(shown(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_stand_for_all_that_the_address_says() {
+        let url = "redis://chat:secret@h/2";
+        for (user, expected) in [(None, "default"), (Some("other"), "other")] {
+            let mut address = Address::parse(url).unwrap();
+            address.set_credentials(user, "hidden");
+            let Address::Standalone(info) = address else {
+                panic!("one server")
+            };
+            let settings = info.redis_settings();
+            assert_eq!(settings.username(), Some(expected));
+            assert_eq!(settings.password(), Some("hidden"));
+            assert_eq!(settings.db(), 2);
         }
     }
 

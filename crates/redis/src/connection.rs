@@ -8,6 +8,9 @@
 //! | module          | job                                                    |
 //! |-----------------|--------------------------------------------------------|
 //! | `endpoint`      | which server is the right one now                      |
+//! | `master`        | whether sentinels still say so                         |
+//! | `first`         | the first good answer of several servers               |
+//! | `server`        | one connection to one server                           |
 //! | `cluster`       | a link to each master in use, and channels that move   |
 //! | `slots`         | which master serves which channel                      |
 //! | `lookups`       | questions to the nodes of a cluster                    |
@@ -18,6 +21,8 @@
 //! | `subscriptions` | what is to be subscribed to                            |
 //! | `probe`         | a message to oneself                                   |
 //! | `status`        | whether all this works                                 |
+//! | `backoff`       | how long to wait before the next attempt               |
+//! | `error`         | why Redis cannot be talked to                          |
 //!
 //! # Invariants
 //!
@@ -32,8 +37,10 @@ pub(crate) mod backoff;
 pub(crate) mod cluster;
 pub(crate) mod endpoint;
 pub(crate) mod error;
+pub(crate) mod first;
 pub(crate) mod link;
 pub(crate) mod lookups;
+pub(crate) mod master;
 pub(crate) mod probe;
 pub(crate) mod publisher;
 pub(crate) mod queue;
@@ -57,6 +64,7 @@ use self::error::LinkError;
 use self::link::{COUNT_TIMEOUT, Link};
 use self::lookups::Lookups;
 use self::queue::{Outgoing, QueueLimits, Queued};
+use self::server::Answered;
 use self::subscriptions::Subscription;
 use crate::address::Address;
 use crate::tasks::Tasks;
@@ -200,7 +208,7 @@ impl Bus {
         &self,
         key: &str,
         commands: &redis::Pipeline,
-    ) -> Result<Vec<Value>, LinkError> {
+    ) -> Result<Answered, LinkError> {
         match self {
             Self::Single(link) => match &link.endpoint {
                 Endpoint::Cluster(lookups) => lookups.ask_master_of(key, commands).await,
@@ -210,13 +218,12 @@ impl Bus {
         }
     }
 
-    /// Ready when all that was published before has left or is lost, and all that is wanted is
-    /// subscribed to.
+    /// Ready when all that was published before has left or is lost, and all that was wanted before
+    /// is subscribed to.
     pub(crate) async fn flush(&self) {
         match self {
             Self::Single(link) => {
-                link.queue.empty().await;
-                link.subscriptions.settled().await;
+                tokio::join!(link.queue.flushed(), link.subscriptions.settled());
             }
             Self::Sharded(cluster) => cluster.flush().await,
         }

@@ -150,7 +150,8 @@ impl Redis {
         }
     }
 
-    /// The user and password of Redis, instead of those in the address.
+    /// The user and password of Redis, instead of those in the address. Without a user it is Redis'
+    /// default one.
     #[must_use]
     pub fn credentials(mut self, user: Option<&str>, password: impl AsRef<str>) -> Self {
         if let Ok(address) = &mut self.options.address {

@@ -61,7 +61,8 @@ const UNTIL_ROOM: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Revocations {
     names: Names,
-    local: OnceLock<Arc<dyn LocalRevocations>>,
+    /// The server's, which keeps the store, and this with it: they must not own each other.
+    local: OnceLock<Weak<dyn LocalRevocations>>,
     history: Mutex<History>,
     /// When Redis was last asked, and named a version that is applied here.
     confirmed: watch::Sender<Option<Instant>>,
@@ -89,8 +90,8 @@ impl Revocations {
             kept::count_poison();
             return true;
         };
-        if let Some(local) = self.local.get()
-            && self.apply(&**local, vec![revocation])
+        if let Some(local) = self.local.get().and_then(Weak::upgrade)
+            && self.apply(&*local, vec![revocation])
         {
             self.history.lock().advance(change);
         }
@@ -140,27 +141,47 @@ impl Revocations {
         // Messages lead on from there while the set is read.
         self.history.lock().restart(version);
         *self.overfull_since.lock() = None;
-        let mut kept = HashMap::new();
-        let mut cursor = 0;
-        loop {
-            let page = kept::read(bus, &self.names, cursor).await?;
-            for revocation in &page.revocations {
-                kept.insert(wire::member(revocation), kept::score(revocation));
-            }
-            if !self.apply(local, page.revocations) {
-                return Ok(false);
-            }
-            cursor = page.cursor;
-            if cursor == 0 {
-                break;
-            }
-        }
+        let Some(kept) = self.read(bus, local).await? else {
+            return Ok(false);
+        };
         for page in kept::lacking(local.held(), &kept).chunks(kept::PAGE) {
             tracing::info!(count = page.len(), "revocations are written back to redis");
             let change = kept::write(bus, &self.names, page).await?;
             self.history.lock().advance(change);
         }
         Ok(true)
+    }
+
+    /// Reads the whole set and applies it: until when each is kept, or nothing if it does not fit.
+    ///
+    /// Another server keeps the set in another order, in which the place that was reached says
+    /// nothing of what is behind it. So all is read over one connection, or from the start again.
+    async fn read(
+        &self,
+        bus: &Bus,
+        local: &dyn LocalRevocations,
+    ) -> Result<Option<HashMap<String, u64>>, LinkError> {
+        let mut kept = HashMap::new();
+        let (mut cursor, mut over) = (0, None::<u64>);
+        loop {
+            let page = kept::read(bus, &self.names, cursor).await?;
+            if over.is_some_and(|over| over != page.over) {
+                (cursor, over) = (0, None);
+                kept.clear();
+                continue;
+            }
+            over = Some(page.over);
+            for revocation in &page.revocations {
+                kept.insert(wire::member(revocation), kept::score(revocation));
+            }
+            if !self.apply(local, page.revocations) {
+                return Ok(None);
+            }
+            cursor = page.cursor;
+            if cursor == 0 {
+                return Ok(Some(kept));
+            }
+        }
     }
 
     fn is_fresh(&self) -> bool {
@@ -178,7 +199,8 @@ pub(crate) struct Store {
 
 impl RevocationStore for Store {
     fn start(&self, local: Arc<dyn LocalRevocations>) {
-        if self.revocations.local.set(Arc::clone(&local)).is_err() {
+        let local = Arc::downgrade(&local);
+        if self.revocations.local.set(Weak::clone(&local)).is_err() {
             return;
         }
         self.context
@@ -219,19 +241,19 @@ impl RevocationStore for Store {
     }
 }
 
-/// Keeps this node up to date until its adapter is gone.
+/// Keeps this node up to date until its adapter or its server is gone.
 async fn keep_up(
     revocations: Arc<Revocations>,
     context: Weak<Context>,
-    local: Arc<dyn LocalRevocations>,
+    local: Weak<dyn LocalRevocations>,
 ) {
     let mut was_heard = true;
     loop {
-        let Some(context) = context.upgrade() else {
+        let (Some(context), Some(local)) = (context.upgrade(), local.upgrade()) else {
             return;
         };
         let looked = revocations.look(&context.bus, &*local).await;
-        drop(context);
+        drop((context, local));
         if let Err(error) = &looked {
             revocations.history.lock().forget();
             // A line for each change, not for each attempt.

@@ -17,6 +17,8 @@
 
 mod homeless;
 mod settling;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -34,6 +36,7 @@ use super::error::LinkError;
 use super::link::Link;
 use super::lookups::{Lookups, first_error};
 use super::queue::{Outgoing, Queued};
+use super::server::Answered;
 use super::slots::SlotMap;
 use super::subscriptions::Subscription;
 use super::{BusOptions, GLANCE, Receive};
@@ -73,6 +76,8 @@ struct State {
     map: SlotMap,
     links: HashMap<String, Arc<Link>>,
     wanted: HashSet<Subscription>,
+    /// How often messages were handed on from where they waited.
+    moves: u64,
     /// Who may know more.
     hint: Option<String>,
     failure: Option<String>,
@@ -88,6 +93,7 @@ impl Default for State {
             map: SlotMap::default(),
             links: HashMap::new(),
             wanted: HashSet::new(),
+            moves: 0,
             hint: None,
             failure: None,
             // Nothing is known of the cluster yet.
@@ -129,6 +135,7 @@ impl Receive for Ear {
                 for queued in messages {
                     cluster.homeless.queue.push_queued(queued);
                 }
+                cluster.state.lock().moves += 1;
                 cluster.suspect(None);
                 Ok(())
             }
@@ -217,16 +224,16 @@ impl Cluster {
         &self,
         key: &str,
         commands: &redis::Pipeline,
-    ) -> Result<Vec<redis::Value>, LinkError> {
+    ) -> Result<Answered, LinkError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let answered = match self.link_to_master_of(key) {
                 Ok(link) => link.ask(commands).await,
                 Err(error) => Err(error),
             };
-            let answered = answered.and_then(|answers| match first_error(key, &answers) {
+            let answered = answered.and_then(|found| match first_error(key, &found.answers) {
                 Some(error) if error.is_misdirected() => Err(error),
-                _ => Ok(answers),
+                _ => Ok(found),
             });
             match answered {
                 Err(error) if self.may_pass(&error, deadline).await => {}
@@ -271,12 +278,13 @@ impl Cluster {
                 self.lookups.keep_only(&map.masters());
                 for link in self.settle_on(map) {
                     // That takes time, in which others may have to be found.
-                    self.leaving.spawn(async move { link.close().await });
+                    self.leaving.spawn(Leaving(link).close());
                 }
                 self.is_mapped.send_replace(true);
                 self.homeless.report_dropped();
                 let state = self.state.lock();
-                state.links.values().all(|link| link.is_settled())
+                let is_in_order = |link: &Arc<Link>| link.status.hears() && !link.has_open();
+                state.links.values().all(is_in_order)
             }
             Err(error) => {
                 self.state.lock().failure = Some(error.to_string());
@@ -292,9 +300,15 @@ impl Cluster {
     /// Ready when every link works and everything is subscribed to. Links come and go meanwhile,
     /// so that there is nothing to wait for but the whole.
     pub(crate) async fn reached(&self) {
-        while !self.health().is_up() {
+        while !self.health().is_up() || !self.is_settled() {
             tokio::time::sleep(GLANCE).await;
         }
+    }
+
+    /// Whether everything is subscribed to at this moment.
+    fn is_settled(&self) -> bool {
+        let state = self.state.lock();
+        state.links.values().all(|link| link.is_settled())
     }
 
     pub(crate) fn reason(&self) -> String {
@@ -335,7 +349,7 @@ impl Cluster {
         }
         let worst = healths.iter().find(|health| !health.is_up());
         match worst {
-            None => match state.links.values().find(|link| !link.is_settled()) {
+            None => match state.links.values().find(|link| link.has_open()) {
                 None => Health::Up,
                 Some(_) => Health::Degraded {
                     reason: "not everything is subscribed to yet".to_owned(),
@@ -353,34 +367,52 @@ impl Cluster {
         }
     }
 
+    /// Ready when what was published before has left, and what was wanted before is subscribed to.
     pub(crate) async fn flush(&self) {
-        loop {
-            self.left().await;
-            let is_settled = {
-                let state = self.state.lock();
-                let mut links = state.links.values();
-                links.all(|link| link.is_settled() && link.queue.is_empty())
-            };
-            if is_settled && self.homeless.queue.is_empty() {
-                return;
-            }
+        self.left().await;
+        let mut marks = Vec::new();
+        while !self.is_through(&mut marks) {
             // Channels may move meanwhile, and links go without ever being settled.
             tokio::time::sleep(GLANCE).await;
         }
     }
 
-    /// Ready when nothing waits anywhere.
+    /// Whether every link that is still there has done what it had to when it was first seen here.
+    fn is_through(&self, marks: &mut Vec<(Arc<Link>, u64)>) -> bool {
+        let state = self.state.lock();
+        let links = || state.links.values();
+        marks.retain(|(known, _)| links().any(|link| Arc::ptr_eq(link, known)));
+        for link in links() {
+            if !marks.iter().any(|(known, _)| Arc::ptr_eq(known, link)) {
+                marks.push((Arc::clone(link), link.subscriptions.mark()));
+            }
+        }
+        let mut known = marks.iter();
+        known.all(|(link, mark)| link.subscriptions.is_through(*mark))
+    }
+
+    /// Ready when what was published before has left or is lost, wherever it waited.
     async fn left(&self) {
         loop {
-            self.homeless.queue.empty().await;
-            let links: Vec<_> = self.state.lock().links.values().cloned().collect();
-            for link in &links {
-                link.queue.empty().await;
+            let (moves, homeless, links) = self.marks();
+            self.homeless.queue.left(homeless).await;
+            for (link, mark) in links {
+                link.queue.left(mark).await;
             }
-            if self.homeless.queue.is_empty() {
+            // What was handed on meanwhile waits elsewhere.
+            if self.state.lock().moves == moves {
                 return;
             }
         }
+    }
+
+    /// How often messages were handed on, and how many were ever added, to what is homeless and at
+    /// each link.
+    fn marks(&self) -> (u64, u64, Vec<(Arc<Link>, u64)>) {
+        let state = self.state.lock();
+        let links = state.links.values();
+        let links = links.map(|link| (Arc::clone(link), link.queue.mark()));
+        (state.moves, self.homeless.queue.mark(), links.collect())
     }
 
     pub(crate) async fn close(&self) {
@@ -412,6 +444,21 @@ impl Cluster {
             .links
             .values()
             .for_each(|link| link.abort());
+    }
+}
+
+/// A link that nothing belongs to any more. It ends with whoever closes it.
+struct Leaving(Arc<Link>);
+
+impl Leaving {
+    async fn close(self) {
+        self.0.close().await;
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::{ConnectionInfo, Value};
 
 use super::error::LinkError;
+use super::first::first_good;
 use super::lookups::Lookups;
 use super::server::Server;
 use crate::address::Address;
@@ -73,19 +74,42 @@ impl Endpoint {
                 master,
                 template,
             } => {
-                let mut reason = "there are no sentinels".to_owned();
-                for sentinel in sentinels {
-                    match master_of(sentinel, master, template).await {
-                        Ok(server) => return Ok(server),
-                        Err(error) => reason = error.to_string(),
-                    }
-                }
-                Err(LinkError::NoMaster {
+                let questions: Vec<_> = sentinels
+                    .iter()
+                    .map(|sentinel| master_of(sentinel, master, template))
+                    .collect();
+                let found = first_good(questions).await;
+                found.map_err(|failure| LinkError::NoMaster {
                     master: master.clone(),
-                    reason,
+                    reason: failure.map_or_else(
+                        || "there are no sentinels".to_owned(),
+                        |error| error.to_string(),
+                    ),
                 })
             }
         }
+    }
+
+    /// Whether there are sentinels, which may name another server at any time.
+    pub(crate) const fn has_sentinels(&self) -> bool {
+        matches!(self, Self::Sentinel { .. })
+    }
+
+    /// The server that a sentinel names, whether that agrees or not; nothing if none says so.
+    pub(crate) async fn named(&self) -> Option<Server> {
+        let Self::Sentinel {
+            sentinels,
+            master,
+            template,
+        } = self
+        else {
+            return None;
+        };
+        let questions: Vec<_> = sentinels
+            .iter()
+            .map(|sentinel| named_by(sentinel, master, template))
+            .collect();
+        first_good(questions).await.ok()
     }
 }
 
@@ -96,23 +120,18 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Asks one sentinel, and the server that it names whether it agrees: a master that was away
-/// may not have heard that it is none any more.
-async fn master_of(
+/// Asks one sentinel.
+async fn named_by(
     sentinel: &Server,
     master: &str,
     template: &ConnectionInfo,
 ) -> Result<Server, LinkError> {
-    let disagrees = |reason: &str| LinkError::NoMaster {
-        master: master.to_owned(),
-        reason: format!("{} {reason}", sentinel.name),
-    };
     let connection = sentinel.connect(|_| {}).await?;
     let mut command = redis::cmd("SENTINEL");
     command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
     let answer = connection.ask(command, LOOKUP_TIMEOUT).await?;
     let named: Option<(String, u16)> = redis::from_redis_value(answer).unwrap_or_default();
-    let (host, port) = named.ok_or_else(|| disagrees("does not know it"))?;
+    let (host, port) = named.ok_or_else(|| disagrees(sentinel, master, "does not know it"))?;
     let address = match template.addr() {
         redis::ConnectionAddr::TcpTls {
             insecure,
@@ -127,7 +146,17 @@ async fn master_of(
         _ => redis::ConnectionAddr::Tcp(host, port),
     };
     let info = template.clone().set_addr(address);
-    let server = Server::new(info).map_err(|error| LinkError::redis(&sentinel.name, error))?;
+    Server::new(info).map_err(|error| LinkError::redis(&sentinel.name, error))
+}
+
+/// Asks one sentinel, and the server that it names whether it agrees: a master that was away
+/// may not have heard that it is none any more.
+async fn master_of(
+    sentinel: &Server,
+    master: &str,
+    template: &ConnectionInfo,
+) -> Result<Server, LinkError> {
+    let server = named_by(sentinel, master, template).await?;
     let connection = server.connect(|_| {}).await?;
     let role = connection.ask(redis::cmd("ROLE"), LOOKUP_TIMEOUT).await?;
     let is_master = match &role {
@@ -139,6 +168,14 @@ async fn master_of(
     if is_master {
         Ok(server)
     } else {
-        Err(disagrees("names a server that is no master"))
+        let reason = "names a server that is no master";
+        Err(disagrees(sentinel, master, reason))
+    }
+}
+
+fn disagrees(sentinel: &Server, master: &str, reason: &str) -> LinkError {
+    LinkError::NoMaster {
+        master: master.to_owned(),
+        reason: format!("{} {reason}", sentinel.name),
     }
 }

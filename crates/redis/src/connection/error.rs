@@ -37,6 +37,9 @@ pub(crate) enum LinkError {
     /// What was subscribed to lives on another server now.
     #[error("{server} has handed over what is subscribed to")]
     Moved { server: String },
+    /// Sentinels name another master.
+    #[error("{server} is not the master any more")]
+    Deposed { server: String },
     /// No sentinel names a master that answers as one.
     #[error("no sentinel knows a master {master:?}: {reason}")]
     NoMaster { master: String, reason: String },
@@ -92,6 +95,7 @@ impl LinkError {
             Self::Probe { .. } => "probe",
             Self::Closed { .. } => "closed",
             Self::Moved { .. } => "moved",
+            Self::Deposed { .. } => "deposed",
             Self::NoMaster { .. } => "no_master",
             Self::NoCluster { .. } => "no_cluster",
         }

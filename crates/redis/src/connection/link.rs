@@ -16,22 +16,22 @@
 //!
 //! Which servers there are (`cluster`, `endpoint`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use portcullis::adapter::{BusGap, GapCause};
-use redis::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
 use super::error::LinkError;
+use super::master::{self, Master};
 use super::probe::Probe;
 use super::queue::{Lost, Outgoing, PublishQueue, Queued};
-use super::server::{Connection, Pushed};
+use super::server::{Answered, Connection, Pushed, Server};
 use super::status::{Half, Status};
 use super::subscriptions::{Subscription, Subscriptions};
 use super::{BusOptions, Receive, publisher, subscriber};
@@ -56,6 +56,7 @@ pub(crate) struct Link {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) status: Status,
     pub(crate) probe: Probe,
+    pub(crate) master: Master,
     is_sharded: bool,
     publishes_only: bool,
     /// How long a connection may be silent.
@@ -95,6 +96,7 @@ impl Link {
             queue: PublishQueue::new(options.limits),
             subscriptions: Subscriptions::default(),
             probe: Probe::new(options.probe),
+            master: Master::new(),
             is_sharded: options.is_sharded,
             publishes_only: options.publishes_only,
             keep_alive: options.keep_alive,
@@ -117,11 +119,24 @@ impl Link {
     /// Begins to connect.
     pub(crate) fn start(self: &Arc<Self>) {
         self.tasks.spawn(publisher::run(Arc::clone(self)));
+        if self.endpoint.has_sentinels() {
+            self.tasks.spawn(master::run(Arc::clone(self)));
+        }
         if self.publishes_only {
             self.status.up(Half::Subscriber);
         } else {
             self.tasks.spawn(subscriber::run(Arc::clone(self)));
         }
+    }
+
+    /// The server to connect to.
+    pub(super) async fn resolve(&self) -> Result<Server, LinkError> {
+        let asked = Instant::now();
+        let server = self.endpoint.resolve().await?;
+        if self.endpoint.has_sentinels() {
+            self.master.named(&server.name, asked);
+        }
+        Ok(server)
     }
 
     /// A channel as this link subscribes to it.
@@ -172,10 +187,10 @@ impl Link {
     }
 
     /// Asks over the connection that publishes, if there is one now.
-    pub(crate) async fn ask(&self, commands: &redis::Pipeline) -> Result<Vec<Value>, LinkError> {
+    pub(crate) async fn ask(&self, commands: &redis::Pipeline) -> Result<Answered, LinkError> {
         let connection = self.publishing.borrow().clone();
         let connection = connection.ok_or_else(|| self.closed())?;
-        connection.send(commands, self.answer_timeout()).await
+        connection.query(commands, self.answer_timeout()).await
     }
 
     /// What Redis says, in the task that reads the subscriber's connection.
@@ -238,7 +253,8 @@ impl Link {
         self.subscriptions.remove(subscription)
     }
 
-    /// The gap is over, if there was one and all that is wanted is subscribed to.
+    /// The gap is over, if there was one and all that was lost is subscribed to again. What is new
+    /// had nothing to lose.
     pub(crate) fn end_gap(&self) {
         // Whoever is told may use the link, and the cluster.
         if let Some(Gap { cause, since }) = self.take_ended() {
@@ -248,7 +264,7 @@ impl Link {
 
     fn take_ended(&self) -> Option<Gap> {
         let mut gap = self.gap.lock();
-        if !self.is_settled() {
+        if self.has_open() {
             return None;
         }
         let gap = gap.take();
@@ -285,9 +301,22 @@ impl Link {
         taken.or_else(|| self.gap.lock().as_ref().map(|gap| gap.since))
     }
 
-    /// Whether Redis knows of all that is wanted here.
+    /// Whether Redis knows of all that is wanted here at this moment.
     pub(crate) fn is_settled(&self) -> bool {
         self.subscriptions.is_settled()
+    }
+
+    /// Whether something that is wanted here was refused or lost, and is not back.
+    pub(crate) fn has_open(&self) -> bool {
+        self.subscriptions.has_open()
+    }
+
+    /// What was refused or lost here and is not on its way back, or is back with a gap that was not
+    /// told.
+    pub(crate) fn unsettled(&self) -> HashSet<Subscription> {
+        let mut unsettled = self.subscriptions.stuck();
+        unsettled.extend(self.moved.lock().keys().cloned());
+        unsettled
     }
 
     /// There is no connection to do it with.
@@ -340,6 +369,13 @@ impl Link {
             let mut lost = self.lost.lock();
             *lost = Some(Lost::and(*lost, more));
         }
+    }
+
+    /// Whether something was lost that is so old, and was not told.
+    pub(crate) fn has_lost_for(&self, age: Duration) -> bool {
+        let lost = *self.lost.lock();
+        let lost_for = lost.and_then(|lost| lost.since.elapsed().ok());
+        lost_for.is_some_and(|lost_for| lost_for >= age)
     }
 
     /// Publishing works: what was lost before is known in full now.
@@ -424,7 +460,6 @@ mod tests {
 
     use super::*;
     use crate::connection::queue::QueueLimits;
-    use crate::connection::server::Server;
 
     /// Looks whether the link is free when it is told of a gap.
     #[derive(Debug, Default)]
@@ -470,6 +505,24 @@ mod tests {
             since: SystemTime::now(),
         });
         link.end_gap();
+        link.end_gap();
+        assert_eq!(*hook.was_free.lock(), [true]);
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_over_when_what_was_lost_is_back_whatever_is_new() {
+        let (link, hook) = link(false);
+        link.subscriptions.forget_confirmed();
+        link.begin_gap(Gap {
+            cause: GapCause::Moved,
+            since: SystemTime::now(),
+        });
+        for (subscription, is_wanted) in link.subscriptions.next_changes(10) {
+            link.end_gap();
+            assert!(hook.was_free.lock().is_empty());
+            link.subscriptions.confirm(&subscription, is_wanted);
+        }
+        link.subscriptions.add(link.subscription("new"));
         link.end_gap();
         assert_eq!(*hook.was_free.lock(), [true]);
     }

@@ -1,7 +1,7 @@
 //! Questions to nodes of a cluster that have nothing to do with what is published: who serves
 //! what, and how many subscribe.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use redis::{ConnectionAddr, ConnectionInfo, Value};
 
 use super::error::LinkError;
-use super::server::{Connection, Server};
+use super::first::first_good;
+use super::server::{Answered, Connection, Server};
 use super::slots::SlotMap;
 
 /// How long a node may take to answer.
@@ -74,7 +75,7 @@ impl Lookups {
         Server::new(info).map_err(|error| LinkError::redis(name, error))
     }
 
-    /// Asks who serves what: first the node that is said to know, then whoever answers.
+    /// Asks who serves what: first the node that is said to know, then others, until one answers.
     pub(crate) async fn slots(&self, hint: Option<String>) -> Result<SlotMap, LinkError> {
         let known = self.map.lock().masters();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -89,17 +90,18 @@ impl Lookups {
                 .cloned(),
         );
         nodes.extend(self.seeds.iter().cloned());
-        let mut reason = String::new();
-        for node in nodes {
-            match self.slots_of(&node).await {
-                Ok(map) => {
-                    *self.map.lock() = map.clone();
-                    return Ok(map);
-                }
-                Err(error) => reason = error.to_string(),
+        let mut named = HashSet::new();
+        nodes.retain(|node| named.insert(node.clone()));
+        let questions: Vec<_> = nodes.iter().map(|node| self.slots_of(node)).collect();
+        match first_good(questions).await {
+            Ok(map) => {
+                *self.map.lock() = map.clone();
+                Ok(map)
             }
+            Err(failure) => Err(LinkError::NoCluster {
+                reason: failure.map_or_else(String::new, |error| error.to_string()),
+            }),
         }
-        Err(LinkError::NoCluster { reason })
     }
 
     async fn slots_of(&self, node: &str) -> Result<SlotMap, LinkError> {
@@ -165,24 +167,34 @@ impl Lookups {
         futures_util::future::join_all(counts).await
     }
 
-    /// Asks the master of `key`; once more if the slots have moved.
+    /// Asks the master of `key`; once more if that has not done it because another node is the
+    /// master.
     pub(crate) async fn ask_master_of(
         &self,
         key: &str,
         commands: &redis::Pipeline,
-    ) -> Result<Vec<Value>, LinkError> {
+    ) -> Result<Answered, LinkError> {
         let known = self.map.lock().master_of(key).map(str::to_owned);
         let error = match known {
             Some(master) => match self.send(&master, commands).await {
-                Ok(answers) => match first_error(&master, &answers) {
+                Ok(answered) => match first_error(&master, &answered.answers) {
                     Some(error) if error.is_misdirected() => Some(error),
-                    _ => return Ok(answers),
+                    _ => return Ok(answered),
                 },
                 Err(error) => Some(error),
             },
             None => None,
         };
-        let map = self.slots(error.and_then(|error| error.hint())).await?;
+        let map = self.slots(error.as_ref().and_then(LinkError::hint)).await;
+        if let Some(error) = error
+            && !error.is_misdirected()
+            && !error.is_refused()
+        {
+            // It may be done. Two versions of the revocations would have one name if it were done
+            // twice, with the changes of others in between.
+            return Err(error);
+        }
+        let map = map?;
         let master = map.master_of(key).ok_or_else(|| LinkError::NoCluster {
             reason: "nobody serves the slot of the revocations".to_owned(),
         })?;
@@ -201,20 +213,21 @@ impl Lookups {
     async fn ask(&self, node: &str, command: redis::Cmd) -> Result<Value, LinkError> {
         let mut commands = redis::pipe();
         commands.add_command(command);
-        let answers = match self.send(node, &commands).await {
+        let answered = match self.send(node, &commands).await {
             // The connection that was kept may have ended with a node that is back.
             Err(LinkError::Redis { source, .. }) if source.is_connection_dropped() => {
                 self.connections.lock().remove(node);
                 self.send(node, &commands).await
             }
-            answers => answers,
+            answered => answered,
         };
-        let answer = answers?.pop().unwrap_or(Value::Nil).extract_error();
+        let answer = answered?.answers.pop();
+        let answer = answer.unwrap_or(Value::Nil).extract_error();
         answer.map_err(|source| LinkError::redis(node, source))
     }
 
     /// Sends commands to one node, over a connection that is kept.
-    async fn send(&self, node: &str, commands: &redis::Pipeline) -> Result<Vec<Value>, LinkError> {
+    async fn send(&self, node: &str, commands: &redis::Pipeline) -> Result<Answered, LinkError> {
         let kept = self.connections.lock().get(node).cloned();
         let connection = match kept.filter(|connection| !connection.closed.is_cancelled()) {
             Some(connection) => connection,
@@ -226,11 +239,11 @@ impl Lookups {
                 connection
             }
         };
-        let answers = connection.send(commands, TIMEOUT).await;
-        if matches!(&answers, Err(LinkError::Timeout { .. })) {
+        let answered = connection.query(commands, TIMEOUT).await;
+        if matches!(&answered, Err(LinkError::Timeout { .. })) {
             self.connections.lock().remove(node);
         }
-        answers
+        answered
     }
 
     /// Forgets nodes that are none any more.

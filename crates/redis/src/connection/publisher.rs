@@ -43,7 +43,7 @@ pub(super) async fn run(link: Arc<Link>) {
 }
 
 async fn connect(link: &Link) -> Result<Connection, LinkError> {
-    let server = link.endpoint.resolve().await?;
+    let server = link.resolve().await?;
     // This connection subscribes to nothing.
     let connection = server.connect(|_| {}).await?;
     connection
@@ -68,6 +68,10 @@ async fn serve(
                 return Err(LinkError::Closed { server });
             }
             () = link.closing.cancelled() => return Ok(()),
+            () = link.master.other_than(&connection.server) => {
+                let server = connection.server.clone();
+                return Err(LinkError::Deposed { server });
+            }
             () = link.probe.requested() => probe(link, connection).await?,
             batch = link.queue.next_batch() => publish(link, connection, batch).await?,
             () = tokio::time::sleep(link.look_interval()) => {
@@ -160,9 +164,10 @@ fn settle(link: &Link, connection: &Connection, batch: Vec<Queued>, answers: Vec
     if !is_complete {
         refused.extend(link.misdirected(misdirected).err().unwrap_or_default());
     }
-    if !refused.is_empty() {
-        link.lost(Lost::of(&refused));
-    } else if is_complete {
+    link.lost(Lost::of(&refused));
+    // A channel that is refused for ever must not keep what others have lost from being told.
+    let is_due = refused.is_empty() || link.has_lost_for(link.look_interval());
+    if is_complete && has_taken && is_due {
         link.publishing_works();
     }
     has_taken

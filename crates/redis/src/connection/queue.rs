@@ -4,6 +4,7 @@
 //!
 //! - Pushing never waits.
 //! - What is dropped is counted, with the time at which the oldest of it was handed over.
+//! - One batch is under way at a time, so that messages leave in the order in which they came.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -53,13 +54,17 @@ pub(crate) struct PublishQueue {
     limits: QueueLimits,
     state: Mutex<State>,
     filled: Notify,
-    emptied: Notify,
+    has_left: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Queued>,
     bytes: usize,
+    /// How many were ever added.
+    pushed: u64,
+    /// How many of them have left or are lost, as of when no batch was under way last.
+    left: u64,
     /// How many were handed out and are not done yet.
     in_flight: usize,
     /// When the oldest of them was handed over.
@@ -104,7 +109,7 @@ impl PublishQueue {
             limits,
             state: Mutex::default(),
             filled: Notify::new(),
-            emptied: Notify::new(),
+            has_left: Notify::new(),
         }
     }
 
@@ -132,8 +137,10 @@ impl PublishQueue {
         if let Some(dropped) = dropped {
             state.dropped = Some(Lost::and(state.dropped, dropped));
             metrics::counter!("portcullis_redis_publish_dropped_total").increment(dropped.count);
+            self.tell_left(&mut state);
         }
         state.bytes += size;
+        state.pushed += 1;
         state.waiting.push_back(queued);
         drop(state);
         self.filled.notify_one();
@@ -183,11 +190,7 @@ impl PublishQueue {
         if state.in_flight == 0 {
             state.in_flight_since = None;
         }
-        let is_empty = state.is_empty();
-        drop(state);
-        if is_empty {
-            self.emptied.notify_waiters();
-        }
+        self.tell_left(&mut state);
     }
 
     /// Nobody will say what became of the batch that was handed out last.
@@ -195,29 +198,48 @@ impl PublishQueue {
         let mut state = self.state.lock();
         let count = std::mem::take(&mut state.in_flight) as u64;
         let since = state.in_flight_since.take();
-        let is_empty = state.is_empty();
-        drop(state);
-        if is_empty {
-            self.emptied.notify_waiters();
-        }
+        self.tell_left(&mut state);
         since.map(|since| Lost { count, since })
     }
 
-    /// Whether nothing waits or is being handed over.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.state.lock().is_empty()
+    /// Counts what has left, and wakes whoever waits for that, unless a batch is under way.
+    fn tell_left(&self, state: &mut State) {
+        if state.in_flight == 0 {
+            state.left = state.pushed - state.waiting.len() as u64;
+            self.has_left.notify_waiters();
+        }
+    }
+
+    /// How many were ever added, for [`Self::left`].
+    pub(crate) fn mark(&self) -> u64 {
+        self.state.lock().pushed
+    }
+
+    /// Ready when the first `mark` that were added have left or are lost; what was taken out of the
+    /// middle counts as if it had been the oldest.
+    pub(crate) async fn left(&self, mark: u64) {
+        self.wait_until(|state| state.left >= mark).await;
+    }
+
+    /// Ready when all that was added before has left or is lost, whatever is added meanwhile.
+    pub(crate) async fn flushed(&self) {
+        self.left(self.mark()).await;
     }
 
     /// Ready when nothing waits or is being handed over.
     pub(crate) async fn empty(&self) {
+        self.wait_until(State::is_empty).await;
+    }
+
+    async fn wait_until(&self, is_so: impl Fn(&State) -> bool) {
         loop {
-            let emptied = self.emptied.notified();
-            tokio::pin!(emptied);
-            emptied.as_mut().enable();
-            if self.is_empty() {
+            let has_left = self.has_left.notified();
+            tokio::pin!(has_left);
+            has_left.as_mut().enable();
+            if is_so(&self.state.lock()) {
                 return;
             }
-            emptied.await;
+            has_left.await;
         }
     }
 
@@ -243,11 +265,7 @@ impl PublishQueue {
             .iter()
             .map(|queued| queued.message.size_bytes())
             .sum();
-        let is_empty = state.is_empty();
-        drop(state);
-        if is_empty {
-            self.emptied.notify_waiters();
-        }
+        self.tell_left(&mut state);
         taken
     }
 
@@ -315,6 +333,47 @@ mod tests {
         assert!(empty.await.is_err());
         queue.done(batch.len());
         queue.empty().await;
+    }
+
+    /// Whether a future is ready without anything else happening.
+    async fn is_ready(future: impl Future<Output = ()>) -> bool {
+        let soon = std::time::Duration::from_millis(10);
+        tokio::time::timeout(soon, future).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn flushing_waits_for_what_was_added_before_and_for_nothing_else() {
+        let queue = queue(100, 1_000_000);
+        assert!(is_ready(queue.flushed()).await);
+        queue.push(message(0));
+        let first = queue.next_batch().await;
+        queue.push(message(1));
+        let flushing = queue.flushed();
+        tokio::pin!(flushing);
+        assert!(!is_ready(&mut flushing).await);
+        queue.push(message(2));
+        queue.done(first.len());
+        assert!(!is_ready(&mut flushing).await);
+        let second = queue.next_batch().await;
+        assert_eq!(names(&second), ["1", "2"]);
+        queue.push(message(3));
+        queue.done(second.len());
+        assert!(is_ready(flushing).await);
+        assert!(!is_ready(queue.empty()).await);
+    }
+
+    #[tokio::test]
+    async fn flushing_waits_for_what_is_under_way_though_what_came_later_is_dropped() {
+        let queue = queue(2, 1_000_000);
+        queue.push(message(0));
+        let batch = queue.next_batch().await;
+        let flushing = queue.flushed();
+        tokio::pin!(flushing);
+        assert!(!is_ready(&mut flushing).await);
+        (1..9).for_each(|number| queue.push(message(number)));
+        assert!(!is_ready(&mut flushing).await);
+        queue.done(batch.len());
+        assert!(is_ready(flushing).await);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! One connection to one Redis server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +27,9 @@ const ANOTHER: Duration = Duration::from_millis(500);
 /// After how long without an acknowledgement the kernel gives a connection up.
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many connections this process has made.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+
 /// A server that can be connected to.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -44,8 +48,18 @@ impl std::fmt::Debug for Server {
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) server: String,
+    /// Which of all connections of this process it is.
+    pub(crate) number: u64,
     inner: MultiplexedConnection,
     pub(crate) closed: CancellationToken,
+}
+
+/// An answer to each of some commands, and over which connection they came.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) answers: Vec<Value>,
+    /// Its number. Over another one another server may have answered, or the same one started anew.
+    pub(crate) over: u64,
 }
 
 /// Something that Redis says without being asked.
@@ -133,6 +147,7 @@ impl Server {
             .map_err(|source| LinkError::redis(&self.name, source))?;
         Ok(Connection {
             server: self.name.clone(),
+            number: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
             inner,
             closed,
         })
@@ -155,6 +170,17 @@ impl Connection {
                 timeout,
             })?
             .map_err(|source| LinkError::redis(&self.server, source))
+    }
+
+    /// As [`Self::send`], for whoever must know who has answered.
+    pub(crate) async fn query(
+        &self,
+        commands: &redis::Pipeline,
+        timeout: Duration,
+    ) -> Result<Answered, LinkError> {
+        let answers = self.send(commands, timeout).await?;
+        let over = self.number;
+        Ok(Answered { answers, over })
     }
 
     /// Sends one command.

@@ -8,7 +8,7 @@ const SLOTS: u16 = 16384;
 /// Which master serves which slots, as one node sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SlotMap {
-    /// First and last slot, and the `host:port` of their master.
+    /// First and last slot, and the `host:port` of their master, in order.
     ranges: Vec<(u16, u16, String)>,
     /// The `host:port` of what follows a master; each may be here more than once.
     replicas: Vec<String>,
@@ -33,7 +33,13 @@ impl SlotMap {
             let replicas = replicas.iter().filter_map(|node| read_node(node, asked));
             map.replicas.extend(replicas);
         }
+        map.ranges.sort();
         Some(map)
+    }
+
+    /// Whether each slot has the same master as in another map.
+    pub(crate) fn has_masters_of(&self, other: &Self) -> bool {
+        self.ranges == other.ranges
     }
 
     /// The master of a slot.
@@ -169,6 +175,26 @@ mod tests {
             assert_eq!(map.master_of(&channel), Some(master.as_str()));
         }
         assert_eq!(map.channel_on("elsewhere:1", "probe#"), None);
+    }
+
+    #[test]
+    fn the_same_masters_are_the_same_in_any_order_and_whoever_follows_them() {
+        let map = SlotMap::read(&answer(), "10.0.0.2:7001").unwrap();
+        let Value::Array(mut entries) = answer() else {
+            panic!("a list")
+        };
+        entries.reverse();
+        for entry in &mut entries {
+            let Value::Array(parts) = entry else {
+                panic!("a list")
+            };
+            // Without its replica.
+            parts.truncate(3);
+        }
+        let other = SlotMap::read(&Value::Array(entries), "10.0.0.2:7001").unwrap();
+        assert!(other != map && other.has_masters_of(&map));
+        let elsewhere = SlotMap::read(&answer(), "10.0.0.3:7001").unwrap();
+        assert!(!elsewhere.has_masters_of(&map));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //! | connecting | anything else                           | connecting, a little later       |
 //! | up         | closed by Redis                         | connecting; a gap has begun      |
 //! | up         | messages to oneself do not come back    | connecting; a gap has begun      |
+//! | up         | sentinels name another server           | connecting; a gap has begun      |
 //! | up         | what moved here is subscribed to        | up; the gap is over and reported |
 //!
-//! A gap begins when the last message to oneself that came back was published.
+//! A gap begins when the last message to oneself that came back was published, or earlier, when
+//! others may have gone to another server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,7 @@ struct Ended {
 /// Runs until the link is closed.
 pub(super) async fn run(link: Arc<Link>) {
     let mut backoff = Backoff::default();
+    let mut used = None;
     loop {
         let wait = tokio::time::sleep(backoff.next());
         if link.closing.run_until_cancelled(wait).await.is_none() {
@@ -49,6 +52,9 @@ pub(super) async fn run(link: Arc<Link>) {
             Ok(connection) => {
                 backoff.reset();
                 link.status.up(Half::Subscriber);
+                if let Some(left) = used.replace(connection.server.clone()) {
+                    extend_gap(&link, &left);
+                }
                 link.end_gap();
                 match serve(&link, &connection).await {
                     Ok(()) => return leave(&link, connection).await,
@@ -67,7 +73,7 @@ pub(super) async fn run(link: Arc<Link>) {
 
 /// Connects, subscribes to everything, and sees a message of its own come back.
 async fn connect(link: &Arc<Link>) -> Result<Connection, LinkError> {
-    let server = link.endpoint.resolve().await?;
+    let server = link.resolve().await?;
     let receiver = Arc::downgrade(link);
     let connection = server
         .connect(move |pushed| {
@@ -77,7 +83,9 @@ async fn connect(link: &Arc<Link>) -> Result<Connection, LinkError> {
         })
         .await?;
     link.subscriptions.forget_confirmed();
-    while tell_changes(link, &connection).await? {}
+    // What comes meanwhile may come without end, and has lost nothing.
+    let known = link.subscriptions.mark();
+    while tell_changes(link, &connection).await? && !link.subscriptions.has_told(known) {}
     let closed = connection.closed.clone();
     let server = connection.server.clone();
     match closed.run_until_cancelled(link.probe.comes_back()).await {
@@ -157,6 +165,9 @@ async fn serve(link: &Link, connection: &Connection) -> Result<(), Ended> {
                 return Err(disconnected(error));
             }
             () = link.closing.cancelled() => return Ok(()),
+            () = link.master.other_than(&connection.server) => {
+                return Err(deposed(link, server()));
+            }
             () = link.subscriptions.changed() => {
                 tell_changes(link, connection)
                     .await
@@ -203,6 +214,24 @@ fn silent(link: &Link, server: String) -> Ended {
             server,
             timeout: link.answer_timeout(),
         },
+    }
+}
+
+fn deposed(link: &Link, server: String) -> Ended {
+    Ended {
+        gap: Gap {
+            cause: GapCause::Moved,
+            since: link.probe.well(),
+        },
+        error: LinkError::Deposed { server },
+    }
+}
+
+/// The gap began earlier if others may have gone to another server than the one that was left.
+fn extend_gap(link: &Link, left: &str) {
+    if let Some(since) = link.master.other_since(left) {
+        let cause = GapCause::Moved;
+        link.begin_gap(Gap { cause, since });
     }
 }
 

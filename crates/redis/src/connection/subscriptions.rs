@@ -4,8 +4,9 @@
 //!
 //! - Each channel is subscribed to once, however often it is asked for: Node counts subscribers.
 //! - Changes that cancel each other out before Redis heard of them are never sent.
+//! - Redis is told in the order in which things changed, one batch after the other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -48,7 +49,7 @@ impl Subscription {
 pub(crate) struct Subscriptions {
     state: Mutex<State>,
     changed: Notify,
-    settled: Notify,
+    answered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -56,10 +57,19 @@ struct State {
     wanted: HashSet<Subscription>,
     /// What Redis has confirmed on the present connection.
     confirmed: HashSet<Subscription>,
-    /// How many are in one of the two alone.
+    /// What is wanted and was refused or taken away, or has to be made again on a new connection,
+    /// and is not back yet.
+    open: HashSet<Subscription>,
+    /// How many are wanted or confirmed and not both.
     differing: usize,
     /// What may differ between the two, and Redis was not told of.
     dirty: HashSet<Subscription>,
+    /// The same, in the order in which it changed.
+    line: VecDeque<Subscription>,
+    /// How many have ever stood in line.
+    lined_up: u64,
+    /// How many of them have an answer or need none, as of when no batch was under way last.
+    told: u64,
     /// What Redis was told of, and has not answered: whether to subscribe or to leave.
     in_flight: HashMap<Subscription, bool>,
 }
@@ -70,12 +80,14 @@ impl Subscriptions {
         self.want(subscription, true)
     }
 
-    /// Wants it, and has whoever tells Redis look at it even if Redis knows.
+    /// Wants it, and has whoever tells Redis look at it even if Redis knows. It was lost, here or
+    /// elsewhere.
     pub(crate) fn adopt(&self, subscription: Subscription) {
         let mut state = self.state.lock();
         state.want(&subscription, true);
-        if !state.in_flight.contains_key(&subscription) {
-            state.dirty.insert(subscription);
+        state.note_open(&subscription);
+        if state.in_flight.get(&subscription) != Some(&true) {
+            state.line_up(subscription);
             drop(state);
             self.changed.notify_one();
         }
@@ -90,7 +102,8 @@ impl Subscriptions {
         let mut state = self.state.lock();
         let is_change = state.want(&subscription, is_wanted);
         if is_change {
-            state.dirty.insert(subscription);
+            state.line_up(subscription);
+            self.tell(&mut state);
             drop(state);
             self.changed.notify_one();
         }
@@ -108,7 +121,8 @@ impl Subscriptions {
         // If Redis was asked to subscribe, it did, and has ended it before anybody looked at its
         // answer, which is out of date then.
         state.in_flight.remove(subscription);
-        self.tell_if_settled(&state);
+        state.note_open(subscription);
+        self.tell(&mut state);
         state.wanted.contains(subscription)
     }
 
@@ -118,14 +132,30 @@ impl Subscriptions {
         let is_open = state.wanted.contains(subscription)
             && !state.confirmed.contains(subscription)
             && !state.in_flight.contains_key(subscription);
-        if is_open && state.dirty.insert(subscription.clone()) {
+        if is_open && state.line_up(subscription.clone()) {
             drop(state);
             self.changed.notify_one();
         }
     }
 
+    /// Whether Redis knows of all that is wanted at this moment.
     pub(crate) fn is_settled(&self) -> bool {
         self.state.lock().is_settled()
+    }
+
+    /// Whether something that is wanted was refused or lost, and is not back. What Redis was not
+    /// asked for yet is not missing: it had nothing to lose.
+    pub(crate) fn has_open(&self) -> bool {
+        !self.state.lock().open.is_empty()
+    }
+
+    /// What is wanted, was refused or lost, and is not on its way back.
+    pub(crate) fn stuck(&self) -> HashSet<Subscription> {
+        let state = self.state.lock();
+        let is_stuck = |subscription: &&Subscription| {
+            !state.dirty.contains(*subscription) && !state.in_flight.contains_key(*subscription)
+        };
+        state.open.iter().filter(is_stuck).cloned().collect()
     }
 
     /// Whether Redis has confirmed it, on the connection that there was last.
@@ -139,16 +169,22 @@ impl Subscriptions {
         state.confirmed.clear();
         state.in_flight.clear();
         state.differing = state.wanted.len();
-        state.dirty = state.wanted.clone();
+        state.open = state.wanted.clone();
+        state.dirty.clear();
+        state.line.clear();
+        for subscription in state.wanted.clone() {
+            state.line_up(subscription);
+        }
+        self.tell(&mut state);
     }
 
     /// The next changes that Redis must hear of, at most `limit`: what to subscribe to, and what
-    /// not to any more. Each must be confirmed or refused.
+    /// not to any more. Each must be confirmed or refused before this is called again.
     pub(crate) fn next_changes(&self, limit: usize) -> Vec<(Subscription, bool)> {
         let mut state = self.state.lock();
         let mut changes = Vec::new();
         while changes.len() < limit {
-            let Some(next) = state.dirty.iter().next().cloned() else {
+            let Some(next) = state.line.pop_front() else {
                 break;
             };
             state.dirty.remove(&next);
@@ -158,7 +194,7 @@ impl Subscriptions {
                 changes.push((next, is_wanted));
             }
         }
-        self.tell_if_settled(&state);
+        self.tell(&mut state);
         changes
     }
 
@@ -168,7 +204,7 @@ impl Subscriptions {
         if state.in_flight.get(subscription) == Some(&is_subscribed) {
             state.in_flight.remove(subscription);
             state.confirm(subscription, is_subscribed);
-            self.tell_if_settled(&state);
+            self.tell(&mut state);
         }
     }
 
@@ -176,25 +212,44 @@ impl Subscriptions {
     pub(crate) fn refused(&self, subscription: &Subscription) {
         let mut state = self.state.lock();
         state.in_flight.remove(subscription);
-        self.tell_if_settled(&state);
+        state.note_open(subscription);
+        self.tell(&mut state);
     }
 
-    fn tell_if_settled(&self, state: &State) {
-        if state.is_settled() {
-            self.settled.notify_waiters();
+    /// Counts what Redis knows of, and wakes whoever waits for that, unless a batch is under way.
+    fn tell(&self, state: &mut State) {
+        if state.in_flight.is_empty() {
+            state.told = state.lined_up - state.line.len() as u64;
+            self.answered.notify_waiters();
         }
     }
 
-    /// Ready when Redis knows of everything that is wanted.
+    /// How many changes there ever were, for [`Self::has_told`].
+    pub(crate) fn mark(&self) -> u64 {
+        self.state.lock().lined_up
+    }
+
+    /// Whether Redis was told of the first `mark` changes, and has answered.
+    pub(crate) fn has_told(&self, mark: u64) -> bool {
+        self.state.lock().told >= mark
+    }
+
+    /// The same, and nothing was refused or lost that is not back.
+    pub(crate) fn is_through(&self, mark: u64) -> bool {
+        self.state.lock().is_through(mark)
+    }
+
+    /// Ready when Redis knows of everything that was wanted before, whatever is wanted meanwhile.
     pub(crate) async fn settled(&self) {
+        let mark = self.mark();
         loop {
-            let settled = self.settled.notified();
-            tokio::pin!(settled);
-            settled.as_mut().enable();
-            if self.state.lock().is_settled() {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            answered.as_mut().enable();
+            if self.is_through(mark) {
                 return;
             }
-            settled.await;
+            answered.await;
         }
     }
 
@@ -217,7 +272,7 @@ impl Subscriptions {
     pub(crate) async fn changed(&self) {
         loop {
             let changed = self.changed.notified();
-            if !self.state.lock().dirty.is_empty() {
+            if !self.state.lock().line.is_empty() {
                 return;
             }
             changed.await;
@@ -232,10 +287,35 @@ impl State {
         if is_change {
             self.count(is_wanted != self.confirmed.contains(subscription));
         }
+        if !is_wanted {
+            self.open.remove(subscription);
+        }
         is_change
     }
 
+    /// It was refused or lost, which matters if it is wanted and not here.
+    fn note_open(&mut self, subscription: &Subscription) {
+        let is_leaving = self.in_flight.get(subscription) == Some(&false);
+        let is_here = self.confirmed.contains(subscription) && !is_leaving;
+        if self.wanted.contains(subscription) && !is_here {
+            self.open.insert(subscription.clone());
+        }
+    }
+
+    /// Has whoever tells Redis look at it; says whether nobody was to do so.
+    fn line_up(&mut self, subscription: Subscription) -> bool {
+        let is_new = self.dirty.insert(subscription.clone());
+        if is_new {
+            self.line.push_back(subscription);
+            self.lined_up += 1;
+        }
+        is_new
+    }
+
     fn confirm(&mut self, subscription: &Subscription, is_subscribed: bool) {
+        if is_subscribed {
+            self.open.remove(subscription);
+        }
         if change(&mut self.confirmed, subscription, is_subscribed) {
             self.count(is_subscribed != self.wanted.contains(subscription));
         }
@@ -253,6 +333,10 @@ impl State {
     /// Whether Redis knows of what is wanted, and is not about to forget it.
     fn is_settled(&self) -> bool {
         self.differing == 0 && self.in_flight.is_empty()
+    }
+
+    fn is_through(&self, mark: u64) -> bool {
+        self.told >= mark && self.open.is_empty()
     }
 }
 
@@ -370,6 +454,103 @@ mod tests {
         subscriptions.confirm(&channel("a"), true);
         assert!(subscriptions.next_changes(10).is_empty());
         assert!(subscriptions.is_settled());
+    }
+
+    #[test]
+    fn redis_is_told_of_changes_in_their_order() {
+        let subscriptions = Subscriptions::default();
+        for name in ["a", "b", "c", "d"] {
+            subscriptions.add(channel(name));
+        }
+        subscriptions.remove(&channel("b"));
+        let first = [(channel("a"), true), (channel("c"), true)];
+        assert_eq!(subscriptions.next_changes(2), first);
+        assert_eq!(subscriptions.next_changes(2), [(channel("d"), true)]);
+    }
+
+    #[test]
+    fn what_is_new_is_not_missing_and_what_is_refused_lost_or_to_be_made_again_is() {
+        let subscriptions = Subscriptions::default();
+        subscriptions.add(channel("a"));
+        assert_eq!(subscriptions.next_changes(10).len(), 1);
+        assert!(!subscriptions.has_open());
+        subscriptions.refused(&channel("a"));
+        assert_eq!(subscriptions.stuck(), HashSet::from([channel("a")]));
+        subscriptions.want_again(&channel("a"));
+        assert!(subscriptions.stuck().is_empty());
+        assert_eq!(subscriptions.next_changes(10), [(channel("a"), true)]);
+        assert!(subscriptions.has_open() && subscriptions.stuck().is_empty());
+        subscriptions.confirm(&channel("a"), true);
+        assert!(!subscriptions.has_open());
+
+        assert!(subscriptions.lose(&channel("a")));
+        assert!(subscriptions.has_open());
+        subscriptions.remove(&channel("a"));
+        assert!(!subscriptions.has_open());
+
+        subscriptions.add(channel("b"));
+        subscriptions.forget_confirmed();
+        subscriptions.add(channel("c"));
+        assert!(subscriptions.has_open());
+        assert_eq!(subscriptions.next_changes(1), [(channel("b"), true)]);
+        subscriptions.confirm(&channel("b"), true);
+        assert!(!subscriptions.has_open());
+    }
+
+    #[test]
+    fn what_is_adopted_is_missing_until_it_is_here() {
+        let subscriptions = Subscriptions::default();
+        subscriptions.adopt(channel("a"));
+        assert!(subscriptions.has_open());
+        subscriptions.next_changes(10);
+        subscriptions.confirm(&channel("a"), true);
+        assert!(!subscriptions.has_open());
+        subscriptions.adopt(channel("a"));
+        assert!(!subscriptions.has_open());
+
+        subscriptions.remove(&channel("a"));
+        assert_eq!(subscriptions.next_changes(10), [(channel("a"), false)]);
+        subscriptions.adopt(channel("a"));
+        subscriptions.confirm(&channel("a"), false);
+        assert!(subscriptions.has_open());
+        assert_eq!(subscriptions.next_changes(10), [(channel("a"), true)]);
+        subscriptions.confirm(&channel("a"), true);
+        assert!(!subscriptions.has_open());
+    }
+
+    /// Whether a future is ready without anything else happening.
+    async fn is_ready(future: impl Future<Output = ()>) -> bool {
+        let soon = std::time::Duration::from_millis(10);
+        tokio::time::timeout(soon, future).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn flushing_waits_for_what_was_wanted_before_and_for_nothing_else() {
+        let subscriptions = Subscriptions::default();
+        subscriptions.add(channel("a"));
+        let waiting = subscriptions.settled();
+        tokio::pin!(waiting);
+        assert!(!is_ready(&mut waiting).await);
+        assert_eq!(subscriptions.next_changes(10).len(), 1);
+        subscriptions.add(channel("b"));
+        assert!(!is_ready(&mut waiting).await);
+        subscriptions.confirm(&channel("a"), true);
+        assert!(is_ready(waiting).await);
+        assert!(!is_ready(subscriptions.settled()).await);
+    }
+
+    #[tokio::test]
+    async fn flushing_waits_for_what_is_made_again_on_a_new_connection() {
+        let subscriptions = Subscriptions::default();
+        subscriptions.add(channel("a"));
+        let waiting = subscriptions.settled();
+        tokio::pin!(waiting);
+        assert!(!is_ready(&mut waiting).await);
+        subscriptions.forget_confirmed();
+        assert!(!is_ready(&mut waiting).await);
+        assert_eq!(subscriptions.next_changes(10).len(), 1);
+        subscriptions.confirm(&channel("a"), true);
+        assert!(is_ready(waiting).await);
     }
 
     #[tokio::test]

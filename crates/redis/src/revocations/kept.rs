@@ -72,7 +72,8 @@ pub(super) fn score(revocation: &Revocation) -> u64 {
 pub(super) async fn version(bus: &Bus, names: &Names) -> Result<Version, LinkError> {
     let mut commands = redis::pipe();
     ask_version(&mut commands, names);
-    first::<Vec<String>>(bus.ask(&names.set, &commands).await?).map(|found| read_version(&found))
+    let answers = bus.ask(&names.set, &commands).await?.answers;
+    first::<Vec<String>>(answers).map(|found| read_version(&found))
 }
 
 fn ask_version(commands: &mut Pipeline, names: &Names) {
@@ -89,10 +90,12 @@ fn read_version(found: &[String]) -> Version {
 }
 
 /// One step through the set: everything that is in it from the first step to the last is found,
-/// some of it perhaps twice.
+/// some of it perhaps twice, if all steps are made over one connection.
 pub(super) struct Page {
     /// Where to go on; `0` at the end.
     pub(super) cursor: u64,
+    /// The number of the connection over which it came.
+    pub(super) over: u64,
     pub(super) revocations: Vec<Revocation>,
 }
 
@@ -105,7 +108,8 @@ pub(super) async fn read(bus: &Bus, names: &Names, cursor: u64) -> Result<Page, 
         .arg(cursor)
         .arg("COUNT")
         .arg(PAGE);
-    let (cursor, found): (u64, Vec<(Vec<u8>, f64)>) = first(bus.ask(&names.set, &commands).await?)?;
+    let answered = bus.ask(&names.set, &commands).await?;
+    let (cursor, found): (u64, Vec<(Vec<u8>, f64)>) = first(answered.answers)?;
     let mut revocations = Vec::with_capacity(found.len());
     for (member, until) in found {
         if until.is_infinite() {
@@ -119,6 +123,7 @@ pub(super) async fn read(bus: &Bus, names: &Names, cursor: u64) -> Result<Page, 
     }
     Ok(Page {
         cursor,
+        over: answered.over,
         revocations,
     })
 }
@@ -153,7 +158,7 @@ pub(super) async fn write(
         .arg("+inf")
         .arg(format!("{VERSION}{}", to.as_str()));
     commands.cmd("EXEC");
-    let mut answers = bus.ask(&names.set, &commands).await?;
+    let mut answers = bus.ask(&names.set, &commands).await?.answers;
     let done = answers.pop().unwrap_or(Value::Nil);
     let done: Vec<Value> = first(vec![done])?;
     // Of the commands within a transaction each has an answer, or an error, of its own.

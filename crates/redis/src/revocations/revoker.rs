@@ -28,7 +28,8 @@ use crate::start::{self, StartError};
 /// # }
 /// ```
 ///
-/// Its prefix and mode must be those of the nodes. It has one connection.
+/// Its prefix and mode must be those of the nodes. It has one connection, over a Redis Cluster some
+/// more.
 pub struct RedisRevoker {
     bus: Bus,
     names: Names,

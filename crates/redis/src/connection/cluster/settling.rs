@@ -20,7 +20,7 @@ use portcullis::adapter::GapCause;
 use super::{Cluster, Ear, State};
 use crate::connection::endpoint::Endpoint;
 use crate::connection::link::{Gap, Link};
-use crate::connection::queue::Outgoing;
+use crate::connection::queue::{Outgoing, Queued};
 use crate::connection::slots::SlotMap;
 use crate::connection::subscriptions::Subscription;
 
@@ -52,17 +52,17 @@ impl Cluster {
     /// more are handed back.
     pub(super) fn settle_on(&self, map: SlotMap) -> Vec<Arc<Link>> {
         let mut state = self.state.lock();
+        let is_as_before = map.has_masters_of(&state.map);
         state.map = map;
         state.failure = None;
-        let wanted: Vec<_> = state.wanted.iter().cloned().collect();
-        for subscription in wanted {
-            if let Some(home) = self.link_of(&mut state, subscription.name()) {
-                settle_subscription(&state, &home, &subscription);
-            }
+        if is_as_before {
+            settle_open(&state);
+        } else {
+            self.settle_wanted(&mut state);
+            self.renew_probes(&state);
         }
         // Links that are made from now on are for channels that nobody listened to meanwhile.
         state.alone_since = None;
-        self.renew_probes(&state);
         let masters = state.map.masters();
         let is_gone = |name: &String, _: &mut Arc<Link>| !masters.contains(name);
         let leaving: Vec<_> = state
@@ -70,20 +70,28 @@ impl Cluster {
             .extract_if(is_gone)
             .map(|(_, link)| link)
             .collect();
-        self.settle_messages(&mut state, &leaving);
+        let mut moving = self.homeless.queue.take_all();
+        if !is_as_before {
+            moving.extend(take_misplaced(&state, &leaving));
+        }
+        self.settle_messages(&mut state, moving);
         leaving
     }
 
-    /// Hands what waits at the wrong place to the right one, the oldest first.
-    fn settle_messages(&self, state: &mut State, leaving: &[Arc<Link>]) {
-        let mut moving = self.homeless.queue.take_all();
-        for link in leaving {
-            moving.extend(link.queue.take_all());
+    /// Puts every subscription where it belongs now.
+    fn settle_wanted(&self, state: &mut State) {
+        let wanted: Vec<_> = state.wanted.iter().cloned().collect();
+        for subscription in wanted {
+            if let Some(home) = self.link_of(state, subscription.name()) {
+                settle_subscription(state, &home, &subscription);
+            }
         }
-        for (master, link) in &state.links {
-            let is_misplaced =
-                |message: &Outgoing| state.map.master_of(&message.channel) != Some(master);
-            moving.extend(link.queue.take_where(is_misplaced));
+    }
+
+    /// Hands messages to where they belong, the oldest first.
+    fn settle_messages(&self, state: &mut State, mut moving: Vec<Queued>) {
+        if !moving.is_empty() {
+            state.moves += 1;
         }
         moving.sort_by_key(|queued| queued.since);
         for queued in moving {
@@ -96,6 +104,9 @@ impl Cluster {
 
     /// Messages to oneself must go where the link goes.
     fn renew_probes(&self, state: &State) {
+        if self.options.publishes_only {
+            return;
+        }
         for (master, link) in &state.links {
             let channel = link.probe.channel();
             if state.map.master_of(&channel) != Some(master)
@@ -107,6 +118,35 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Where nothing has moved, only what was refused or taken away is not in its place. Walking over
+/// all that is wanted would hold up whoever emits.
+fn settle_open(state: &State) {
+    for link in state.links.values() {
+        for subscription in link.unsettled() {
+            if state.wanted.contains(&subscription) {
+                settle_subscription(state, link, &subscription);
+            } else {
+                // The channel of its messages to itself.
+                link.subscriptions.want_again(&subscription);
+            }
+        }
+    }
+}
+
+/// Takes what waits at the wrong link.
+fn take_misplaced(state: &State, leaving: &[Arc<Link>]) -> Vec<Queued> {
+    let mut taken = Vec::new();
+    for link in leaving {
+        taken.extend(link.queue.take_all());
+    }
+    for (master, link) in &state.links {
+        let is_misplaced =
+            |message: &Outgoing| state.map.master_of(&message.channel) != Some(master);
+        taken.extend(link.queue.take_where(is_misplaced));
+    }
+    taken
 }
 
 /// Puts a subscription where it belongs, with the gap that it has if it was elsewhere or away.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use portcullis_redis::Redis;
-use redis::Value;
+use redis::{FromRedisValue, Value};
 use tokio::process::Child;
 
 use super::redis_server::{RedisServer, free_port, new_folder, spawn};
@@ -94,6 +94,11 @@ impl RedisCluster {
 
     /// Moves an empty slot from one master to another.
     pub(crate) async fn move_slot(&self, slot: u16, from: usize, to: usize) {
+        self.move_slot_with(slot, from, to, &[]).await;
+    }
+
+    /// Moves a slot, and the keys that are in it, from one master to another.
+    pub(crate) async fn move_slot_with(&self, slot: u16, from: usize, to: usize, keys: &[&str]) {
         let (slot, from_id, to_id) = (slot.to_string(), self.id(from).await, self.id(to).await);
         let set = async |server: &RedisServer, state: &str, id: &str| {
             let words = ["CLUSTER", "SETSLOT", &slot, state, id];
@@ -101,6 +106,11 @@ impl RedisCluster {
         };
         set(&self.servers[to], "IMPORTING", &from_id).await;
         set(&self.servers[from], "MIGRATING", &to_id).await;
+        let port = self.servers[to].port.to_string();
+        for &key in keys {
+            let words = ["MIGRATE", "127.0.0.1", &port, key, "0", "5000"];
+            let _: String = self.servers[from].command(&words).await;
+        }
         set(&self.servers[to], "NODE", &to_id).await;
         set(&self.servers[from], "NODE", &to_id).await;
     }
@@ -117,7 +127,7 @@ impl RedisCluster {
 /// A master, a replica and a sentinel.
 pub(crate) struct Sentinels {
     pub(crate) master: RedisServer,
-    _replica: RedisServer,
+    replica: RedisServer,
     pub(crate) port: u16,
     _sentinel: Child,
     folder: PathBuf,
@@ -147,7 +157,7 @@ impl Sentinels {
         let sentinel = spawn("redis-sentinel", &[file.to_str().unwrap().to_owned()]);
         let sentinels = Self {
             master,
-            _replica: replica,
+            replica,
             port,
             _sentinel: sentinel,
             folder,
@@ -158,14 +168,34 @@ impl Sentinels {
     }
 
     async fn knows_replica(&self) -> bool {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
-        let Ok(mut connection) = client.get_multiplexed_async_connection().await else {
-            return false;
-        };
-        let mut command = redis::cmd("SENTINEL");
-        command.arg("REPLICAS").arg("mymaster");
-        let replicas: Result<Vec<Value>, _> = command.query_async(&mut connection).await;
+        let replicas = self.ask::<Vec<Value>>(&["REPLICAS", "mymaster"]).await;
         replicas.is_ok_and(|replicas| replicas.len() == 1)
+    }
+
+    /// Has the replica take the place of the master, which goes on; ready when the sentinel names
+    /// it.
+    pub(crate) async fn replace_master(&self) {
+        let port = self.replica.port.to_string();
+        until(async || {
+            let words = ["GET-MASTER-ADDR-BY-NAME", "mymaster"];
+            let named = self.ask::<Vec<String>>(&words).await;
+            let is_named = named.is_ok_and(|named| named.last() == Some(&port));
+            if !is_named {
+                // Refused while one is under way, and begun again if that was given up.
+                let _ = self.ask::<String>(&["FAILOVER", "mymaster"]).await;
+            }
+            is_named
+        })
+        .await;
+    }
+
+    /// Asks the sentinel on a connection of its own.
+    async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Result<T, redis::RedisError> {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut command = redis::cmd("SENTINEL");
+        words.iter().for_each(|word| _ = command.arg(*word));
+        command.query_async(&mut connection).await
     }
 }
 
