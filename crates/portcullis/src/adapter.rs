@@ -226,6 +226,10 @@ impl AdapterError {
 /// One adapter serves all namespaces of a server. Guarantee asked of it: at most once, in order
 /// per node and namespace, nothing across namespaces. Methods without a future must not block.
 ///
+/// A namespace need not be one that this node serves: what is to be done there is handed over all
+/// the same, and of nodes that serve it and whose answers cannot be heard it is said that they are
+/// missing.
+///
 /// For every opening of a room or a namespace there is one closing. Where they follow each other
 /// closely, on several threads, they may be heard in another order than they happened in: count
 /// them, or ask [`LocalNode::has_room`].
@@ -288,7 +292,7 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     /// Hands `envelope` to every other node.
     fn publish(&self, namespace: &NamespacePath, envelope: Envelope);
 
-    /// How many nodes serve the namespace, this one included.
+    /// How many nodes serve the namespace, this one included if it does.
     fn server_count(&self, namespace: &NamespacePath)
     -> BoxFuture<'_, Result<usize, AdapterError>>;
 
@@ -350,7 +354,8 @@ pub trait LocalNode: fmt::Debug + Send + Sync + 'static {
     /// Whether a room has members here; a socket's id is a room.
     fn has_room(&self, namespace: &NamespacePath, room: &Room) -> bool;
 
-    /// Hands an event of another server to this server's listener; `None` if there is none.
+    /// Hands an event of another server to this server's listener; `None` if there is none, or if
+    /// 1,024 events of the namespace are being answered already. It waits behind no other.
     fn server_side_event(
         &self,
         namespace: &NamespacePath,

@@ -241,18 +241,22 @@ fn deliver(
     flags: Flags,
     delivery: Delivery,
 ) {
-    if namespace.dispatch().watches_outgoing() {
-        show_outgoing(namespace, payload, &namespace.collect(target));
-    }
+    show_outgoing(namespace, payload, || namespace.collect(target));
     let frame = crate::namespace::frames::event(namespace, payload, None);
     namespace.deliver(&frame.compress(flags.compress).finish(), target, delivery);
 }
 
-/// Shows an event to the catch-all for outgoing events, once for each of its recipients.
-fn show_outgoing(namespace: &Namespace, payload: &Payload, recipients: &[Socket]) {
+/// Shows an event to the catch-all for outgoing events, once for each of its recipients; they are
+/// collected only if there is one.
+fn show_outgoing<R: AsRef<[Socket]>>(
+    namespace: &Namespace,
+    payload: &Payload,
+    recipients: impl FnOnce() -> R,
+) {
     let dispatch = namespace.dispatch();
     if dispatch.watches_outgoing() {
-        for socket in recipients {
+        let recipients = recipients();
+        for socket in recipients.as_ref() {
             dispatch.outgoing(socket, payload);
         }
     }

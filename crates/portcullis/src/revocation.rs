@@ -264,6 +264,9 @@ impl StoreError {
 /// the nodes [hold](LocalRevocations::held).
 pub trait RevocationStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps `local` up to date from now on. Called once.
+    ///
+    /// The server keeps `local`, which keeps this store: a store that keeps it too, and not by a
+    /// [`Weak`](std::sync::Weak), outlives a server that is dropped.
     fn start(&self, local: Arc<dyn LocalRevocations>);
 
     /// Keeps a revocation, and tells the other nodes.

@@ -109,15 +109,33 @@ impl Running {
         self.namespaces.member(namespace)
     }
 
+    /// This node in a namespace that it does not serve, which emitters may address.
+    fn stranger(&self, namespace: &NamespacePath) -> Arc<dyn Member> {
+        protocol::new_member(&self.context, namespace.clone())
+    }
+
     /// A room has come or gone, or a socket.
     fn count_room(&self, namespace: &NamespacePath, room: &Room, is_socket: bool, change: i64) {
         let namespaces = &self.namespaces;
         namespaces.count_room(&self.context, namespace, (room, is_socket), change);
     }
 
-    async fn ask(&self, namespace: &NamespacePath, ask: Ask, timeout: Duration) -> Option<Asked> {
-        let member = self.member(namespace)?;
-        Some(asking::ask(&self.context, &*member, &ask, timeout).await)
+    async fn ask(&self, namespace: &NamespacePath, ask: Ask, timeout: Duration) -> Asked {
+        if let Some(member) = self.member(namespace) {
+            return asking::ask(&self.context, &*member, &ask, timeout).await;
+        }
+        let stranger = self.stranger(namespace);
+        asking::ask_unheard(&self.context, &*stranger, &ask, timeout).await
+    }
+
+    async fn server_count(&self, namespace: &NamespacePath) -> Result<usize, AdapterError> {
+        if let Some(member) = self.member(namespace) {
+            let others = self.context.bus.count_others(member.count_channel());
+            return Ok(1 + others.await.map_err(AdapterError::new)?);
+        }
+        let stranger = self.stranger(namespace);
+        let counted = asking::count_unheard(&self.context, &*stranger).await;
+        counted.ok_or_else(|| AdapterError::new("the nodes cannot be counted now"))
     }
 
     fn short(&self, timeout: Duration) -> Duration {
@@ -263,10 +281,9 @@ impl Adapter for Redis {
         let Some(running) = self.running() else {
             return;
         };
-        // Emitters may address a namespace that this node does not serve.
         let member = running
             .member(namespace)
-            .unwrap_or_else(|| protocol::new_member(&running.context, namespace.clone()));
+            .unwrap_or_else(|| running.stranger(namespace));
         if let Some(message) = member.envelope(&envelope) {
             running.context.bus.publish(message);
         }
@@ -278,14 +295,10 @@ impl Adapter for Redis {
     ) -> BoxFuture<'_, Result<usize, AdapterError>> {
         let namespace = namespace.clone();
         Box::pin(async move {
-            let member = self
-                .running()
-                .and_then(|running| Some((running, running.member(&namespace)?)));
-            let Some((running, member)) = member else {
-                return Ok(0);
+            let Some(running) = self.running() else {
+                return Err(AdapterError::new("the adapter was not started"));
             };
-            let others = running.context.bus.count_others(member.count_channel());
-            Ok(1 + others.await.map_err(AdapterError::new)?)
+            running.server_count(&namespace).await
         })
     }
 
@@ -357,7 +370,7 @@ impl Adapter for Redis {
 
 impl Redis {
     async fn ask(&self, namespace: &NamespacePath, ask: Ask, timeout: Duration) -> Option<Asked> {
-        self.running()?.ask(namespace, ask, timeout).await
+        Some(self.running()?.ask(namespace, ask, timeout).await)
     }
 
     async fn ask_shortly(
@@ -367,13 +380,15 @@ impl Redis {
         timeout: Duration,
     ) -> Option<Asked> {
         let running = self.running()?;
-        running.ask(namespace, ask, running.short(timeout)).await
+        let timeout = running.short(timeout);
+        Some(running.ask(namespace, ask, timeout).await)
     }
 }
 
 fn answers<T>(asked: Option<Asked>, items: impl FnOnce(&mut Asked) -> Vec<T>) -> Answers<T> {
     let Some(mut asked) = asked else {
-        return Answers::default();
+        // It was not started, and nobody knows who is there.
+        return Answers::partial(Vec::new(), 1, Vec::new());
     };
     let items = items(&mut asked);
     Answers::partial(items, asked.missing_nodes, asked.missing)

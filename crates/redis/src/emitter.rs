@@ -15,15 +15,13 @@ use serde::Serialize;
 use crate::connection::error::LinkError;
 use crate::connection::queue::Outgoing;
 use crate::connection::{Bus, Receive};
+use crate::identity::EMITTER;
 use crate::options::{Options, Redis};
 use crate::protocol::sharded::channel_of;
 use crate::start::{self, StartError};
 use crate::wire::channel::ClassicChannels;
 use crate::wire::classic;
 use crate::wire::sharded::Speaker;
-
-/// What all emitters call themselves; nodes do not count it as one of theirs.
-const UID: &str = "emitter";
 
 /// Reaches the sockets of a cluster from a process that serves none. Cheap to clone.
 ///
@@ -37,8 +35,10 @@ const UID: &str = "emitter";
 /// # }
 /// ```
 ///
-/// Its options must be those of the nodes: prefix, mode, parser. It has one connection, and makes
-/// it again when it is lost; what cannot be published meanwhile is an error of whoever emits.
+/// Its options must be those of the nodes: prefix, mode, parser. It has one connection, over a
+/// Redis Cluster some more, and makes it again when it is lost. Whoever emits meanwhile waits for
+/// it, for one and a half times [`Redis::keep_alive`] or a little longer, and is told of an error
+/// then.
 #[derive(Clone)]
 pub struct RedisEmitter {
     shared: Arc<Shared>,
@@ -173,7 +173,7 @@ impl RedisEmitter {
         let options = &self.shared.options;
         if options.mode.is_sharded() {
             let speaker = Speaker {
-                uid: UID,
+                uid: EMITTER,
                 namespace: &self.namespace,
             };
             let channel = format!("{}#{}#", options.prefix, self.namespace);
@@ -183,7 +183,7 @@ impl RedisEmitter {
                 is_sharded: true,
             };
         }
-        let channels = ClassicChannels::new(&options.prefix, &self.namespace, UID);
+        let channels = ClassicChannels::new(&options.prefix, &self.namespace, EMITTER);
         let (channel, payload) = match envelope {
             Envelope::Broadcast {
                 payload,
@@ -193,7 +193,7 @@ impl RedisEmitter {
                 let parser = &*options.parser;
                 let bytes = classic::encode_emitter_broadcast(
                     parser,
-                    UID,
+                    EMITTER,
                     &self.namespace,
                     payload,
                     target,
@@ -204,7 +204,7 @@ impl RedisEmitter {
             other => {
                 // Node's emitter gives its name in this one kind of request only.
                 let is_named = matches!(other, Envelope::ServerSideEmit { .. });
-                let request = classic::encode_envelope(is_named.then_some(UID), other);
+                let request = classic::encode_envelope(is_named.then_some(EMITTER), other);
                 (channels.request, request.unwrap_or_default().into_bytes())
             }
         };

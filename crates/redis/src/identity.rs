@@ -1,7 +1,10 @@
-//! Random names, as Node's adapters make them.
+//! Names of nodes and questions, as Node's adapters make them.
 
 /// The alphabet of `uid2`, in any order.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// What all emitters call themselves: they publish, and are not counted as nodes.
+pub(crate) const EMITTER: &str = "emitter";
 
 /// The name of a node in one namespace on the classic wire.
 pub(crate) fn classic_uid() -> String {

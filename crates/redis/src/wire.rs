@@ -12,6 +12,8 @@
 //! # Invariants
 //!
 //! - Decoding is total: any bytes give a message or an error, within a bound of depth and size.
+//! - A room or a socket that cannot be one here is left out of its list. Nothing else is done by
+//!   half, and no target grows by it.
 //! - What is encoded has the shape that Node's adapters rely on without looking: they would end
 //!   their process over anything else.
 #![deny(

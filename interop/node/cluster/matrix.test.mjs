@@ -69,6 +69,20 @@ function mixed(kinds, mode, expected) {
   }
 }
 
+// Node takes anything for a room; here `null` is none, and costs nobody a message or an answer.
+ours("rooms that only Node knows leave messages and answers whole", async (t) => {
+  const key = "no room";
+  const cluster = await Cluster.start(["rust", "node"], { key, mode: "classic", redis });
+  t.after(() => cluster.stop());
+  const [here, , there] = cluster.clients.map(({ socket }) => socket);
+  await done(there, "join", { rooms: [null] });
+  assert.equal((await done(here, "fetch-sockets", {})).length, 4);
+  assert.equal((await done(here, "all-rooms")).length, 4);
+  const heard = next(here, "news");
+  await done(there, "emit", { args: [1], event: "news", except: [null] });
+  assert.deepEqual(await heard, [1]);
+});
+
 // Node's msgpack writes whole numbers from 2^64 on as others; ours is what was meant.
 ours("a number beyond 2^64 arrives as it was sent, from Rust on the classic wire", async (t) => {
   const cluster = await Cluster.start(["rust", "node"], { key: "big", mode: "classic", redis });

@@ -50,7 +50,7 @@ impl LocalNode for NodeState {
             return;
         };
         if let Envelope::ServerSideEmit { payload } = &envelope {
-            let handled = self.server_side_event(path, Args::from_values(payload.values()));
+            let handled = handle(&namespace, payload.values());
             let handling = Box::pin(async move { drop(handled.await) });
             self.line.push(path, handling, &self.tasks);
         } else {
@@ -72,7 +72,7 @@ impl LocalNode for NodeState {
         let id = namespace.next_ack();
         let frame = frames::event(&namespace, payload, Some(id)).finish();
         let sockets = namespace.collect(target);
-        super::show_outgoing(&namespace, payload, &sockets);
+        super::show_outgoing(&namespace, payload, || &sockets);
         let ids = sockets.iter().map(Socket::id);
         let all_answered = namespace.acks().expect_each(id, ids, answer);
         turn(|| {
@@ -130,21 +130,34 @@ impl LocalNode for NodeState {
         let Some(namespace) = self.namespace(path) else {
             return Box::pin(std::future::ready(None));
         };
-        let mut values = args.values().unwrap_or_default().into_iter();
-        let Some(Value::String(event)) = values.next() else {
+        let Some(place) = self.line.place(path) else {
             return Box::pin(std::future::ready(None));
         };
-        let args = Args::from_values(values.collect());
-        let limit = namespace.limits().handler_timeout;
-        let handling = namespace
-            .dispatch()
-            .server_side_event(event.as_str().into(), args);
-        // Another server waits for the answer, and not for ever.
+        let handled = handle(&namespace, args.values().unwrap_or_default());
         Box::pin(async move {
-            let answer = tokio::time::timeout(limit, handling).await;
-            answer.ok().flatten()
+            let answer = handled.await;
+            drop(place);
+            answer
         })
     }
+}
+
+/// Hands an event of another server, its name and arguments, to the listener here.
+fn handle(namespace: &Namespace, event: Vec<Value>) -> BoxFuture<'static, Option<Args>> {
+    let mut values = event.into_iter();
+    let Some(Value::String(event)) = values.next() else {
+        return Box::pin(std::future::ready(None));
+    };
+    let args = Args::from_values(values.collect());
+    let limit = namespace.limits().handler_timeout;
+    let handling = namespace
+        .dispatch()
+        .server_side_event(event.as_str().into(), args);
+    // Another server waits for the answer, or other events do, and not for ever.
+    Box::pin(async move {
+        let answer = tokio::time::timeout(limit, handling).await;
+        answer.ok().flatten()
+    })
 }
 
 /// Tells the adapter what comes and goes on this node.

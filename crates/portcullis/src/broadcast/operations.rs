@@ -27,7 +27,8 @@ impl BroadcastOperator {
     ///
     /// # Errors
     ///
-    /// [`AckError::Timeout`] with the answers that came, if some did not.
+    /// [`AckError::Timeout`] with the answers that came, if some did not; at once if they cannot be
+    /// heard, as those of other nodes in a namespace that this one does not serve.
     ///
     /// # Cancel safety
     ///
@@ -68,7 +69,7 @@ impl BroadcastOperator {
         let id = namespace.next_ack();
         let frame = frames::event(namespace, payload, Some(id)).compress(self.flags.compress);
         let sockets = namespace.collect(&self.target);
-        super::show_outgoing(namespace, payload, &sockets);
+        super::show_outgoing(namespace, payload, || &sockets);
         let mut collected = namespace
             .acks()
             .expect_many(id, sockets.iter().map(Socket::id));
@@ -342,20 +343,13 @@ pub(super) fn describe(socket: &Socket) -> SocketDescription {
     let query: Vec<_> = query
         .map(|(name, value)| (name, Value::String(value)))
         .collect();
-    let issued = request
-        .issued_at()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
     let address = handshake.address().map(|address| address.ip().to_string());
     let fields = [
         ("headers", Value::Map(headers)),
         ("address", text(&address.unwrap_or_default())),
         ("xdomain", Value::Bool(handshake.is_cross_domain())),
         ("secure", Value::Bool(request.is_secure())),
-        (
-            "issued",
-            Value::from(i64::try_from(issued.as_millis()).unwrap_or(i64::MAX)),
-        ),
+        ("issued", Value::from(request.issued_ms())),
         // The query of the URL may hold a token, so only the path leaves the process.
         (
             "url",

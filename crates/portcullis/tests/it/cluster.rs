@@ -1,6 +1,7 @@
 //! Two nodes through an adapter that was written from outside: the seam is enough.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use portcullis::{AckError, BroadcastOperator, DisconnectReason, Emitter, Socket}
 use portcullis_testing::wire::{Client, WEBSOCKET, tcp};
 use portcullis_testing::{BusNode, Journal, MemoryBus, TestServer};
 
-use crate::support::{Wire, patiently, public};
+use crate::support::{Wire, patiently, public, witness};
 
 /// One node of a test's cluster.
 struct Node {
@@ -384,6 +385,43 @@ async fn events_of_another_server_are_handled_in_order_and_hold_up_no_end() {
 
     a.emitter.server_side_emit("hang", &()).unwrap();
     patiently(b.server.server().close()).await;
+}
+
+#[tokio::test]
+async fn a_thousand_questions_of_other_servers_are_handled_at_once_and_no_more() {
+    let bus = MemoryBus::default();
+    let started = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&started);
+    let node = Node::join(&bus, move |r: &mut Registrar| {
+        r.on_server_side("hang", move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            std::future::pending()
+        });
+        r.on_server_side("echo", async |args: Args| Some(args));
+    })
+    .await;
+    let root = NamespacePath::root();
+    let ask = |event: &str| {
+        let args = Args::from_values(vec![Value::from(event)]);
+        node.station.local().server_side_event(&root, args)
+    };
+    let dropped = || witness().count("portcullis_server_side_events_dropped_total", "");
+
+    let mut hanging: Vec<_> = (0..1024).map(|_| ask("hang")).collect();
+    for handling in &mut hanging {
+        assert!(handling.now_or_never().is_none());
+    }
+    assert_eq!(started.load(Ordering::Relaxed), 1024);
+    let before = dropped();
+    assert!(ask("hang").await.is_none());
+    assert!(ask("echo").await.is_none());
+    assert_eq!(started.load(Ordering::Relaxed), 1024);
+    assert!(dropped() >= before + 2);
+
+    // Each that ends makes room for another.
+    drop(hanging.pop());
+    assert!(ask("echo").await.is_some());
+    assert!(ask("echo").await.is_some());
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use crate::wire::Answer;
 /// The longest that the acks of a broadcast from another node are kept in mind.
 const MAX_ACK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Hands an event of another server to the listener here; what it answers goes to `respond`.
+/// Hands an event of another server to the listener here; what it answers goes to `respond`. How
+/// many are answered at once the node bounds.
 pub(super) fn server_side(
     context: &Arc<Context>,
     namespace: &NamespacePath,

@@ -10,6 +10,10 @@
 //! tells a dead node from a slow one. Where the wire has names, the channel of each node tells
 //! which of those that have answered died since.
 //!
+//! A node hears answers in the namespaces that it serves. It enters no other to hear them: it would
+//! be counted there, and whoever asks meanwhile would wait for what it cannot answer. So it asks
+//! there without hearing, and all who serve the namespace are missing, at once.
+//!
 //! # Invariants
 //!
 //! - A question that does something, such as an event that wants acks, waits in the queue like
@@ -79,6 +83,39 @@ pub(crate) async fn ask(
     }
     let expected = wait(context, member, &open, counted, deadline).await;
     finish(&open, member, expected)
+}
+
+/// Asks in a namespace that this node does not serve: what does something is done there, and all
+/// who serve it are missing.
+///
+/// # Cancel safety
+///
+/// Once polled, what does something is on its way.
+pub(crate) async fn ask_unheard(
+    context: &Context,
+    member: &dyn Member,
+    ask: &Ask,
+    timeout: Duration,
+) -> Asked {
+    let timeout = timeout.min(MAX_TIMEOUT);
+    let deadline = Instant::now() + timeout;
+    let open = member.requests().open(member.request_id(), ask.question());
+    if ask.does_something()
+        && let Some(question) = member.question(&open.id, ask, timeout)
+    {
+        context.bus.publish(question);
+    }
+    let counting = count_unheard(context, member);
+    let counted = tokio::time::timeout_at(deadline, counting).await;
+    // Saying that there is nobody would be a lie.
+    finish(&open, member, counted.ok().flatten().unwrap_or(1))
+}
+
+/// How many nodes serve a namespace that this one does not, if that is known.
+pub(crate) async fn count_unheard(context: &Context, member: &dyn Member) -> Option<usize> {
+    let counted = context.bus.count(member.count_channel()).await.ok()?;
+    // Where this node hears nobody, the others may have yet to come back.
+    context.bus.health().is_up().then_some(counted)
 }
 
 /// How many other nodes there are, if that is known in time.

@@ -12,15 +12,12 @@ use portcullis::socketio::ids::{NamespacePath, Room, SocketId};
 use super::{Ask, Context, Member, Via, answering};
 use crate::connection::queue::Outgoing;
 use crate::connection::subscriptions::Subscription;
-use crate::identity;
+use crate::identity::{self, EMITTER};
 use crate::options::Mode;
 use crate::requests::Requests;
 use crate::wire::Answer;
 use crate::wire::channel::{room_channel, rooms_of_name};
 use crate::wire::sharded::{self, Body, Message, Speaker};
-
-/// Who publishes without being a node.
-const EMITTER: &str = "emitter";
 
 /// The most nodes whose names are kept.
 const MAX_PEERS: usize = 10_000;

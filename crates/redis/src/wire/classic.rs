@@ -218,7 +218,7 @@ pub(crate) fn decode_request(bytes: &Bytes, parser: &dyn Parser) -> Result<Reque
     let message = decode_either(bytes, parser)?;
     let kind = message.get("type").and_then(fields::read_count);
     let body = match kind.ok_or(WireError::Field("type"))? {
-        0 => RequestBody::SocketIds(fields::read_rooms(&message, "rooms")?),
+        0 => RequestBody::SocketIds(fields::read_target_rooms(&message)?),
         1 => RequestBody::AllRooms,
         2 => {
             let (target, rooms) = read_move(&message)?;

@@ -102,6 +102,8 @@ pub(crate) fn read_text(value: &Value, key: &'static str) -> Result<String, Wire
     found.map(str::to_owned).ok_or(WireError::Field(key))
 }
 
+/// The rooms of a list, without those that nobody here can be in: Node takes anything for a room,
+/// `undefined` too.
 pub(crate) fn read_rooms(value: &Value, key: &'static str) -> Result<Vec<Room>, WireError> {
     let Some(list) = get(value, key) else {
         return Ok(Vec::new());
@@ -110,10 +112,17 @@ pub(crate) fn read_rooms(value: &Value, key: &'static str) -> Result<Vec<Room>, 
     if list.len() > MAX_ROOMS {
         return Err(WireError::Field(key));
     }
-    // One that is left out would widen the target, so one that is not understood fails them all.
-    list.iter()
-        .map(|item| read_room(item).ok_or(WireError::Field(key)))
-        .collect()
+    Ok(list.iter().filter_map(read_room).collect())
+}
+
+/// The rooms that a target is made of. None would mean everyone, which a list of others does not.
+pub(crate) fn read_target_rooms(value: &Value) -> Result<Vec<Room>, WireError> {
+    let rooms = read_rooms(value, "rooms")?;
+    let list = get(value, "rooms").and_then(Value::as_array);
+    if rooms.is_empty() && list.is_some_and(|list| !list.is_empty()) {
+        return Err(WireError::Field("rooms"));
+    }
+    Ok(rooms)
 }
 
 pub(crate) fn read_room(value: &Value) -> Option<Room> {
@@ -137,7 +146,7 @@ pub(crate) fn read_target(value: &Value) -> Result<Target, WireError> {
 pub(crate) fn read_target_of(options: &Value) -> Result<Target, WireError> {
     options.as_map().ok_or(WireError::Field("opts"))?;
     Ok(Target::new(
-        read_rooms(options, "rooms")?,
+        read_target_rooms(options)?,
         read_rooms(options, "except")?,
     ))
 }
@@ -197,18 +206,105 @@ pub(crate) fn read_server_side(data: &[Value]) -> Result<Payload, WireError> {
     }
 }
 
+/// Sockets, without those whose ids are none here: Node gives clients of Engine.IO 3 others.
 pub(crate) fn read_sockets(value: &Value) -> Result<Vec<SocketDescription>, WireError> {
     let list = value.as_array().ok_or(WireError::Field("sockets"))?;
-    list.iter().map(read_socket).collect()
+    let mut sockets = Vec::with_capacity(list.len());
+    for item in list {
+        let id = item.get("id").and_then(Value::as_str);
+        match id.and_then(|id| SocketId::parse(id).ok()) {
+            Some(id) => sockets.push(read_socket(id, item)?),
+            None => {
+                metrics::counter!("portcullis_bus_poison_total", "kind" => "socket").increment(1);
+            }
+        }
+    }
+    Ok(sockets)
 }
 
-fn read_socket(value: &Value) -> Result<SocketDescription, WireError> {
-    let id = value.get("id").and_then(Value::as_str);
-    let id = id.and_then(|id| SocketId::parse(id).ok());
+fn read_socket(id: SocketId, value: &Value) -> Result<SocketDescription, WireError> {
     Ok(SocketDescription::new(
-        id.ok_or(WireError::Field("id"))?,
+        id,
         value.get("handshake").cloned().unwrap_or_default(),
         read_rooms(value, "rooms")?,
         value.get("data").cloned().unwrap_or_default(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::parser::Msgpack;
+    use crate::wire::{Answer, Response, classic, sharded};
+
+    /// The target that options in JSON name.
+    fn read(options: &str) -> Result<Target, WireError> {
+        read_target_of(&Value::from_json(options, 8).unwrap())
+    }
+
+    #[test]
+    fn a_room_that_nobody_here_can_be_in_is_left_out_and_the_others_stay() {
+        let target = read(r#"{"rooms":["a",null,7],"except":[null,1.5,"b"]}"#);
+        let expected = Target::new([Room::from("a"), Room::from(7)], [Room::from("b")]);
+        assert_eq!(target, Ok(expected));
+        let target = read(r#"{"rooms":[],"except":[null]}"#);
+        assert_eq!(target, Ok(Target::default()));
+    }
+
+    #[test]
+    fn a_target_of_such_rooms_alone_is_not_everyone() {
+        for options in [r#"{"rooms":[null]}"#, r#"{"rooms":[1.5,{}]}"#] {
+            let target = read(options);
+            assert_eq!(target, Err(WireError::Field("rooms")), "{options}");
+        }
+        let request = Bytes::from_static(br#"{"type":0,"requestId":"r","rooms":[null]}"#);
+        assert!(classic::decode_request(&request, &Msgpack).is_err());
+    }
+
+    #[test]
+    fn a_broadcast_to_all_but_an_undefined_room_is_one_to_all() {
+        let head: &[u8] = b"\x93\xa6abcdef\x83\xa4type\x02\xa4data\x91\xa2ev\xa3nsp\xa1/\x83\
+            \xa5rooms\x90\xa6except\x91";
+        // What Node's codec makes of `undefined`, and of `null`.
+        let rooms: [&[u8]; 2] = [b"\xd4\x00\x00", b"\xc0"];
+        for room in rooms {
+            let message = [head, room, b"\xa5flags\x80"].concat();
+            let broadcast = classic::decode_broadcast(&Bytes::from(message), &Msgpack);
+            assert_eq!(broadcast.unwrap().target, Target::default());
+        }
+    }
+
+    #[test]
+    fn a_socket_in_an_undefined_room_is_told_and_one_with_another_kind_of_id_is_not() {
+        let id = SocketId::parse("AAAAAAAAAAAAAAAAAAAA").unwrap();
+        let list = format!(
+            r#"[{{"id":"/chat#abc","rooms":["/chat#abc"]}},{{"id":"{id}","rooms":["{id}",null]}}]"#
+        );
+        let rooms = vec![Room::from(id)];
+        let socket = SocketDescription::new(id, Value::Null, rooms, Value::Null);
+        let answer = Answer::Sockets(vec![socket]);
+
+        let text = format!(r#"{{"requestId":"r","sockets":{list}}}"#);
+        let response = classic::decode_response(&Bytes::from(text), &Msgpack);
+        assert_eq!(response.unwrap().answer, answer);
+
+        let data = format!(r#"{{"requestId":"r","sockets":{list}}}"#);
+        let text = format!(r#"{{"type":8,"data":{data},"uid":"u","nsp":"/"}}"#);
+        let message = sharded::decode(&Bytes::from(text)).unwrap();
+        let response = Response {
+            request_id: "r".to_owned(),
+            sender: Some("u".to_owned()),
+            answer,
+        };
+        assert_eq!(message.body, sharded::Body::Response(response));
+    }
+
+    #[test]
+    fn the_rooms_of_a_node_are_told_without_an_undefined_one() {
+        let text = Bytes::from_static(br#"{"requestId":"r","rooms":["a",null]}"#);
+        let response = classic::decode_response(&text, &Msgpack).unwrap();
+        assert_eq!(response.answer, Answer::Rooms(vec![Room::from("a")]));
+    }
 }

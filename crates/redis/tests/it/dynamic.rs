@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use portcullis::Server;
 use portcullis::adapter::{Adapter as _, BusGap, Envelope, LocalNode, SocketDescription, Target};
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::{NamespacePath, Room};
 use portcullis::socketio::payload::Payload;
+use portcullis::{AckError, Server};
 use portcullis_redis::Mode;
 
-use crate::support::{Client, Node, RedisServer, until};
+use crate::support::{Client, Journal, Node, RedisServer, until};
 
 #[tokio::test]
 async fn a_namespace_made_on_demand_is_heard_of_while_it_exists() {
@@ -45,6 +45,53 @@ async fn a_namespace_made_on_demand_is_heard_of_while_it_exists() {
 
     client.send("41/tenant-7,").await;
     until(async || of_tenant().await == 0).await;
+}
+
+/// A node hears answers where it serves, and says of those elsewhere that they are missing.
+#[tokio::test]
+async fn a_question_where_this_node_does_not_serve_is_put_and_is_not_taken_for_answered() {
+    let redis = RedisServer::start().await;
+    for mode in [Mode::Classic, Mode::ShardedDynamic] {
+        let journal = Journal::default();
+        let node = async || {
+            let noted = journal.clone();
+            let builder = Server::builder()
+                .namespace("/", |r| _ = r.public())
+                .namespace_pattern("/tenant-{id}", move |r| {
+                    r.public().on_server_side("note", move |_| {
+                        noted.note("noted");
+                        std::future::ready(None)
+                    });
+                });
+            Node::serve(builder.cluster(redis.redis().mode(mode))).await
+        };
+        let (near, far) = (node().await, node().await);
+        let mut client = Client::connect(far.address, "/tenant-7").await;
+        far.emitter.flush().await.unwrap();
+
+        let tenant = near.server.emitter("/tenant-7").unwrap();
+        let asked = tenant.all().emit_with_ack("asked", &()).await;
+        assert!(matches!(asked, Err(AckError::Timeout { .. })), "{asked:?}");
+        let packet = client.recv().await.unwrap();
+        assert!(packet.ends_with(r#"["asked"]"#), "{packet}");
+
+        let second = Duration::from_secs(1);
+        let noting = tenant.server_side_emit_with_ack("note", &(), second);
+        assert_eq!(noting.await.unwrap().missing_nodes, 1);
+        journal.wait_for("noted").await;
+
+        let fetched = tenant.all().fetch_sockets().await.unwrap();
+        assert_eq!((fetched.items.len(), fetched.missing_nodes), (0, 1));
+        let rooms = tenant.all_rooms().await.unwrap();
+        assert_eq!((rooms.items.len(), rooms.missing_nodes), (0, 1));
+        assert_eq!(tenant.server_count().await.unwrap(), 1);
+
+        // Where nobody serves, nobody is missing.
+        let nobody = near.server.emitter("/tenant-8").unwrap();
+        let acks = nobody.all().emit_with_ack("asked", &()).await;
+        assert!(acks.unwrap().is_empty());
+        assert_eq!(nobody.server_count().await.unwrap(), 0);
+    }
 }
 
 /// A node without sockets.

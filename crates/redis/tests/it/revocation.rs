@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::gaps::Gaps;
 use crate::support::redis_cluster::{RedisCluster, Sentinels};
-use crate::support::{RedisServer, until};
+use crate::support::{Node, RedisServer, until};
 
 /// The key under which Redis keeps what is revoked.
 pub(crate) const SET: &str = "{socket.io-revocations}:set";
@@ -96,6 +96,21 @@ async fn a_node_that_comes_later_refuses_and_no_connection_is_made_for_it() {
     assert_eq!(redis.connections().await, 4);
     let kept: Vec<String> = redis.command(&["ZRANGE", SET, "0", "-1"]).await;
     assert!(kept.contains(&r#"{"jti":"1"}"#.to_owned()), "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_dropped_lets_go_of_redis_though_it_keeps_what_is_revoked() {
+    let redis = RedisServer::start().await;
+    let tokens = TestTokens::new();
+    let builder = Server::builder()
+        .authenticate(tokens.jwt::<Value>())
+        .namespace("/", |_| {})
+        .cluster(redis.redis());
+    let node = Node::serve(builder).await;
+    until(async || node.server.revocations().is_settled()).await;
+    assert_eq!(redis.connections().await, 2);
+    drop(node);
+    until(async || redis.connections().await == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
