@@ -56,8 +56,8 @@ pub use open::Open;
 pub use packet::{DecodeError, Packet};
 pub use payload::{Packets, PayloadError, SEPARATOR, decode_payload};
 pub use request::{
-    Known, Method, Query, Rejection, RejectionCode, Request, Transport, TransportName, Transports,
-    Verdict, percent_decoded,
+    Known, Method, Query, Rejection, RejectionCode, Request, TransportName, Transports, Wanted,
+    percent_decoded,
 };
 pub use session::{Message, Output, PollAnswer, Received, Session};
 pub use session_id::{SessionId, SessionIdError};

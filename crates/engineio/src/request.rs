@@ -42,9 +42,6 @@ pub enum TransportName {
     WebSocket,
 }
 
-/// The transport of a session.
-pub type Transport = TransportName;
-
 impl TransportName {
     /// The name on the wire.
     #[must_use]
@@ -112,7 +109,7 @@ pub struct Request<'a> {
     clippy::exhaustive_enums,
     reason = "these are all the requests there are"
 )]
-pub enum Verdict {
+pub enum Wanted {
     /// A new session on this transport.
     Open(TransportName),
     /// Packets from an existing polling session.
@@ -247,7 +244,7 @@ impl Request<'_> {
     /// # Errors
     ///
     /// The first check that fails, in the order of the module's table.
-    pub fn verify(&self) -> Result<Verdict, RejectionCode> {
+    pub fn verify(&self) -> Result<Wanted, RejectionCode> {
         let transport = self
             .enabled_transport()
             .ok_or(RejectionCode::TransportUnknown)?;
@@ -270,7 +267,7 @@ impl Request<'_> {
         enabled.then_some(transport)
     }
 
-    fn verify_existing(&self, transport: TransportName) -> Result<Verdict, RejectionCode> {
+    fn verify_existing(&self, transport: TransportName) -> Result<Wanted, RejectionCode> {
         let Known::Session(current) = self.known else {
             return Err(RejectionCode::SessionUnknown);
         };
@@ -281,7 +278,7 @@ impl Request<'_> {
             // A second WebSocket for a session that has one already is let in and closed at once.
             // RFC 6455 section 4.1 opens with a GET.
             return match (transport, self.method) {
-                (TransportName::WebSocket, Method::Get) => Ok(Verdict::Upgrade),
+                (TransportName::WebSocket, Method::Get) => Ok(Wanted::Upgrade),
                 _ => Err(RejectionCode::BadRequest),
             };
         }
@@ -289,13 +286,13 @@ impl Request<'_> {
             return Err(RejectionCode::BadRequest);
         }
         Ok(match self.method {
-            Method::Get => Verdict::Poll,
-            Method::Post => Verdict::Post,
-            Method::Other => Verdict::UnsupportedMethod,
+            Method::Get => Wanted::Poll,
+            Method::Post => Wanted::Post,
+            Method::Other => Wanted::UnsupportedMethod,
         })
     }
 
-    fn verify_new(&self, transport: TransportName) -> Result<Verdict, RejectionCode> {
+    fn verify_new(&self, transport: TransportName) -> Result<Wanted, RejectionCode> {
         if self.method != Method::Get {
             return Err(RejectionCode::BadHandshakeMethod);
         }
@@ -305,7 +302,7 @@ impl Request<'_> {
         if !self.query.is_version_4() {
             return Err(RejectionCode::UnsupportedProtocol);
         }
-        Ok(Verdict::Open(transport))
+        Ok(Wanted::Open(transport))
     }
 }
 

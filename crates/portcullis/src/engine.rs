@@ -8,7 +8,7 @@ use portcullis_engineio::Timing;
 
 use crate::handshake::{Accept, Admission, Cors, Door, HttpOptions, Origins};
 use crate::server::SocketService;
-use crate::session::{Core, CoreOptions, IfSlow, OutboxLimits};
+use crate::session::{Core, CoreOptions, OutboxLimits};
 use crate::tasks::Tasks;
 
 pub use crate::session::websocket_only::{WebSocketHandler, WebSocketService};
@@ -20,6 +20,10 @@ pub struct Engine {
     door: Arc<Door>,
     tasks: Tasks,
 }
+
+/// Between these every time of a heartbeat is, so that clocks can count to it.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an engine is told before it runs.
 #[derive(Debug, Clone)]
@@ -33,10 +37,15 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
+        let CoreOptions {
+            timing,
+            max_payload,
+            ..
+        } = CoreOptions::usual();
         Self {
-            ping_interval: Duration::from_secs(25),
-            ping_timeout: Duration::from_secs(20),
-            max_payload: 1_000_000,
+            ping_interval: timing.ping_interval,
+            ping_timeout: timing.ping_timeout,
+            max_payload,
             cors: None,
             origins: Origins::own(),
         }
@@ -44,17 +53,17 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// How often the server pings. Default: 25 s.
+    /// How often the server pings, at most once a ms and at least once a day. Default: 25 s.
     #[must_use]
-    pub const fn ping_interval(mut self, interval: Duration) -> Self {
-        self.ping_interval = interval;
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval.clamp(SHORTEST, LONGEST);
         self
     }
 
-    /// How long the answer may take. Default: 20 s.
+    /// How long the answer may take, from 1 ms to a day. Default: 20 s.
     #[must_use]
-    pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.ping_timeout = timeout;
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.ping_timeout = timeout.clamp(SHORTEST, LONGEST);
         self
     }
 
@@ -85,20 +94,22 @@ impl Engine {
     #[must_use]
     pub fn start(options: EngineOptions, accept: impl Accept) -> Self {
         let tasks = Tasks::default();
+        let usual = CoreOptions::usual();
         let core = CoreOptions {
             timing: Timing {
                 ping_interval: options.ping_interval,
                 ping_timeout: options.ping_timeout,
             },
             outbox: OutboxLimits {
-                max_bytes: options.max_payload.saturating_mul(4).max(1024 * 1024),
-                max_frames: 4096,
-                if_slow: IfSlow::Disconnect,
+                max_bytes: options
+                    .max_payload
+                    .saturating_mul(4)
+                    .max(usual.outbox.max_bytes),
+                ..usual.outbox
             },
-            upgrade_timeout: Duration::from_secs(10),
             join_timeout: None,
             max_payload: options.max_payload,
-            max_packets: 1000,
+            ..usual
         };
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         let door = Door {

@@ -50,7 +50,6 @@ pub use proxies::TrustedProxies;
 pub(crate) use respond::Body;
 pub(crate) use service::Door;
 
-pub(crate) use crate::session::{HeldBack, Overheard, Ticket};
 use crate::session::{SessionHandle, SessionHandler};
 
 /// Decides what sits on top of a new session.

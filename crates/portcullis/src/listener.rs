@@ -38,7 +38,8 @@ use tower_service::Service;
 
 pub use signal::{Shutdown, shutdown_signal};
 
-use crate::handshake::{Body, Counter, Door, Place, Ticket};
+use crate::handshake::{Body, Counter, Door, Place};
+use crate::session::Ticket;
 use crate::tasks::Tasks;
 
 /// The time within which the head of a request, or a PROXY header, must have arrived.
@@ -310,7 +311,6 @@ impl Accepted {
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let _ = self.stream.set_nodelay(true);
         let Some(address) = self.address().await else {
-            metrics::counter!("portcullis_proxy_headers_refused_total").increment(1);
             return;
         };
         let Ok(of_address) = self.take_of_address(address) else {
@@ -324,7 +324,7 @@ impl Accepted {
         http1::serve(door, fallback, self.stream, address, ticket, stopping).await;
     }
 
-    /// Who is at the other end; `None` if that had to be said, and was not.
+    /// Who is at the other end; `None` if that had to be said, and was not, or the server stops.
     async fn address(&mut self) -> Option<SocketAddr> {
         if !self.entrance.options.requires_proxy_header {
             return Some(self.peer);
@@ -336,7 +336,10 @@ impl Accepted {
         };
         match read {
             Ok(Ok(source)) => Some(source.unwrap_or(self.peer)),
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Err(_)) | Err(_) => {
+                metrics::counter!("portcullis_proxy_headers_refused_total").increment(1);
+                None
+            }
         }
     }
 

@@ -64,9 +64,9 @@ pub(crate) use engine::{Core, CoreOptions, Places};
 pub use frame::Frame;
 pub(crate) use frame::FrameBuilder;
 pub(crate) use held_back::{HeldBack, Overheard};
-pub(crate) use outbox::{OutboxLimits, Pushed};
+pub(crate) use outbox::{OutboxLimits, Pushed, Waiting};
 pub(crate) use polling::{Body, PollReply, Post, Request, Verdict};
-pub(crate) use stream::{Stream, Ticket};
+pub(crate) use stream::{Opened, Stream, Ticket};
 pub(crate) use switching::switching;
 pub(crate) use turn::turn;
 
@@ -136,7 +136,7 @@ impl SessionHandle {
     }
 
     /// Ends the session once what is queued has left: by the polls that fetch it, or as fast as a
-    /// WebSocket takes it. Who takes nothing is not waited for longer than 30 s.
+    /// WebSocket takes it, within 30 s.
     pub fn close(&self) {
         self.0.end(Ending::Requested);
     }
@@ -160,6 +160,8 @@ pub(crate) struct Session {
     registration: Option<Registration>,
     machine: portcullis_engineio::Session,
     handler: Box<dyn SessionHandler>,
+    /// Its farewells are over.
+    is_handler_done: bool,
     transport: Transport,
     timer: Option<Pin<Box<Sleep>>>,
     /// The ending that the machine has been told of.
@@ -204,13 +206,13 @@ impl Session {
             self.machine_timeout(now, cx);
             self.drain(cx);
         }
-        let mut handler = self.handler.poll(cx);
+        self.poll_handler(cx);
         if self.leave(now, cx) {
-            handler = self.handler.poll(cx);
+            self.poll_handler(cx);
         }
         if self.write(cx) {
             // Nothing else wakes a task whose stream is gone: its farewells begin here.
-            handler = self.handler.poll(cx);
+            self.poll_handler(cx);
         }
         let Transport::Ended(closing) = &mut self.transport else {
             return Poll::Pending;
@@ -222,11 +224,20 @@ impl Session {
         }
         if closing.is_none() {
             self.connection.close();
-            if handler.is_ready() {
+            if self.is_handler_done {
                 return Poll::Ready(());
             }
         }
         Poll::Pending
+    }
+
+    /// Lets the handler go on. One whose farewells are over is left alone: it may be a future that
+    /// has ended.
+    fn poll_handler(&mut self, cx: &mut Context<'_>) {
+        if !self.is_handler_done {
+            let is_idle = self.handler.poll(cx).is_ready();
+            self.is_handler_done = is_idle && matches!(self.transport, Transport::Ended(_));
+        }
     }
 
     /// Somebody outside asked for the end.
@@ -362,9 +373,7 @@ impl Session {
             if !is_broken && !websocket.is_over() {
                 let is_restart = matches!(reason, CloseReason::ServerShuttingDown);
                 let code = is_restart.then_some(SERVICE_RESTART);
-                if let Some(goodbye) = websocket.goodbye(code) {
-                    self.connection.send(&goodbye, Delivery::Protocol);
-                }
+                websocket.say_goodbye(&self.connection, code);
                 // Only who was asked to end in peace has been promised what is queued.
                 let is_promised = self.ending == Some(Ending::Requested);
                 let hurry = is_promised.then(|| self.core.hurry());

@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! - Nothing is spawned past this module: clippy bans `tokio::spawn`.
-//! - Services (flushers, heartbeats) end when the server stops; tasks are waited for.
+//! - Services end when the server stops, and are not waited for: what runs for ever, and what
+//!   others chose the length of. Tasks are waited for.
 
 use std::future::Future;
 
@@ -26,7 +27,7 @@ impl Tasks {
     /// Runs `service` until [`Self::stop_services`].
     pub(crate) fn spawn_service(&self, service: impl Future<Output = ()> + Send + 'static) {
         let stopped = self.stopped.clone();
-        // Not tracked: nobody waits for what never ends by itself.
+        // Not tracked: shutdown must not wait for it.
         drop(spawn_untracked(async move {
             stopped.run_until_cancelled_owned(service).await;
         }));

@@ -8,7 +8,7 @@ use RejectionCode::{
 };
 use TransportName::{Polling, WebSocket};
 
-type Verified = Result<Verdict, RejectionCode>;
+type Verified = Result<Wanted, RejectionCode>;
 
 const BOTH: Transports = Transports {
     polling: true,
@@ -35,13 +35,13 @@ const WITHOUT_SID: &[(Method, bool, &str, Verified)] = &[
         Get,
         PLAIN,
         "EIO=4&transport=polling",
-        Ok(Verdict::Open(Polling)),
+        Ok(Wanted::Open(Polling)),
     ),
     (
         Get,
         UPGRADE,
         "EIO=4&transport=websocket",
-        Ok(Verdict::Open(WebSocket)),
+        Ok(Wanted::Open(WebSocket)),
     ),
     (Get, PLAIN, "EIO=4", Err(TransportUnknown)),
     (
@@ -122,27 +122,21 @@ const WEBSOCKET_SID: &str = "EIO=4&transport=websocket&sid=a";
 
 /// Requests that name a session.
 const WITH_SID: &[(Method, bool, &str, Known, Verified)] = &[
-    (Get, PLAIN, POLLING_SID, Session(Polling), Ok(Verdict::Poll)),
-    (
-        Post,
-        PLAIN,
-        POLLING_SID,
-        Session(Polling),
-        Ok(Verdict::Post),
-    ),
+    (Get, PLAIN, POLLING_SID, Session(Polling), Ok(Wanted::Poll)),
+    (Post, PLAIN, POLLING_SID, Session(Polling), Ok(Wanted::Post)),
     (
         Other,
         PLAIN,
         POLLING_SID,
         Session(Polling),
-        Ok(Verdict::UnsupportedMethod),
+        Ok(Wanted::UnsupportedMethod),
     ),
     (
         Get,
         UPGRADE,
         WEBSOCKET_SID,
         Session(Polling),
-        Ok(Verdict::Upgrade),
+        Ok(Wanted::Upgrade),
     ),
     // Let in and closed at once, so that the first WebSocket is not affected.
     (
@@ -150,7 +144,7 @@ const WITH_SID: &[(Method, bool, &str, Known, Verified)] = &[
         UPGRADE,
         WEBSOCKET_SID,
         Session(WebSocket),
-        Ok(Verdict::Upgrade),
+        Ok(Wanted::Upgrade),
     ),
     (Get, PLAIN, POLLING_SID, Nothing, Err(SessionUnknown)),
     (Post, PLAIN, POLLING_SID, Nothing, Err(SessionUnknown)),
@@ -286,7 +280,7 @@ const MENDED_WITH_SID: &[Mended] = &[
         Session(Polling),
         Post,
         PLAIN,
-        Ok(Verdict::Post),
+        Ok(Wanted::Post),
     ),
 ];
 
@@ -338,7 +332,7 @@ const MENDED_WITHOUT_SID: &[Mended] = &[
         Nothing,
         Get,
         UPGRADE,
-        Ok(Verdict::Open(WebSocket)),
+        Ok(Wanted::Open(WebSocket)),
     ),
 ];
 

@@ -20,8 +20,9 @@ impl Coding {
     /// What the client accepts; a coding with `q=0` is refused.
     pub(crate) fn accepted(headers: &HeaderMap) -> Option<Self> {
         let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
+        // What is said of a coding, if anything is.
         let accepts = |name: &str| {
-            accepted.split(',').any(|part| {
+            accepted.split(',').find_map(|part| {
                 let (coding, parameters) = part.split_once(';').unwrap_or((part, ""));
                 let refused = parameters.trim().strip_prefix("q=").is_some_and(|quality| {
                     quality
@@ -29,12 +30,13 @@ impl Coding {
                         .parse::<f32>()
                         .is_ok_and(|quality| quality <= 0.0)
                 });
-                coding.trim().eq_ignore_ascii_case(name) && !refused
+                coding.trim().eq_ignore_ascii_case(name).then_some(!refused)
             })
         };
-        if accepts("gzip") || accepts("*") {
+        let others = accepts("*").unwrap_or(false);
+        if accepts("gzip").unwrap_or(others) {
             Some(Self::Gzip)
-        } else if accepts("deflate") {
+        } else if accepts("deflate").unwrap_or(others) {
             Some(Self::Deflate)
         } else {
             None
@@ -84,6 +86,8 @@ mod tests {
         assert_eq!(accepted("gzip, deflate, br"), Some(Coding::Gzip));
         assert_eq!(accepted("deflate"), Some(Coding::Deflate));
         assert_eq!(accepted("gzip;q=0, deflate;q=0.5"), Some(Coding::Deflate));
+        assert_eq!(accepted("gzip;q=0, *"), Some(Coding::Deflate));
+        assert_eq!(accepted("*;q=0, deflate"), Some(Coding::Deflate));
         assert_eq!(accepted("br"), None);
         assert_eq!(Coding::accepted(&HeaderMap::new()), None);
     }

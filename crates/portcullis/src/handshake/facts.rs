@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use portcullis_engineio::percent_decoded;
+use portcullis_socketio::MAX_DEPTH;
 use portcullis_socketio::value::{Value, ValueError};
 use serde::de::DeserializeOwned;
 
@@ -63,6 +64,12 @@ impl RequestFacts {
     #[must_use]
     pub const fn issued_at(&self) -> SystemTime {
         self.issued
+    }
+
+    /// The same as on the wire, in ms since 1970, by which all nodes tell who came first.
+    pub(crate) fn issued_ms(&self) -> i64 {
+        let since = self.issued.duration_since(SystemTime::UNIX_EPOCH);
+        i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
     }
 }
 
@@ -148,7 +155,7 @@ impl Handshake {
         let parsed = self
             .auth
             .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok());
+            .and_then(|text| Value::from_json(text, MAX_DEPTH).ok());
         parsed.unwrap_or_else(|| Value::Map(Vec::new()))
     }
 }

@@ -27,9 +27,7 @@ use http::header::{CONNECTION, ORIGIN, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use portcullis_engineio as engineio;
-use portcullis_engineio::{
-    Known, Query, Rejection, RejectionCode, TransportName, Verdict as Wants,
-};
+use portcullis_engineio::{Known, Query, Rejection, RejectionCode, TransportName, Wanted};
 
 use super::admission::{Admission, Full};
 use super::compress::Coding;
@@ -103,36 +101,7 @@ impl Door {
             let forbidden = StatusCode::FORBIDDEN.as_u16();
             Err(Failure::Rejected(Rejection::forbidden(forbidden, None)))
         };
-        let mut response = match result {
-            Ok(response) => response,
-            Err(Failure::Cut) => {
-                let mut response = respond::empty(StatusCode::BAD_REQUEST);
-                response
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
-                response
-            }
-            Err(Failure::Status(status)) => {
-                let label = status.as_u16().to_string();
-                metrics::counter!("portcullis_requests_failed_total", "status" => label)
-                    .increment(1);
-                if status == StatusCode::UPGRADE_REQUIRED {
-                    respond::upgrade_required()
-                } else {
-                    respond::empty(status)
-                }
-            }
-            Err(Failure::Full(full)) => no_room(&full, exchange.is_upgrade),
-            Err(Failure::Rejected(rejection)) => {
-                let code = rejection.code();
-                tracing::debug!(code = code.number(), "request rejected");
-                metrics::counter!(
-                    "portcullis_requests_rejected_total", "code" => code.message()
-                )
-                .increment(1);
-                respond::rejection(&rejection, exchange.is_upgrade)
-            }
-        };
+        let mut response = result.unwrap_or_else(|failure| failed(failure, exchange.is_upgrade));
         merge(response.headers_mut(), cors_headers);
         if let (Some(hook), Some(head)) = (&self.options.headers, &exchange.head) {
             hook(response.headers_mut(), head);
@@ -198,11 +167,12 @@ impl Door {
             self.check_later(connection, exchange, parts).await?;
         }
         match wanted {
-            Wants::Open(transport) => self.open(transport, exchange, parts).await,
-            Wants::Upgrade => self.upgrade(mailbox, exchange, parts).await,
-            Wants::Poll => self.poll(mailbox.ok_or(gone)?, exchange).await,
-            Wants::Post => self.post(mailbox.ok_or(gone)?, parts, body).await,
-            Wants::UnsupportedMethod => Err(Failure::Status(StatusCode::INTERNAL_SERVER_ERROR)),
+            Wanted::Open(transport) => self.open(transport, exchange, parts).await,
+            Wanted::Upgrade => self.upgrade(mailbox, exchange, parts).await,
+            Wanted::Poll => self.poll(mailbox.ok_or(gone)?, exchange).await,
+            Wanted::Post => self.post(mailbox.ok_or(gone)?, parts, body).await,
+            // As Node does.
+            Wanted::UnsupportedMethod => Err(Failure::Status(StatusCode::INTERNAL_SERVER_ERROR)),
         }
     }
 
@@ -258,6 +228,36 @@ fn origin_is_valid(headers: &HeaderMap) -> bool {
             .iter()
             .all(|byte| *byte == b'\t' || *byte >= b' ')
     })
+}
+
+/// Answers a request that does not get what it wants, and counts it.
+fn failed(failure: Failure, is_upgrade: bool) -> Response<Body> {
+    match failure {
+        Failure::Cut => {
+            let mut response = respond::empty(StatusCode::BAD_REQUEST);
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+        Failure::Status(status) => {
+            let label = status.as_u16().to_string();
+            metrics::counter!("portcullis_requests_failed_total", "status" => label).increment(1);
+            if status == StatusCode::UPGRADE_REQUIRED {
+                respond::upgrade_required()
+            } else {
+                respond::empty(status)
+            }
+        }
+        Failure::Full(full) => no_room(&full, is_upgrade),
+        Failure::Rejected(rejection) => {
+            let code = rejection.code();
+            tracing::debug!(code = code.number(), "request rejected");
+            metrics::counter!("portcullis_requests_rejected_total", "code" => code.message())
+                .increment(1);
+            respond::rejection(&rejection, is_upgrade)
+        }
+    }
 }
 
 /// 503, in the form that the transport expects, and when to try again.

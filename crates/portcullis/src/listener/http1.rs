@@ -25,7 +25,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{AnyBody, Fallback, HEADER_TIMEOUT};
-use crate::handshake::{Body, Door, HeldBack, Overheard, RemoteAddress, Ticket};
+use crate::handshake::{Body, Door, RemoteAddress};
+use crate::session::{HeldBack, Overheard, Ticket};
 
 /// The largest head of a request, in bytes, and the most headers in it.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -43,11 +44,11 @@ pub(super) async fn serve(
     let has_begun = Arc::new(AtomicBool::new(false));
     let begun = Arc::clone(&has_begun);
     let overheard = Arc::new(Overheard::default());
-    let stream = HeldBack::new(stream, Arc::clone(&overheard));
+    let stream = HeldBack::new(stream, ticket, Arc::clone(&overheard));
+    let heard = Arc::clone(&overheard);
     let service = service_fn(move |mut request: Request<Incoming>| {
         begun.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(RemoteAddress(address));
-        request.extensions_mut().insert(ticket.clone());
         let (door, mut fallback) = (Arc::clone(&door), fallback.clone());
         let is_ours = door.options.owns(request.uri().path());
         overheard.for_session.store(is_ours, Ordering::Relaxed);
@@ -84,6 +85,10 @@ pub(super) async fn serve(
         }
     };
     if let Err(error) = result {
+        if error.is_timeout() && heard.is_idle.load(Ordering::Relaxed) {
+            // Kept alive for a request that did not come.
+            return;
+        }
         let kind = kind(&error);
         metrics::counter!("portcullis_http_errors_total", "kind" => kind).increment(1);
         tracing::debug!(kind, "HTTP connection failed");

@@ -18,7 +18,7 @@ fn what_is_kept_for_a_connection_is_as_large_as_the_table_says() {
         ("identity", size_of::<Identity>(), 8),
         ("identity itself", Identity::size_of_content(), 136),
         ("place of it", size_of::<CurrentIdentity>(), 64),
-        ("bond", client::size_of_bond(), 104),
+        ("bond", client::size_of_bond(), 96),
         ("registry", size_of::<(SessionId, Arc<()>)>(), 32),
         ("slot", size_of::<(u32, Arc<()>)>(), 16),
         ("wheel", session::size_of_visit(), 12),

@@ -1,5 +1,7 @@
 //! The one part of a session that others share: its outbox, its heartbeat, and its end.
 //!
+//! Not a TCP connection: it lives as long as its session, over many polls and an upgrade.
+//!
 //! Emitters push frames here, the wheel looks here whether to ping, and whoever wants the session
 //! to end leaves the reason here. Everything else belongs to the session's task.
 //!
@@ -275,6 +277,13 @@ impl Connection {
         self.state.lock().end(ending);
     }
 
+    /// Ends the session of a peer that broke a rule, and tells of it.
+    pub(crate) fn expel(&self, rule: &'static str) {
+        tracing::debug!(rule, "connection closed for breaking the rules");
+        metrics::counter!("portcullis_violations_total", "rule" => rule).increment(1);
+        self.end(Ending::Expelled);
+    }
+
     /// Wakes the session's task, for instance because a socket of its client left.
     pub(crate) fn wake(&self) {
         self.state.lock().outbox.wake();
@@ -387,7 +396,7 @@ impl Connection {
         let written = batch.size();
         let result = batch.write();
         let mut state = self.state.lock();
-        let flushed = state.outbox.end_flush(batch, result);
+        let flushed = state.outbox.end_flush(batch, result, self.outbox_limits());
         if flushed == Flushed::Failed {
             state.end(Ending::WriteFailed);
         }

@@ -2,7 +2,7 @@
 //!
 //! | delivery   | the peer reads too slowly             | nothing waits, and the peer takes it |
 //! |------------|---------------------------------------|--------------------------------------|
-//! | `Protocol` | the connection ends                   | it is queued                         |
+//! | `Protocol` | the connection ends, a little later   | it is queued                         |
 //! | `Event`    | as the server or the emitter has said | it is queued                         |
 //! | `Volatile` | it is dropped as soon as it must wait | it is queued                         |
 

@@ -258,6 +258,7 @@ impl Core {
             registration: Some(registration),
             machine,
             handler,
+            is_handler_done: false,
             transport,
             timer: None,
             ending: None,

@@ -32,6 +32,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 const FIN: u8 = 0x80;
+
+/// What the first bytes of all control frames have in common.
+const CONTROL: u8 = FIN | 0x08;
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
@@ -41,7 +44,7 @@ const PONG: u8 = 0xa;
 const HEADROOM: usize = 10;
 
 /// Separates packets in a polling payload (engine.io-protocol, "Packet encoding").
-const SEPARATOR: u8 = 0x1e;
+pub(super) const SEPARATOR: u8 = portcullis_engineio::SEPARATOR as u8;
 
 static PING: LazyLock<Frame> = LazyLock::new(|| Frame::text("2"));
 static NOOP: LazyLock<Frame> = LazyLock::new(|| Frame::text("6"));
@@ -128,6 +131,12 @@ impl Frame {
     #[must_use]
     pub fn wire(&self) -> &[u8] {
         self.0.buffer.get(self.0.start..).unwrap_or_default()
+    }
+
+    /// Whether this begins with a control frame (RFC 6455 section 5.5).
+    pub(crate) fn is_control(&self) -> bool {
+        let head = self.wire().first();
+        head.is_some_and(|head| head & CONTROL == CONTROL)
     }
 
     /// Whether this is a lone pong, of which only the newest need be answered (RFC 6455 5.5.3).

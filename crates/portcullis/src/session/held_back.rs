@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::heads::Heads;
+use super::stream::Ticket;
 
 /// How such a response begins.
 const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
@@ -34,12 +35,16 @@ pub(crate) struct Overheard {
     pub(crate) for_session: AtomicBool,
     /// How many heads have come that say in two ways where their request ends.
     pub(crate) ambiguous_heads: AtomicUsize,
+    /// Whether nothing has come since something was answered.
+    pub(crate) is_idle: AtomicBool,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct HeldBack {
     stream: TcpStream,
+    /// It goes with the stream, whoever takes that over.
+    ticket: Ticket,
     held: Vec<u8>,
     overheard: Arc<Overheard>,
     heads: Heads,
@@ -47,9 +52,10 @@ pub(crate) struct HeldBack {
 
 impl HeldBack {
     /// Holds back what answers a request while it is one for a session.
-    pub(crate) fn new(stream: TcpStream, overheard: Arc<Overheard>) -> Self {
+    pub(crate) fn new(stream: TcpStream, ticket: Ticket, overheard: Arc<Overheard>) -> Self {
         Self {
             stream,
+            ticket,
             held: Vec::new(),
             overheard,
             heads: Heads::default(),
@@ -60,9 +66,9 @@ impl HeldBack {
         bytes.starts_with(SWITCHING) && self.overheard.for_session.load(Ordering::Relaxed)
     }
 
-    /// The stream, and what must be written to it first.
-    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.stream, self.held)
+    /// The stream, what must be written to it first, and what is to be kept for as long.
+    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>, Ticket) {
+        (self.stream, self.held, self.ticket)
     }
 
     /// Lets go of what is held.
@@ -88,6 +94,9 @@ impl AsyncRead for HeldBack {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
+        if !read.is_empty() {
+            self.overheard.is_idle.store(false, Ordering::Relaxed);
+        }
         let ambiguous = self.heads.scan(read);
         if ambiguous > 0 {
             let heard = &self.overheard.ambiguous_heads;
@@ -104,6 +113,7 @@ impl AsyncWrite for HeldBack {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_release(cx))?;
+        self.overheard.is_idle.store(true, Ordering::Relaxed);
         if self.holds(bytes) {
             self.held = bytes.to_vec();
             return Poll::Ready(Ok(bytes.len()));
@@ -120,6 +130,7 @@ impl AsyncWrite for HeldBack {
             Some(first) if self.holds(first) => self.poll_write(cx, first),
             _ => {
                 ready!(self.poll_release(cx))?;
+                self.overheard.is_idle.store(true, Ordering::Relaxed);
                 Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
             }
         }
@@ -157,7 +168,7 @@ mod tests {
         let (stream, _) = listener.accept().await.unwrap();
         let overheard = Arc::new(Overheard::default());
         overheard.for_session.store(true, Ordering::Relaxed);
-        (HeldBack::new(stream, overheard), peer)
+        (HeldBack::new(stream, Ticket::new(()), overheard), peer)
     }
 
     #[tokio::test]
@@ -190,6 +201,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_is_idle_from_an_answer_to_the_next_request() {
+        let (mut stream, mut peer) = pair().await;
+        let is_idle = |stream: &HeldBack| stream.overheard.is_idle.load(Ordering::Relaxed);
+        assert!(!is_idle(&stream), "a first request is due");
+        stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        assert!(is_idle(&stream));
+        peer.write_all(b"G").await.unwrap();
+        stream.read_exact(&mut [0]).await.unwrap();
+        assert!(!is_idle(&stream));
+    }
+
+    #[tokio::test]
     async fn a_switch_to_something_else_leaves_at_once() {
         let (mut stream, mut peer) = pair().await;
         stream.overheard.for_session.store(false, Ordering::Relaxed);
@@ -212,7 +235,7 @@ mod tests {
     async fn what_is_held_is_handed_over_with_the_stream() {
         let (mut stream, _peer) = pair().await;
         stream.write_all(RESPONSE).await.unwrap();
-        let (_, held) = stream.into_parts();
+        let (_, held, _) = stream.into_parts();
         assert_eq!(held, RESPONSE);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use portcullis_engineio::{SessionId, Timing};
 
 use super::connection::{Connection, Limits};
-use super::outbox::OutboxLimits;
+use super::engine::CoreOptions;
 pub(crate) use super::shard::Shard;
 use super::websocket::{Incoming, Reader};
 use super::wheel::{Visit, Wheel};
@@ -35,11 +35,7 @@ pub(crate) const fn size_of_visit() -> usize {
 pub(crate) fn shard(timing: Timing) -> Arc<Shard> {
     let limits = Limits {
         timing,
-        outbox: OutboxLimits {
-            max_bytes: 1 << 20,
-            max_frames: 4_096,
-            if_slow: super::IfSlow::Disconnect,
-        },
+        outbox: CoreOptions::usual().outbox,
     };
     let wheel = Wheel::new(Duration::from_millis(125), Instant::now());
     Arc::new(Shard::new(limits, wheel))

@@ -23,6 +23,9 @@
 //! - The system call happens outside the lock.
 //! - The queue is bounded in bytes and in frames; what goes over ends the session, or is dropped
 //!   where that was said. Nobody is too slow for what their stream was never asked to take.
+//! - Events do not crowd out the protocol's own words, for which there is a little more room, and
+//!   the goodbye, for which there always is.
+//! - Nothing follows a goodbye.
 //!
 //! # Not here
 //!
@@ -52,6 +55,20 @@ pub(crate) enum Sink {
     Gone,
 }
 
+/// So many words of the protocol may wait behind as many events as may, and so long.
+const RESERVED_FRAMES: usize = 64;
+const RESERVED_BYTES: usize = 64 * 1024;
+
+/// What is queued at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    All,
+    /// Something was thrown away: a peer that got what comes later would see a gap in the order.
+    Goodbye,
+    /// A goodbye is queued, or has left.
+    Nothing,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
@@ -71,12 +88,43 @@ pub(crate) struct OutboxLimits {
     pub(crate) if_slow: IfSlow,
 }
 
+/// How much waits. One frame that is larger by itself than all that may wait, a giant, is not
+/// counted in bytes: its size was bounded when it was made, no peer could ever be quick enough for
+/// it, and nobody else is to suffer from it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Waiting {
+    pub(crate) frames: usize,
+    pub(crate) bytes: usize,
+    pub(crate) has_giant: bool,
+}
+
+impl Waiting {
+    /// One frame more, of `len` bytes.
+    pub(crate) const fn add(&mut self, len: usize, limits: &OutboxLimits) {
+        self.frames += 1;
+        if len > limits.max_bytes {
+            self.has_giant = true;
+        } else {
+            self.bytes += len;
+        }
+    }
+}
+
 impl OutboxLimits {
-    /// Whether a frame of `len` bytes may wait behind so many others.
-    ///
-    /// One frame always may, however large: its size was bounded when it was made.
-    pub(crate) const fn admit(&self, frames: usize, bytes: usize, len: usize) -> bool {
-        frames == 0 || (bytes + len <= self.max_bytes && frames < self.max_frames)
+    /// Whether a frame of `len` bytes may wait behind others.
+    pub(crate) const fn admit(&self, waiting: Waiting, len: usize) -> bool {
+        let fits =
+            waiting.bytes + len <= self.max_bytes || (len > self.max_bytes && !waiting.has_giant);
+        waiting.frames == 0 || (waiting.frames < self.max_frames && fits)
+    }
+
+    /// With the room that is kept for what the protocol itself has to say.
+    const fn with_reserve(&self) -> Self {
+        Self {
+            max_bytes: self.max_bytes.saturating_add(RESERVED_BYTES),
+            max_frames: self.max_frames.saturating_add(RESERVED_FRAMES),
+            ..*self
+        }
     }
 
     /// What becomes of a frame that they do not admit.
@@ -141,11 +189,17 @@ pub(crate) enum Flushed {
 pub(crate) struct Outbox {
     sink: Sink,
     queue: SmallVec<[Frame; 2]>,
+    /// What [`Waiting`] says of the queue, which counts its frames itself.
     bytes: usize,
     /// How much of the first frame has left already.
     head_offset: usize,
     state: State,
-    /// Something was thrown away: a peer that got what comes later would see a gap in the order.
+    /// See [`Waiting`].
+    has_giant: bool,
+    /// The stream was asked once more for what did not fit behind what it had refused.
+    was_asked_again: bool,
+    takes: Takes,
+    /// What was on its way when all was thrown away does not come back.
     discarded: bool,
     waker: Option<Waker>,
 }
@@ -157,6 +211,9 @@ impl Outbox {
             bytes: 0,
             head_offset: 0,
             state: State::Idle,
+            has_giant: false,
+            was_asked_again: false,
+            takes: Takes::All,
             sink: Sink::Task { writable: false },
             discarded: false,
             waker: None,
@@ -170,26 +227,27 @@ impl Outbox {
         delivery: Delivery,
         limits: &OutboxLimits,
     ) -> Pushed {
-        if matches!(self.sink, Sink::Gone) || (self.discarded && !frame.is_close()) {
+        let is_taken = match self.takes {
+            Takes::All => true,
+            Takes::Goodbye => frame.is_close(),
+            Takes::Nothing => false,
+        };
+        if !is_taken || matches!(self.sink, Sink::Gone) {
             return Pushed::Gone;
         }
         if delivery.is_volatile() && !self.is_writable() {
             return Pushed::Dropped;
         }
-        if frame.is_pong() && self.queue.last().is_some_and(Frame::is_pong) && self.queue.len() > 1
-        {
-            // The peer does not read its pongs; the newest one answers them all.
-            self.bytes -= self.queue.pop().map_or(0, |old| old.wire().len());
+        if frame.is_control() {
+            self.make_way_for_control(frame);
         }
-        let len = frame.wire().len();
-        if !limits.admit(self.queue.len(), self.bytes, len) {
-            return match (&self.sink, self.state) {
-                (Sink::Raw(_), State::Dirty | State::Flushing) => Pushed::Full,
-                _ => limits.refuse(delivery),
-            };
+        let bytes = self.bytes + frame.wire().len();
+        if bytes <= limits.max_bytes && self.queue.len() < limits.max_frames {
+            self.bytes = bytes;
+        } else if let Some(refused) = self.take_besides(frame, delivery, limits) {
+            return refused;
         }
         self.queue.push(frame.clone());
-        self.bytes += len;
         match (&self.sink, self.state) {
             (Sink::Raw(_), State::Idle) => {
                 self.state = State::Dirty;
@@ -201,6 +259,66 @@ impl Outbox {
             }
             _ => Pushed::Queued,
         }
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            frames: self.queue.len(),
+            bytes: self.bytes,
+            has_giant: self.has_giant,
+        }
+    }
+
+    #[cold]
+    fn make_way_for_control(&mut self, frame: &Frame) {
+        if frame.is_close() {
+            self.takes = Takes::Nothing;
+        } else if frame.is_pong()
+            && self.queue.last().is_some_and(Frame::is_pong)
+            && self.queue.len() > 1
+        {
+            // The peer does not read its pongs; the newest one answers them all.
+            self.bytes -= self.queue.pop().map_or(0, |old| old.wire().len());
+        }
+    }
+
+    /// Counts a frame that does not fit among the others, if there is room for its like; otherwise
+    /// says what becomes of it.
+    #[cold]
+    fn take_besides(
+        &mut self,
+        frame: &Frame,
+        delivery: Delivery,
+        limits: &OutboxLimits,
+    ) -> Option<Pushed> {
+        let len = frame.wire().len();
+        let mut waiting = self.waiting();
+        if !frame.is_close()
+            && !limits.admit(waiting, len)
+            && let Some(refused) = self.refuse(len, delivery, limits)
+        {
+            return Some(refused);
+        }
+        waiting.add(len, limits);
+        (self.bytes, self.has_giant) = (waiting.bytes, waiting.has_giant);
+        None
+    }
+
+    /// What becomes of a frame for which there is no room, unless there is some for its like.
+    fn refuse(&mut self, len: usize, delivery: Delivery, limits: &OutboxLimits) -> Option<Pushed> {
+        match (&self.sink, self.state) {
+            (Sink::Raw(_), State::Dirty | State::Flushing) => return Some(Pushed::Full),
+            (Sink::Raw(_), State::Blocked) if !self.was_asked_again => {
+                // The peer may have read it all, and the session's task not come to see that.
+                self.was_asked_again = true;
+                self.state = State::Dirty;
+                return Some(Pushed::Full);
+            }
+            _ => {}
+        }
+        let reserve = limits.with_reserve();
+        let has_room = delivery == Delivery::Protocol && reserve.admit(self.waiting(), len);
+        (!has_room).then(|| limits.refuse(delivery))
     }
 
     /// Whether a frame pushed now could leave at once, which is what volatile frames ask for.
@@ -231,6 +349,7 @@ impl Outbox {
 
     /// The stream takes bytes again.
     pub(crate) fn unblock(&mut self) {
+        self.was_asked_again = false;
         if self.state == State::Blocked {
             self.state = State::Dirty;
         }
@@ -261,20 +380,19 @@ impl Outbox {
         self.sink = Sink::Gone;
         self.state = State::Idle;
         self.queue = SmallVec::new();
-        self.bytes = 0;
+        (self.bytes, self.has_giant) = (0, false);
         self.head_offset = 0;
     }
 
     /// Drops what waits, so that the goodbye, which is all that may follow, leaves at once.
     pub(crate) fn discard(&mut self) {
         self.discarded = true;
-        // Half a frame is on the wire: the rest of it must follow. Without the response that was
-        // held back, whatever follows would be no WebSocket.
-        let has_begun = self.state == State::Flushing
-            || self.head_offset > 0
-            || self.queue.first().is_some_and(Frame::is_response);
-        self.queue.truncate(usize::from(has_begun));
-        self.bytes = self.queue.iter().map(|frame| frame.wire().len()).sum();
+        if self.takes == Takes::All {
+            self.takes = Takes::Goodbye;
+        }
+        keep_promises(&mut self.queue, self.head_offset);
+        // Nothing but the goodbye may follow, and for that there is always room.
+        (self.bytes, self.has_giant) = (0, false);
     }
 
     /// Remembers whom to wake.
@@ -292,7 +410,7 @@ impl Outbox {
 
     /// Takes everything, for a sink of the `Task` kind.
     pub(crate) fn take_all(&mut self) -> SmallVec<[Frame; 2]> {
-        self.bytes = 0;
+        (self.bytes, self.has_giant) = (0, false);
         std::mem::take(&mut self.queue)
     }
 
@@ -306,7 +424,7 @@ impl Outbox {
         }
         let stream = Arc::clone(stream);
         self.state = State::Flushing;
-        self.bytes = 0;
+        (self.bytes, self.has_giant) = (0, false);
         // Draining instead of taking keeps a spilled buffer for the next burst.
         let frames = self.queue.drain(..).collect();
         if self.queue.capacity() > 8 {
@@ -317,15 +435,23 @@ impl Outbox {
     }
 
     /// Ends a flush: puts back what did not leave, in front of what came meanwhile.
-    pub(crate) fn end_flush(&mut self, batch: Batch, result: io::Result<()>) -> Flushed {
+    pub(crate) fn end_flush(
+        &mut self,
+        batch: Batch,
+        result: io::Result<()>,
+        limits: &OutboxLimits,
+    ) -> Flushed {
         if !matches!(self.sink, Sink::Raw(_)) || self.state != State::Flushing {
             return Flushed::Done;
         }
-        let (rest, offset) = batch.into_rest();
-        self.bytes += rest.iter().map(|frame| frame.wire().len()).sum::<usize>();
+        let (mut rest, offset) = batch.into_rest();
         self.head_offset = offset;
         if !rest.is_empty() {
-            self.queue.insert_many(0, rest);
+            if self.discarded {
+                // That was while these were on their way.
+                keep_promises(&mut rest, offset);
+            }
+            self.put_back(rest, limits);
         }
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -340,16 +466,37 @@ impl Outbox {
                 self.lose();
                 Flushed::Failed
             }
-            Ok(()) if self.queue.is_empty() => {
-                self.state = State::Idle;
-                Flushed::Done
-            }
             Ok(()) => {
-                self.state = State::Dirty;
-                Flushed::Again
+                self.was_asked_again = false;
+                if self.queue.is_empty() {
+                    self.state = State::Idle;
+                    Flushed::Done
+                } else {
+                    self.state = State::Dirty;
+                    Flushed::Again
+                }
             }
         }
     }
+
+    /// Puts frames back in front of all others.
+    fn put_back(&mut self, rest: SmallVec<[Frame; 8]>, limits: &OutboxLimits) {
+        let mut waiting = self.waiting();
+        for frame in &rest {
+            waiting.add(frame.wire().len(), limits);
+        }
+        (self.bytes, self.has_giant) = (waiting.bytes, waiting.has_giant);
+        self.queue.insert_many(0, rest);
+    }
+}
+
+/// Drops frames of which the first has left up to `offset`, but for the rest of that one, the
+/// response without which whatever follows would be no WebSocket, and the goodbye.
+fn keep_promises<A: smallvec::Array<Item = Frame>>(frames: &mut SmallVec<A>, offset: usize) {
+    let has_begun = offset > 0 || frames.first().is_some_and(Frame::is_response);
+    let first = usize::from(has_begun).min(frames.len());
+    let goodbye = frames.drain(first..).next_back().filter(Frame::is_close);
+    frames.extend(goodbye);
 }
 
 #[cfg(test)]
@@ -392,9 +539,21 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_in_bytes_but_takes_one_frame_of_any_size() {
+        let giant = "a".repeat(500);
         let mut outbox = Outbox::new();
-        assert_eq!(push(&mut outbox, &"a".repeat(500)), Pushed::Queued);
-        assert_eq!(push(&mut outbox, "4"), Pushed::Overflow);
+        for text in ["4", &giant, "4"] {
+            assert_eq!(push(&mut outbox, text), Pushed::Queued);
+        }
+        assert_eq!(push(&mut outbox, &giant), Pushed::Overflow);
+
+        let mut outbox = Outbox::new();
+        assert_eq!(push(&mut outbox, &giant), Pushed::Queued);
+        assert_eq!(push(&mut outbox, &"a".repeat(50)), Pushed::Queued);
+        assert_eq!(push(&mut outbox, &"a".repeat(60)), Pushed::Overflow);
+
+        let mut outbox = Outbox::new();
+        assert_eq!(push(&mut outbox, &"a".repeat(50)), Pushed::Queued);
+        assert_eq!(push(&mut outbox, &"a".repeat(60)), Pushed::Overflow);
     }
 
     #[test]
@@ -406,19 +565,38 @@ mod tests {
         };
         let frame = Frame::text("4");
         for _ in 0..4 {
-            outbox.push(&frame, Delivery::Protocol, &drops);
+            outbox.push(&frame, Delivery::Event(None), &drops);
         }
         let cases = [
             (Delivery::Event(None), Pushed::Lost),
             (Delivery::Event(Some(IfSlow::Disconnect)), Pushed::Overflow),
-            (Delivery::Protocol, Pushed::Overflow),
+            (Delivery::Protocol, Pushed::Queued),
         ];
         for (delivery, pushed) in cases {
             assert_eq!(outbox.push(&frame, delivery, &drops), pushed);
         }
         let may_be_lost = Delivery::Event(Some(IfSlow::Drop));
         assert_eq!(outbox.push(&frame, may_be_lost, &LIMITS), Pushed::Lost);
-        assert_eq!(outbox.take_all().len(), 4);
+        for _ in 1..RESERVED_FRAMES {
+            let pushed = outbox.push(&frame, Delivery::Protocol, &drops);
+            assert_eq!(pushed, Pushed::Queued);
+        }
+        let beyond = outbox.push(&frame, Delivery::Protocol, &drops);
+        assert_eq!(beyond, Pushed::Overflow);
+        let goodbye = outbox.push(&Frame::close(None), Delivery::Protocol, &drops);
+        assert_eq!(goodbye, Pushed::Queued);
+        assert_eq!(outbox.take_all().len(), 4 + RESERVED_FRAMES + 1);
+    }
+
+    #[test]
+    fn nothing_follows_a_goodbye_which_is_not_thrown_away() {
+        let mut outbox = Outbox::new();
+        push(&mut outbox, "4a");
+        outbox.push(&Frame::close(None), Delivery::Protocol, &LIMITS);
+        assert_eq!(push(&mut outbox, "4b"), Pushed::Gone);
+        outbox.discard();
+        let left = outbox.take_all();
+        assert!(matches!(left.as_slice(), [goodbye] if goodbye.is_close()));
     }
 
     #[test]
@@ -481,12 +659,53 @@ mod tests {
         assert_eq!(left, [response.wire(), goodbye.wire()]);
     }
 
-    #[tokio::test]
-    async fn a_broken_stream_leaves_nothing_to_be_tried_again() {
+    async fn pair() -> (TcpStream, TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let peer = TcpStream::connect(address).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
+        (stream, peer)
+    }
+
+    #[tokio::test]
+    async fn what_was_on_its_way_when_all_was_thrown_away_does_not_come_back() {
+        let (stream, _peer) = pair().await;
+        let mut outbox = Outbox::new();
+        outbox.set_sink(Sink::Raw(Arc::new(stream)));
+        push(&mut outbox, "4a");
+        push(&mut outbox, "4b");
+        let batch = outbox.begin_flush().unwrap();
+        push(&mut outbox, "4c");
+        outbox.discard();
+        outbox.push(&Frame::close(None), Delivery::Protocol, &LIMITS);
+        let refused = Err(io::ErrorKind::WouldBlock.into());
+        assert_eq!(outbox.end_flush(batch, refused, &LIMITS), Flushed::Blocked);
+        let left = outbox.take_all();
+        assert!(matches!(left.as_slice(), [goodbye] if goodbye.is_close()));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_refused_is_asked_once_more_before_its_peer_is_too_slow() {
+        let (stream, _peer) = pair().await;
+        let mut outbox = Outbox::new();
+        outbox.set_sink(Sink::Raw(Arc::new(stream)));
+        for _ in 0..4 {
+            push(&mut outbox, "4");
+        }
+        let refuse = |outbox: &mut Outbox| {
+            let batch = outbox.begin_flush().unwrap();
+            let refused = Err(io::ErrorKind::WouldBlock.into());
+            assert_eq!(outbox.end_flush(batch, refused, &LIMITS), Flushed::Blocked);
+        };
+        refuse(&mut outbox);
+        assert_eq!(push(&mut outbox, "4"), Pushed::Full);
+        refuse(&mut outbox);
+        assert_eq!(push(&mut outbox, "4"), Pushed::Overflow);
+    }
+
+    #[tokio::test]
+    async fn a_broken_stream_leaves_nothing_to_be_tried_again() {
+        let (stream, peer) = pair().await;
         // Closed with a lingering time of zero, a connection is reset.
         socket2::SockRef::from(&peer)
             .set_linger(Some(std::time::Duration::ZERO))
@@ -498,7 +717,7 @@ mod tests {
         assert_eq!(push(&mut outbox, "4a"), Pushed::MustFlush);
         let mut batch = outbox.begin_flush().unwrap();
         let result = batch.write();
-        assert_eq!(outbox.end_flush(batch, result), Flushed::Failed);
+        assert_eq!(outbox.end_flush(batch, result, &LIMITS), Flushed::Failed);
         assert!(outbox.is_empty() && !outbox.is_blocked());
         assert_eq!(push(&mut outbox, "4b"), Pushed::Gone);
     }

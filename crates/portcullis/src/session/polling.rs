@@ -22,14 +22,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::frame::Frame;
+use super::frame::{Frame, SEPARATOR};
 use super::stream::Stream;
 use super::websocket_transport::WebSocketTransport;
 
 /// So many requests of one session may wait for its task.
 pub(crate) const MAILBOX: usize = 4;
-
-const SEPARATOR: u8 = 0x1e;
 
 /// A request for an existing session.
 #[derive(Debug)]
@@ -40,8 +38,9 @@ pub(crate) enum Request {
     Post(Post),
     /// A POST whose content type is not text.
     InvalidContent,
-    /// A WebSocket that wants to take over, with what was read ahead.
-    Upgrade(Stream, Bytes),
+    /// A WebSocket that wants to take over, what was read ahead of it, and whether binary is to be
+    /// text on it.
+    Upgrade(Stream, Bytes, bool),
 }
 
 /// What a poll gets.
@@ -71,7 +70,7 @@ pub(crate) enum Body {
 pub(crate) enum Verdict {
     Ok,
     Rejected,
-    /// The connection is cut off without an answer.
+    /// 400, and the HTTP connection ends.
     Cut,
 }
 

@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::delivery::Delivery;
 use super::frame::Frame;
 use super::polling::{Body, Happened, Request, Verdict};
-use super::websocket::{Incoming, ReadError};
+use super::websocket::Incoming;
 use super::websocket_transport::{End, WebSocketTransport};
 use super::{Session, SessionHandler, Transport};
 use crate::pace::Rate;
@@ -82,28 +82,20 @@ impl Session {
             connection.send(&Frame::from_wire(control), Delivery::Protocol);
         }
         if idle.take_many(heard.idle, IDLE, now).is_err() {
-            if let Some(goodbye) = websocket.goodbye(Some(POLICY)) {
-                connection.send(&goodbye, Delivery::Protocol);
-            }
+            websocket.say_goodbye(connection, Some(POLICY));
             machine.handle_transport_closed(Some(TransportFault::Flood));
             return;
         }
-        match end {
-            Poll::Pending => {}
-            Poll::Ready(End::Eof) => machine.handle_transport_closed(None),
-            Poll::Ready(End::Io) => machine.handle_transport_closed(Some(TransportFault::Io)),
+        let fault = match end {
+            Poll::Pending => return,
+            // Also of one that is reset: so it is in Node, where only writing fails.
+            Poll::Ready(End::Eof | End::Io) => None,
             Poll::Ready(End::Invalid(error)) => {
-                if let Some(goodbye) = websocket.goodbye(Some(error.close_code())) {
-                    connection.send(&goodbye, Delivery::Protocol);
-                }
-                machine.handle_transport_closed(Some(match error {
-                    ReadError::TooBig => TransportFault::TooBig,
-                    ReadError::TooManyFragments => TransportFault::TooManyFragments,
-                    ReadError::InvalidUtf8 => TransportFault::InvalidUtf8,
-                    ReadError::Protocol => TransportFault::WebSocket,
-                }));
+                websocket.say_goodbye(connection, Some(error.close_code()));
+                Some(error.fault())
             }
-        }
+        };
+        machine.handle_transport_closed(fault);
     }
 
     fn receive_requests(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -146,9 +138,9 @@ impl Session {
                 self.machine.handle_post();
             }
             Request::InvalidContent => self.machine.handle_invalid_content(),
-            Request::Upgrade(stream, read_ahead) => {
+            Request::Upgrade(stream, read_ahead, base64) => {
                 let max_payload = self.core.max_payload();
-                let probe = WebSocketTransport::new(stream, read_ahead, max_payload, false);
+                let probe = WebSocketTransport::new(stream, read_ahead, max_payload, base64);
                 if self.machine.handle_probe_opened(now) {
                     polling.probe = Some(probe.probing());
                 } else {

@@ -1,8 +1,8 @@
 //! A share of the connections: who they are, who of them has something to send, and when each
 //! must be looked at next.
 //!
-//! There are as many shards as worker threads. Each has one flusher task and one heartbeat task,
-//! which is all that runs for a connection besides its own task.
+//! There are as many shards as processors. Each has one flusher task and one heartbeat task, which
+//! is all that runs for a connection besides its own task.
 //!
 //! # Invariants
 //!

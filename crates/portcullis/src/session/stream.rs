@@ -46,14 +46,14 @@ pub(crate) trait Io: AsyncRead + AsyncWrite + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + 'static> Io for T {}
 
 /// What whoever accepted a connection wants back when it has gone.
-#[derive(Clone)]
+#[derive(Debug)]
 pub(crate) struct Ticket(
-    #[expect(dead_code, reason = "held for its drop")] Arc<dyn Any + Send + Sync>,
+    #[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>,
 );
 
 impl Ticket {
     pub(crate) fn new(held: impl Any + Send + Sync) -> Self {
-        Self(Arc::new(held))
+        Self(Box::new(held))
     }
 }
 
@@ -71,8 +71,6 @@ pub(crate) struct Other {
     io: Pin<Box<dyn Io>>,
     out: Vec<u8>,
     written: usize,
-    #[expect(dead_code, reason = "held for its drop")]
-    ticket: Option<Ticket>,
 }
 
 /// A connection that has just left HTTP behind.
@@ -86,11 +84,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    fn tcp(stream: TcpStream, read_ahead: &Bytes, ticket: Option<Ticket>) -> Self {
+    fn tcp(stream: TcpStream, read_ahead: &Bytes) -> Self {
         // Frames are coalesced here; the kernel must not wait for more.
         let _ = stream.set_nodelay(true);
         Self {
-            stream: Stream::Tcp(Arc::new(stream), ticket),
+            stream: Stream::Tcp(Arc::new(stream), None),
             read_ahead: detach(read_ahead),
             held: Vec::new(),
         }
@@ -108,12 +106,12 @@ impl Opened {
 
 impl Stream {
     /// Takes the raw stream out of an upgraded connection if there is one in it.
-    pub(crate) fn from_upgraded(upgraded: Upgraded, ticket: Option<Ticket>) -> Opened {
+    pub(crate) fn from_upgraded(upgraded: Upgraded) -> Opened {
         let upgraded = match upgraded.downcast::<TokioIo<HeldBack>>() {
             Ok(parts) => {
-                let (stream, held) = parts.io.into_inner().into_parts();
+                let (stream, held, ticket) = parts.io.into_inner().into_parts();
                 return Opened {
-                    stream: Self::Tcp(Arc::new(stream), ticket),
+                    stream: Self::Tcp(Arc::new(stream), Some(ticket)),
                     read_ahead: detach(&parts.read_buf),
                     held,
                 };
@@ -121,31 +119,30 @@ impl Stream {
             Err(upgraded) => upgraded,
         };
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return Opened::tcp(parts.io.into_inner(), &parts.read_buf, ticket),
+            Ok(parts) => return Opened::tcp(parts.io.into_inner(), &parts.read_buf),
             Err(upgraded) => upgraded,
         };
         // hyper-util's auto server, which axum uses too, wraps the stream in a type of its own.
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => Opened::tcp(parts.io.into_inner(), &parts.read_buf, ticket),
-            Err(upgraded) => Self::from_upgraded_unshared(upgraded, ticket),
+            Ok(parts) => Opened::tcp(parts.io.into_inner(), &parts.read_buf),
+            Err(upgraded) => Self::from_upgraded_unshared(upgraded),
         }
     }
 
     /// The stream as it is, for a task that writes it itself.
-    pub(crate) fn from_upgraded_unshared(upgraded: Upgraded, ticket: Option<Ticket>) -> Opened {
+    pub(crate) fn from_upgraded_unshared(upgraded: Upgraded) -> Opened {
         Opened {
-            stream: Self::other(TokioIo::new(upgraded), ticket),
+            stream: Self::other(TokioIo::new(upgraded)),
             read_ahead: Bytes::new(),
             held: Vec::new(),
         }
     }
 
-    pub(crate) fn other(io: impl Io, ticket: Option<Ticket>) -> Self {
+    pub(crate) fn other(io: impl Io) -> Self {
         Self::Other(Box::new(Other {
             io: Box::pin(io),
             out: Vec::new(),
             written: 0,
-            ticket,
         }))
     }
 

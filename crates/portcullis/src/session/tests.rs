@@ -108,7 +108,7 @@ async fn ended(tasks: &Tasks) {
 #[tokio::test]
 async fn a_session_whose_stream_breaks_while_it_is_written_says_farewell() {
     let (core, tasks) = start();
-    open(&core, Stream::other(Broken, None), b"");
+    open(&core, Stream::other(Broken), b"");
     assert_eq!(core.len(), 1);
     ended(&tasks).await;
     assert_eq!(core.len(), 0);

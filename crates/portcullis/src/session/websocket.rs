@@ -31,6 +31,7 @@ use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use portcullis_engineio::TransportFault;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
@@ -77,6 +78,16 @@ impl ReadError {
             Self::TooManyFragments => 1008,
             Self::InvalidUtf8 => 1007,
             Self::Protocol => 1002,
+        }
+    }
+
+    /// What the session is told.
+    pub(super) const fn fault(self) -> TransportFault {
+        match self {
+            Self::TooBig => TransportFault::TooBig,
+            Self::TooManyFragments => TransportFault::TooManyFragments,
+            Self::InvalidUtf8 => TransportFault::InvalidUtf8,
+            Self::Protocol => TransportFault::WebSocket,
         }
     }
 }

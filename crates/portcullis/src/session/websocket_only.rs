@@ -3,18 +3,22 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
+use tokio::time::Sleep;
 
 use super::frame::Frame;
 use super::stream::Stream;
 use super::websocket::Incoming;
-use super::websocket_transport::{End, WebSocketTransport};
+use super::websocket_transport::{End, LINGER, WebSocketTransport};
 use crate::tasks::Tasks;
 
 /// Answers one message with frames to send back.
@@ -56,8 +60,7 @@ impl WebSocketService {
     pub fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
         let (mut parts, _) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-        let key = parts.headers.get(http::header::SEC_WEBSOCKET_KEY);
-        let (Some(on_upgrade), Some(key)) = (on_upgrade, key) else {
+        let (Some(on_upgrade), Some(key)) = (on_upgrade, key(&parts)) else {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::BAD_REQUEST;
             return response;
@@ -66,7 +69,7 @@ impl WebSocketService {
         let (handler, max_message) = (Arc::clone(&self.handler), self.max_message);
         self.tasks.spawn(async move {
             if let Ok(upgraded) = on_upgrade.await {
-                let opened = Stream::from_upgraded_unshared(upgraded, None);
+                let opened = Stream::from_upgraded_unshared(upgraded);
                 let (stream, read_ahead) = opened.release();
                 let websocket = WebSocketTransport::new(stream, read_ahead, max_message, false);
                 converse(websocket, &*handler).await;
@@ -76,20 +79,36 @@ impl WebSocketService {
     }
 }
 
-/// Reads and answers until either side closes.
+/// The key of a request for a WebSocket (RFC 6455 section 4.2.1), if it is one.
+fn key(parts: &Parts) -> Option<&HeaderValue> {
+    let header = |name| parts.headers.get(name);
+    let is_upgrade = header(UPGRADE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+    let is_ours = header(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    header(SEC_WEBSOCKET_KEY)
+        .filter(|key| key.len() == 24 && parts.method == Method::GET && is_upgrade && is_ours)
+}
+
+/// Reads and answers until either side closes, and then for a moment until the peer has gone.
 fn converse(
     mut websocket: WebSocketTransport,
     handler: &dyn WebSocketHandler,
 ) -> impl Future<Output = ()> {
-    let mut has_ended = false;
+    let mut ended: Option<Pin<Box<Sleep>>> = None;
     poll_fn(move |cx| {
         loop {
+            if let Some(deadline) = &mut ended
+                && deadline.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(());
+            }
             match websocket.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
-            if has_ended {
+            if ended.is_some() {
                 return websocket.poll_gone(cx);
             }
             let mut out = Vec::new();
@@ -124,9 +143,12 @@ fn converse(
                 Poll::Ready(End::Invalid(error)) => {
                     let goodbye = Frame::close(Some(error.close_code()));
                     let _ = websocket.queue(goodbye.wire());
-                    has_ended = true;
+                    closed = true;
                 }
-                Poll::Pending => has_ended = closed,
+                Poll::Pending => {}
+            }
+            if closed {
+                ended = Some(Box::pin(tokio::time::sleep(LINGER)));
             }
         }
     })

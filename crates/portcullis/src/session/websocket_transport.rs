@@ -5,7 +5,7 @@
 //! - Once its close frame has left, the peer has [`LINGER`] to end its side; then the connection is
 //!   dropped. Dropping it at once could make the kernel throw away what was just written.
 //! - What is queued ahead of the close frame has [`LINGER`] too, and [`PATIENCE`] where it was
-//!   promised to leave: a peer that takes nothing is not waited for longer.
+//!   promised to leave: a peer that takes it more slowly is not waited for.
 //! - What is sent past the outbox has a bound of its own: before it carries the session, nobody
 //!   has said who the peer is.
 
@@ -22,6 +22,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::connection::Connection;
+use super::delivery::Delivery;
 use super::frame::Frame;
 use super::outbox::Sink;
 use super::stream::{Stream, with_scratch};
@@ -29,7 +30,7 @@ use super::websocket::{Incoming, ReadError, Reader};
 use crate::clock;
 
 /// How long a closed WebSocket may take to go away.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// How long a peer may take for what it was promised to get ahead of the close frame. One that
 /// polls has as long to ask for it.
@@ -245,6 +246,13 @@ impl WebSocketTransport {
         first.then(|| Frame::close(code))
     }
 
+    /// Queues that frame on the connection that this is the transport of.
+    pub(super) fn say_goodbye(&mut self, connection: &Arc<Connection>, code: Option<u16>) {
+        if let Some(goodbye) = self.goodbye(code) {
+            connection.send(&goodbye, Delivery::Protocol);
+        }
+    }
+
     /// Starts to go away; the close frame must be queued already. What is queued ahead of it is
     /// promised to leave if there is a `hurry`, until that is ready.
     pub(crate) fn into_closing(self, hurry: Option<WaitForCancellationFutureOwned>) -> Closing {
@@ -432,7 +440,7 @@ mod tests {
     async fn a_peer_that_reads_nothing_is_sent_no_more_than_a_few_kilobytes() {
         // Memory that holds little stands for a peer that does not read.
         let (_peer, io) = tokio::io::duplex(64);
-        let stream = Stream::other(io, None);
+        let stream = Stream::other(io);
         let mut probe = WebSocketTransport::new(stream, Bytes::new(), 1000, false).probing();
         let pong = Frame::from_wire([0x8a, 125].into_iter().chain([b'x'; 125]).collect());
         let mut sent = 0;

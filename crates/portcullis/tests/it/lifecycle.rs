@@ -1,13 +1,14 @@
 //! From CONNECT to the last farewell: what runs when, and how often.
 
 use std::future::ready;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use portcullis::auth::{Identity, Refusal, RefusalCode};
 use portcullis::gateway::{Data, Registrar};
 use portcullis::socketio::value::Value;
 use portcullis::{DisconnectReason, ServerBuilder, Socket};
-use portcullis_testing::wire::{Client, Http};
+use portcullis_testing::wire::{Client, Http, WEBSOCKET, tcp};
 use portcullis_testing::{Journal, TestServer};
 use tokio_util::sync::CancellationToken;
 
@@ -186,6 +187,42 @@ async fn every_accepted_socket_leaves_once_with_the_reason_of_its_end() {
         server.close(client).await;
         assert_eq!(journal.lines(), [left], "{how}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_ends_as_one_that_is_closed() {
+    let journal = Journal::default();
+    let notes = journal.clone();
+    let server = TestServer::start(public(move |r| farewells(r, &notes))).await;
+    let stream = tcp(server.address()).await;
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    let mut client = Client::open_over(Box::new(stream), WEBSOCKET, &[]).await;
+    client.join("/").await;
+    drop(client);
+    journal.wait_for("left: transport close").await;
+}
+
+#[tokio::test]
+async fn a_socket_that_has_left_cannot_end_what_its_connection_has_become() {
+    let kept: Arc<Mutex<Option<Socket>>> = Arc::default();
+    let keeping = Arc::clone(&kept);
+    let builder = public(|_| {}).namespace("/game", move |r| {
+        r.public().on_connect(move |socket: Socket| {
+            *keeping.lock().unwrap() = Some(socket);
+            ready(Ok::<_, Refusal>(()))
+        });
+        r.on("sync", async || {});
+    });
+    let server = TestServer::start(builder).await;
+    let mut client = server.client().await;
+    client.join("/game").await;
+    let old = kept.lock().unwrap().take().unwrap();
+    client.send("41/game,").await;
+    client.join("/game").await;
+    old.disconnect(true);
+    assert!(client.sync().await.is_empty());
 }
 
 #[tokio::test]

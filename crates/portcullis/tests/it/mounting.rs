@@ -8,18 +8,24 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
+use axum::http::header::{CONNECTION, UPGRADE};
+use axum::http::{Response as HttpResponse, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hyper_util::rt::TokioIo;
 use portcullis::engine::{Engine, EngineOptions};
 use portcullis::engineio::CloseReason;
 use portcullis::gateway::{Data, Registrar, Reply};
 use portcullis::handshake::{Accept, RemoteAddress, RequestFacts};
 use portcullis::session::{SessionHandle, SessionHandler};
 use portcullis::{Emitter, Server, Socket};
-use portcullis_testing::wire::{Client, Http, POLLING, WEBSOCKET, WebSocket, tcp};
+use portcullis_testing::wire::{Client, Http, POLLING, WEBSOCKET, WebSocket, tcp, upgrade_request};
 use portcullis_testing::{Journal, TestServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 
 use crate::support::{Wire, patiently, public};
@@ -190,6 +196,62 @@ async fn an_engine_of_which_only_the_service_is_kept_goes_on_pinging() {
     assert_eq!((opcode, &packet[..]), (WebSocket::TEXT, &b"2"[..]));
 }
 
+/// Says goodbye with a future, which must not be polled behind its end.
+struct Farewell(Option<BoxFuture<'static, ()>>, Journal);
+
+impl SessionHandler for Farewell {
+    fn handle_text(&mut self, _: &str, _: &mut Context<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn handle_binary(&mut self, _: Bytes, _: &mut Context<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some(farewell) => farewell.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn handle_closed(&mut self, _: CloseReason) {
+        let journal = self.1.clone();
+        self.0 = Some(Box::pin(async move { journal.note("farewell") }));
+    }
+}
+
+/// Ends whatever opens.
+struct Leaving(Journal);
+
+impl Accept for Leaving {
+    fn accept(&self, session: SessionHandle, _: Arc<RequestFacts>) -> Box<dyn SessionHandler> {
+        session.close();
+        Box::new(Farewell(None, self.0.clone()))
+    }
+}
+
+#[tokio::test]
+async fn a_handler_whose_farewell_is_over_is_left_alone() {
+    let journal = Journal::default();
+    let engine = Engine::start(EngineOptions::default(), Leaving(journal.clone()));
+    let router = Router::new().route_service("/socket.io/", engine.service());
+    let elsewhere = public(|_| {}).build().await.unwrap();
+    let mounted = TestServer::serve(elsewhere, |listener, _| async {
+        axum::serve(listener, router).await.unwrap();
+    })
+    .await;
+    let upgraded = WebSocket::upgrade(mounted.tcp().await, WEBSOCKET, &[]).await;
+    let mut websocket = upgraded.unwrap();
+    journal.wait_for("farewell").await;
+    // What comes now wakes the session, which is waiting for its peer to go.
+    websocket.write(WebSocket::TEXT, b"4late").await.unwrap();
+    while patiently(websocket.read()).await.is_some() {}
+    drop(websocket);
+    patiently(engine.close()).await;
+    assert_eq!(journal.lines(), ["farewell"]);
+}
+
 #[tokio::test]
 async fn what_an_engine_runs_ends_with_the_last_that_is_kept_of_it() {
     let tasks = || Handle::current().metrics().num_alive_tasks();
@@ -262,6 +324,53 @@ async fn a_fallback_answers_what_is_not_below_the_engines_path() {
     assert_eq!(http.get("/socket.io-admin/").await.status, 404);
     assert_eq!(http.get("/elsewhere").await.status, 404);
     assert_eq!(http.get("/socket.io/nothing").await.status, 400);
+}
+
+/// Leaves HTTP, and reads until the peer has gone.
+async fn leave_http(mut request: Request) -> HttpResponse<Body> {
+    let upgrading = hyper::upgrade::on(&mut request);
+    #[expect(clippy::disallowed_methods, reason = "nobody waits for it")]
+    tokio::spawn(async move {
+        let mut io = TokioIo::new(upgrading.await.unwrap());
+        tokio::io::copy(&mut io, &mut tokio::io::sink()).await
+    });
+    HttpResponse::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "upgrade")
+        .header(UPGRADE, "something")
+        .body(Body::empty())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_leaves_http_by_the_fallback_keeps_its_place_among_the_connections() {
+    let router = Router::new()
+        .route("/leave", get(leave_http))
+        .route("/health", get(async || "fine"));
+    let server = public(echo).max_tcp_connections(1).build().await.unwrap();
+    let served = server.clone();
+    let server = TestServer::serve(server, |listener, stopped| {
+        served.serve_with(router, listener, stopped)
+    })
+    .await;
+    let mut first = tcp(server.address()).await;
+    let request = upgrade_request("/leave", &[]);
+    first.write_all(&request).await.unwrap();
+    let mut head = [0; 12];
+    first.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+    // Long after HTTP has ended.
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(server.http().await.get("/health").await.status, 503);
+    }
+    drop(first);
+    patiently(async {
+        while server.http().await.get("/health").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

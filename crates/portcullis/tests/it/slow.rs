@@ -243,7 +243,7 @@ async fn bytes_that_wait_for_a_socket_to_be_let_in_are_bounded() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused_until_one_has_gone() {
-    let builder = public(|_| {}).max_connections(2).max_pending_handshakes(2);
+    let builder = public(|_| {}).max_sessions(2).max_pending_handshakes(2);
     let server = TestServer::start(builder).await;
     let first = server.client_in_memory().await;
     let mut http = server.http_in_memory();
@@ -263,4 +263,49 @@ async fn connections_beyond_the_limit_are_refused_until_one_has_gone() {
         tokio::task::yield_now().await;
     }
     server.client_in_memory().await;
+}
+
+#[tokio::test]
+async fn what_is_said_behind_more_than_may_wait_reaches_who_has_just_come() {
+    let (builder, journal) = noting_ends_of(|r| {
+        r.on_connect(async |socket: Socket| {
+            let _ = socket.emit("snapshot", &"x".repeat(2_000_000));
+            let _ = socket.emit("ready", &());
+        });
+    });
+    let server = TestServer::start(builder).await;
+    let has_both =
+        |events: &[String]| events[0].starts_with(r#"["snapshot","#) && events[1] == r#"["ready"]"#;
+    for mut client in [server.client().await, server.client_within(64 * 1024).await] {
+        let events = [client.event().await, client.event().await];
+        assert!(has_both(&events));
+        assert!(client.sync().await.is_empty());
+    }
+    let mut http = server.http().await;
+    let session = http.open_session().await;
+    assert_eq!(http.post(&session, "40").await.status, 200);
+    let mut polled = String::new();
+    while !polled.ends_with(r#"42["ready"]"#) {
+        polled += &http.get(&session).await.text();
+    }
+    assert!(polled.contains(r#"42["snapshot","#));
+    assert_eq!(journal.count("slow consumer"), 0);
+}
+
+#[tokio::test]
+async fn who_misses_events_still_hears_what_the_protocol_says() {
+    let (builder, journal) = noting_ends();
+    let builder = builder.max_outbox(1_000_000, 10).if_slow(IfSlow::Drop);
+    let server = TestServer::start(builder).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    let emitter = server.server().emitter("/").unwrap();
+    for number in 0..15 {
+        emitter.emit("n", &number).unwrap();
+    }
+    emitter.all().disconnect_sockets(false).unwrap();
+    journal.wait_for("server namespace disconnect").await;
+    let polled = http.get(&session).await.text();
+    assert!(polled.ends_with("\u{1e}41"), "{polled}");
+    assert_eq!(polled.matches(r#"42["n","#).count(), 10);
 }

@@ -4,7 +4,7 @@
 use portcullis_testing::TestServer;
 use portcullis_testing::wire::{Client, WebSocket};
 
-use crate::support::{patiently, public};
+use crate::support::{Wire as _, patiently, public};
 
 const TEXT_ONLY: &str = "/socket.io/?EIO=4&transport=websocket&b64=1";
 
@@ -41,4 +41,36 @@ async fn a_peer_that_takes_text_alone_is_told_that_the_server_goes() {
         patiently(server.server().close())
     );
     assert_eq!(code, Some(1012));
+}
+
+#[tokio::test]
+async fn a_peer_that_upgrades_as_one_that_takes_text_alone_gets_no_binary_frames() {
+    let server = TestServer::start(public(|_| {})).await;
+    let mut http = server.http().await;
+    let session = http.join().await;
+    let sid = session.split("sid=").nth(1).unwrap();
+    let target = format!("{TEXT_ONLY}&sid={sid}");
+    let upgraded = WebSocket::upgrade(server.tcp().await, &target, &[]).await;
+    let mut websocket = upgraded.unwrap();
+    websocket.write(WebSocket::TEXT, b"2probe").await.unwrap();
+    let (_, answer) = patiently(websocket.read()).await.unwrap();
+    assert_eq!(&answer[..], b"3probe");
+    websocket.write(WebSocket::TEXT, b"5").await.unwrap();
+    // Until the upgrade is done, what is said goes to the poll.
+    websocket
+        .write(WebSocket::TEXT, br#"40/none"#)
+        .await
+        .unwrap();
+    let (_, refused) = patiently(websocket.read()).await.unwrap();
+    assert!(refused.starts_with(b"44/none"));
+
+    let bytes = bytes::Bytes::from_static(b"\x01\x02\x03");
+    server
+        .emitter("/")
+        .emit("data", &portcullis::socketio::value::Value::from(bytes))
+        .unwrap();
+    let (opcode, head) = patiently(websocket.read()).await.unwrap();
+    assert_eq!((opcode, head.starts_with(b"451-")), (WebSocket::TEXT, true));
+    let (opcode, attachment) = patiently(websocket.read()).await.unwrap();
+    assert_eq!((opcode, &attachment[..]), (WebSocket::TEXT, &b"bAQID"[..]));
 }

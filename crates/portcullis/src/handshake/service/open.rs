@@ -24,7 +24,7 @@ use std::sync::Arc;
 use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE};
 use http::request::Parts;
 use http::{Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use portcullis_engineio::{Message, Open, RejectionCode, SessionId, TransportName};
 use tokio::sync::mpsc;
 
@@ -33,7 +33,7 @@ use crate::handshake::facts::RequestFacts;
 use crate::handshake::respond::{self, Body};
 use crate::random;
 use crate::session::{
-    self, Places, Request as SessionRequest, SessionHandle, SessionHandler, Stream, Ticket,
+    self, Opened, Places, Request as SessionRequest, SessionHandle, SessionHandler, Stream,
 };
 
 /// A session on its way in: what waits for its WebSocket.
@@ -42,7 +42,6 @@ struct Newcomer {
     facts: Arc<RequestFacts>,
     places: Places,
     base64: bool,
-    ticket: Option<Ticket>,
 }
 
 impl Door {
@@ -66,7 +65,6 @@ impl Door {
                     facts,
                     places,
                     base64: exchange.query.base64(),
-                    ticket: parts.extensions.remove::<Ticket>(),
                 };
                 let door = Arc::clone(self);
                 self.core.spawn(async move {
@@ -104,23 +102,19 @@ impl Door {
             facts,
             places,
             base64,
-            ticket,
         } = newcomer;
         let Ok(upgraded) = on_upgrade.await else {
             return;
         };
         let open = self.open_packet(&id, TransportName::WebSocket);
-        let upgraded = if base64 {
-            // Only the session's task can write what must be translated first.
-            Stream::from_upgraded_unshared(upgraded, ticket)
-        } else {
-            Stream::from_upgraded(upgraded, ticket)
-        };
-        let opened = self
-            .core
-            .open_websocket(id, places, upgraded, base64, &open, |session| {
-                self.accept_session(session, facts)
-            });
+        let opened = self.core.open_websocket(
+            id,
+            places,
+            opened(upgraded, base64),
+            base64,
+            &open,
+            |session| self.accept_session(session, facts),
+        );
         if opened.is_none() {
             // Only an application's own generator makes an id twice.
             tracing::warn!("a session id was generated that is taken already");
@@ -149,20 +143,18 @@ impl Door {
         self.pass_end()?;
         self.pass_gate(exchange).await?;
         let (on_upgrade, response) = prepare_upgrade(parts)?;
-        let ticket = parts.extensions.remove::<Ticket>();
+        let base64 = exchange.query.base64();
         self.core.spawn(async move {
             let Ok(upgraded) = on_upgrade.await else {
                 return;
             };
-            let (stream, read_ahead) = Stream::from_upgraded(upgraded, ticket).release();
+            let (stream, read_ahead) = opened(upgraded, base64).release();
+            let request = SessionRequest::Upgrade(stream, read_ahead, base64);
             let refused = match mailbox {
-                Some(mailbox) => {
-                    let request = SessionRequest::Upgrade(stream, read_ahead);
-                    mailbox.send(request).await.err().map(|error| error.0)
-                }
-                None => Some(SessionRequest::Upgrade(stream, read_ahead)),
+                Some(mailbox) => mailbox.send(request).await.err().map(|error| error.0),
+                None => Some(request),
             };
-            if let Some(SessionRequest::Upgrade(stream, read_ahead)) = refused {
+            if let Some(SessionRequest::Upgrade(stream, read_ahead, _)) = refused {
                 session::close_stray(stream, read_ahead).await;
             }
         });
@@ -195,6 +187,16 @@ impl Door {
             max_payload: options.max_payload,
         };
         open.encode()
+    }
+}
+
+/// The stream of a connection that has left HTTP. Only the session's task can write what must be
+/// translated first.
+fn opened(upgraded: Upgraded, base64: bool) -> Opened {
+    if base64 {
+        Stream::from_upgraded_unshared(upgraded)
+    } else {
+        Stream::from_upgraded(upgraded)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::namespace::emission::EmitError;
 use crate::namespace::reason::DisconnectReason;
 use crate::namespace::rooms::{self, Change, Memberships};
 use crate::namespace::{MAX_ROOM_BYTES, Namespace, frames};
-use crate::session::{Connection, Delivery, Ending, Frame, IfSlow, OutboxLimits, Pushed};
+use crate::session::{Connection, Delivery, Ending, Frame, IfSlow, OutboxLimits, Pushed, Waiting};
 
 const CONNECTING: u8 = 0;
 const CONNECTED: u8 = 1;
@@ -44,18 +44,19 @@ pub(crate) struct SocketInner {
     handshake: Handshake,
     identity: Option<Arc<CurrentIdentity>>,
     memberships: Memberships,
-    gate: Mutex<Gate>,
+    life: Mutex<Life>,
+    /// The same without the lock, for every delivery to read. It is written under it.
     state: AtomicU8,
     pub(super) extras: OnceLock<Box<Extras>>,
 }
 
-/// Orders what is sent around the moment of acceptance, and keeps the reason of the end.
+/// Where a socket stands, and what that place needs. It orders what is sent around the moment of
+/// acceptance.
 #[derive(Debug)]
-enum Gate {
-    /// Not accepted yet.
-    Held(Held),
-    Open,
-    Shut(DisconnectReason),
+enum Life {
+    Connecting(Held),
+    Connected,
+    Disconnected(DisconnectReason),
 }
 
 /// What was said to a socket that is not accepted yet.
@@ -63,7 +64,9 @@ enum Gate {
 struct Held {
     /// What was emitted so far, within the bounds of an outbox.
     frames: Vec<(Frame, Delivery)>,
+    /// What [`Waiting`] says of them.
     bytes: u32,
+    has_giant: bool,
     /// It was made to leave already; and whether its connection was to go with it.
     kicked: Option<bool>,
 }
@@ -71,20 +74,23 @@ struct Held {
 impl Held {
     fn push(&mut self, frame: &Frame, delivery: Delivery, limits: &OutboxLimits) -> Pushed {
         let len = frame.wire().len();
-        // The CONNECT reply goes in front of them, and leaves at once where anybody may write.
-        let is_admitted =
-            self.frames.is_empty() || limits.admit(self.frames.len() + 1, self.bytes as usize, len);
-        if !is_admitted {
+        let mut waiting = Waiting {
+            // The CONNECT reply goes in front of them, and leaves at once where anybody may write.
+            frames: self.frames.len() + 1,
+            bytes: self.bytes as usize,
+            has_giant: self.has_giant,
+        };
+        if !self.frames.is_empty() && !limits.admit(waiting, len) {
             return limits.refuse(delivery);
         }
+        waiting.add(len, limits);
+        self.bytes = u32::try_from(waiting.bytes).unwrap_or(u32::MAX);
+        self.has_giant = waiting.has_giant;
         // What is volatile could leave at once, for nothing but the reply is in its way.
         let delivery = match delivery {
             Delivery::Volatile => Delivery::Event(Some(IfSlow::Drop)),
             other => other,
         };
-        self.bytes = self
-            .bytes
-            .saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
         self.frames.push((frame.clone(), delivery));
         Pushed::Queued
     }
@@ -117,7 +123,7 @@ impl SocketInner {
             handshake: parts.handshake,
             identity: parts.identity,
             memberships: Memberships::default(),
-            gate: Mutex::new(Gate::Held(Held::default())),
+            life: Mutex::new(Life::Connecting(Held::default())),
             state: AtomicU8::new(CONNECTING),
             extras: OnceLock::new(),
         }
@@ -184,8 +190,8 @@ impl SocketInner {
             self.connection.send(frame, delivery);
             return Ok(());
         }
-        match &mut *self.gate.lock() {
-            Gate::Held(held) => {
+        match &mut *self.life.lock() {
+            Life::Connecting(held) => {
                 let pushed = held.push(frame, delivery, self.connection.outbox_limits());
                 if pushed != Pushed::Queued {
                     pushed.count();
@@ -196,8 +202,8 @@ impl SocketInner {
                 }
                 return Ok(());
             }
-            Gate::Open => {}
-            Gate::Shut(_) => return Err(EmitError::Disconnected),
+            Life::Connected => {}
+            Life::Disconnected(_) => return Err(EmitError::Disconnected),
         }
         // It was let in just now. Sent without the lock, because sending may write.
         self.connection.send(frame, delivery);
@@ -208,8 +214,8 @@ impl SocketInner {
     /// was made to leave meanwhile is told both, so that its client knows why.
     pub(crate) fn accept(self: &Arc<Self>) {
         let kicked = {
-            let mut gate = self.gate.lock();
-            let Gate::Held(held) = &mut *gate else {
+            let mut life = self.life.lock();
+            let Life::Connecting(held) = &mut *life else {
                 return;
             };
             let Held { frames, kicked, .. } = std::mem::take(held);
@@ -221,7 +227,7 @@ impl SocketInner {
             for (frame, delivery) in frames {
                 self.connection.send(&frame, delivery);
             }
-            *gate = Gate::Open;
+            *life = Life::Connected;
             self.state.store(CONNECTED, Ordering::Release);
             kicked
         };
@@ -233,11 +239,11 @@ impl SocketInner {
     /// Ends the socket for `reason`; `false` if it had ended already.
     pub(crate) fn end(self: &Arc<Self>, reason: DisconnectReason) -> bool {
         {
-            let mut gate = self.gate.lock();
-            if matches!(*gate, Gate::Shut(_)) {
+            let mut life = self.life.lock();
+            if matches!(*life, Life::Disconnected(_)) {
                 return false;
             }
-            *gate = Gate::Shut(reason);
+            *life = Life::Disconnected(reason);
             self.state.store(DISCONNECTED, Ordering::Release);
         }
         self.leave_all();
@@ -251,9 +257,9 @@ impl SocketInner {
 
     /// Why it ended, once it has.
     pub(crate) fn end_reason(&self) -> Option<DisconnectReason> {
-        match *self.gate.lock() {
-            Gate::Shut(reason) => Some(reason),
-            Gate::Held(_) | Gate::Open => None,
+        match *self.life.lock() {
+            Life::Disconnected(reason) => Some(reason),
+            Life::Connecting(_) | Life::Connected => None,
         }
     }
 
@@ -261,19 +267,22 @@ impl SocketInner {
         self.disconnect_for(DisconnectReason::ServerNamespaceDisconnect, close);
     }
 
-    /// Tells the client of its end, and ends; the application hears this reason.
+    /// Tells the client of its end, and ends; the application hears this reason. Nothing happens to
+    /// one that has ended already.
     pub(crate) fn disconnect_for(self: &Arc<Self>, reason: DisconnectReason, close: bool) {
-        if let Gate::Held(held) = &mut *self.gate.lock() {
+        if let Life::Connecting(held) = &mut *self.life.lock() {
             held.kicked = Some(close || held.kicked == Some(true));
             return;
         }
-        if self.end(reason) {
-            let codec = self.namespace.codec();
-            let packet = frames::control(codec, |buffer| {
-                codec.encode_disconnect(buffer, self.namespace.path());
-            });
-            self.connection.send(&packet, Delivery::Protocol);
+        // Of one that has ended, the connection may belong to others by now.
+        if !self.end(reason) {
+            return;
         }
+        let codec = self.namespace.codec();
+        let packet = frames::control(codec, |buffer| {
+            codec.encode_disconnect(buffer, self.namespace.path());
+        });
+        self.connection.send(&packet, Delivery::Protocol);
         if close {
             self.connection.end(Ending::Requested);
         } else {
