@@ -54,7 +54,7 @@ pub(crate) fn server(
         )
         // Pages of this site may connect, and read what comes; those of others may neither.
         .cors(Cors::origins([site]))
-        .max_connections(50_000)
+        .max_sessions(50_000)
         .max_payload(64 * 1024)
         // For each socket: 20 events a second, and 50 at once.
         .guard(RateLimit::per_socket(20).burst(50))

@@ -53,7 +53,7 @@ pub(crate) struct Options {
     transports: Vec<TransportName>,
     /// Connections beyond get 503.
     #[arg(long)]
-    max_connections: Option<usize>,
+    max_sessions: Option<usize>,
     #[arg(long, default_value_t = 25_000)]
     ping_interval: u64,
     #[arg(long, default_value_t = 20_000)]
@@ -198,8 +198,8 @@ fn configure(builder: ServerBuilder, options: &Options) -> ServerBuilder {
     if let Some(url) = &options.redis {
         builder = builder.cluster(Redis::new(url));
     }
-    if let Some(count) = options.max_connections {
-        builder = builder.max_connections(count).max_pending_handshakes(count);
+    if let Some(count) = options.max_sessions {
+        builder = builder.max_sessions(count).max_pending_handshakes(count);
     }
     if options.origin.is_empty() {
         return builder;

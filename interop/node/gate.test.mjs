@@ -330,7 +330,7 @@ describe("origins", () => {
 
 describe("a cap on connections", () => {
   ours("refuses the third of two, and frees the place of who left", async (t) => {
-    const small = await startAuth("--max-connections", "2");
+    const small = await startAuth("--max-sessions", "2");
     t.after(() => small.stop());
     const session = await openPolling(small);
     const socket = await openWebSocket(small);
@@ -346,7 +346,7 @@ describe("a cap on connections", () => {
   });
 
   ours("loses no place to clients that were refused", async (t) => {
-    const small = await startAuth("--max-connections", "2");
+    const small = await startAuth("--max-sessions", "2");
     t.after(() => small.stop());
     const once = async () => {
       const socket = scope(t).client(small, { auth: { token: "bad" }, reconnection: false });

@@ -22,7 +22,7 @@ const { positionals, values } = parseArgs({
     sources: text("auth,bearer"),
     origin: { type: "string", multiple: true },
     transports: text("polling,websocket"),
-    "max-connections": text(undefined),
+    "max-sessions": text(undefined),
     "ping-interval": text("25000"),
     "ping-timeout": text("20000"),
     "auth-timeout": text("10000"),

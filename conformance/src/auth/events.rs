@@ -212,7 +212,6 @@ fn room_names(socket: &Socket) -> Vec<String> {
     let own = Room::from(socket.id());
     let rooms = socket.rooms().into_iter().filter(|room| *room != own);
     let mut names: Vec<_> = rooms.map(|room| room.to_string()).collect();
-    names.retain(|name| !name.starts_with("user:"));
     names.sort();
     names
 }

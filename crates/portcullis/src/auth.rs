@@ -40,6 +40,7 @@ use std::time::{Duration, SystemTime};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use http::HeaderName;
+use portcullis_socketio::MAX_DEPTH;
 use portcullis_socketio::ids::NamespacePath;
 use portcullis_socketio::packet::Auth;
 use portcullis_socketio::value::Value;
@@ -255,11 +256,14 @@ impl Attempt {
     }
 }
 
+/// The event with which a client shows a new token. No handler of a guarded namespace sees it.
+pub(crate) const REFRESH_EVENT: &str = "auth:refresh";
+
 fn without_fields(text: Box<str>, fields: &[String]) -> Option<Box<str>> {
     if fields.is_empty() {
         return Some(text);
     }
-    let parsed: Option<Value> = serde_json::from_str(&text).ok();
+    let parsed = Value::from_json(&text, MAX_DEPTH).ok();
     let Some(Value::Map(mut entries)) = parsed else {
         return None;
     };

@@ -57,7 +57,7 @@ use crate::clock;
 use crate::handshake::{Accept, LaterRequest, RequestFacts};
 use crate::namespace::{DisconnectReason, frames};
 use crate::pace::{Bucket, Rate};
-use crate::session::{Connection, Delivery, Ending, SessionHandle, SessionHandler};
+use crate::session::{Connection, Delivery, SessionHandle, SessionHandler};
 
 /// How long the attachments of a packet may take to arrive.
 const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -340,8 +340,6 @@ impl ClientTask {
 
     /// The peer broke the rules: everything it has here ends, and so does its connection.
     fn violate(&mut self, rule: &'static str) {
-        tracing::debug!(rule, "connection closed for breaking the rules");
-        metrics::counter!("portcullis_violations_total", "rule" => rule).increment(1);
         let at_once = self
             .connection
             .with_outbox(|outbox| outbox.can_close_at_once());
@@ -351,7 +349,7 @@ impl ClientTask {
             DisconnectReason::ForcedServerClose
         });
         self.state = State::Closing;
-        self.connection.end(Ending::Expelled);
+        self.connection.expel(rule);
     }
 
     fn end_all(&mut self, reason: DisconnectReason) {

@@ -125,6 +125,13 @@ pub(crate) struct Incoming {
     pub(crate) ack: Option<AckId>,
 }
 
+impl Incoming {
+    /// How much memory it keeps while it waits.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.event.len() + self.args.size_bytes()
+    }
+}
+
 /// One namespace on this node.
 pub(crate) struct Namespace {
     path: NamespacePath,
@@ -230,13 +237,8 @@ impl Namespace {
     }
 
     pub(crate) fn has_room(&self, room: &Room) -> bool {
-        let is_socket = || match room {
-            Room::Text(text) => {
-                SocketId::parse(text).is_ok_and(|id| self.sockets.read().contains_key(&id))
-            }
-            Room::Number(_) => false,
-        };
-        self.rooms.contains(room) || is_socket()
+        let is_socket = |id| self.sockets.read().contains_key(&id);
+        self.rooms.contains(room) || rooms::id_of(room).is_some_and(is_socket)
     }
 
     pub(super) const fn users(&self) -> &AtomicUsize {

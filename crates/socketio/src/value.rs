@@ -30,6 +30,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
+use crate::json;
+
 pub use self::convert::JsonError;
 pub(crate) use self::de::Sequence;
 pub use self::error::ValueError;
@@ -280,6 +282,23 @@ impl<'de> Visitor<'de> for AnyValue {
         while let Some(entry) = map.next_entry()? {
             entries.push(entry);
         }
-        Ok(Value::Map(entries))
+        Ok(big_number(&entries).unwrap_or(Value::Map(entries)))
+    }
+}
+
+/// The number that a map stands for, if `arbitrary_precision` is on, which any crate of an
+/// application can do: then serde_json passes on as such a map what does not fit 64 bits, or is no
+/// whole number.
+fn big_number(entries: &[(String, Value)]) -> Option<Value> {
+    match entries {
+        [(key, Value::String(text))] if key == "$serde_json::private::Number" => {
+            json::parse(text).ok().filter(|value| {
+                matches!(
+                    value,
+                    Value::Integer(_) | Value::Unsigned(_) | Value::Float(_)
+                )
+            })
+        }
+        _ => None,
     }
 }

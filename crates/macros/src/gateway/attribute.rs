@@ -7,7 +7,7 @@
 //! | `guard`, `intercept`                  | for all      | of a subscriber |
 //! | `layer`, `connect_guard`              | for all      |                 |
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, Meta, Path, Token};
@@ -198,10 +198,45 @@ impl Parse for One {
     }
 }
 
+/// The receiver, and not the module: that has two colons behind it.
 fn find_self(tokens: TokenStream) -> Option<TokenTree> {
-    tokens.into_iter().find_map(|token| match token {
-        TokenTree::Ident(ref name) if name == "self" => Some(token),
-        TokenTree::Group(group) => find_self(group.stream()),
-        _ => None,
-    })
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(ref name) if name == "self" => {
+                let is_module = matches!(
+                    tokens.peek(),
+                    Some(TokenTree::Punct(colon))
+                        if colon.as_char() == ':' && colon.spacing() == Spacing::Joint
+                );
+                if !is_module {
+                    return Some(token);
+                }
+            }
+            TokenTree::Group(group) => {
+                if let Some(found) = find_self(group.stream()) {
+                    return Some(found);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sees_self(tokens: &str) -> bool {
+        find_self(tokens.parse().unwrap()).is_some()
+    }
+
+    #[test]
+    fn the_receiver_is_found_and_the_module_is_none() {
+        assert!(sees_self("limit(self.limit)"));
+        assert!(sees_self("self"));
+        assert!(!sees_self("self::guards::limit(1)"));
+        assert!(!sees_self("outer(self::limit())"));
+    }
 }

@@ -292,7 +292,7 @@ fn in_query(query: &str, name: &str, max_bytes: usize) -> Result<Option<String>,
     let mut found = None;
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if percent_decoded(key).as_deref() != Some(name) {
+        if strictly_form_decoded(key).as_deref() != Some(name) {
             continue;
         }
         if found.is_some() {
@@ -302,13 +302,14 @@ fn in_query(query: &str, name: &str, max_bytes: usize) -> Result<Option<String>,
         if value.len() > 3 * max_bytes {
             return Err(TokenError::TooLarge);
         }
-        found = Some(percent_decoded(value).ok_or(TokenError::SourceMalformed)?);
+        found = Some(strictly_form_decoded(value).ok_or(TokenError::SourceMalformed)?);
     }
     Ok(found)
 }
 
-/// Undoes `application/x-www-form-urlencoded`, as browsers write a query.
-fn percent_decoded(text: &str) -> Option<String> {
+/// Undoes `application/x-www-form-urlencoded`, as browsers write a query. Unlike what shows the
+/// query to the application, it takes no escape that is none: a token is not read in two ways.
+fn strictly_form_decoded(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -16,7 +16,7 @@
 //!   refused by `on_connect` may try as somebody else. What was accepted for one subject is
 //!   forgotten before the connection belongs to another.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -42,16 +42,15 @@ pub(super) struct Bond {
 
 #[derive(Debug, Default)]
 struct State {
-    holders: usize,
-    /// Where its identities are. There are none without a holder.
-    places: SmallVec<[Weak<CurrentIdentity>; 1]>,
+    /// Where its identities are, and how many sockets hold each. None is without a holder: an
+    /// application may keep a socket, and its identity, for longer than it lasts.
+    places: SmallVec<[(Arc<CurrentIdentity>, usize); 1]>,
 }
 
 impl State {
     /// One of the identities that say whose the connection is.
     fn bound(&self) -> Option<Identity> {
-        let places = self.places.iter().filter_map(Weak::upgrade);
-        let mut identities = places.map(|place| place.get());
+        let mut identities = self.places.iter().map(|(place, _)| place.get());
         identities.find(|identity| identity.subject().is_some())
     }
 }
@@ -99,17 +98,18 @@ impl Bond {
                 None => self.forget_later(),
             }
         }
-        state.holders += 1;
-        state.places.retain(|place| place.strong_count() > 0);
-        let shared = state.places.iter().filter_map(Weak::upgrade);
-        let place = shared.into_iter().find(|place| place.is_of(identity));
-        let place = place.unwrap_or_else(|| {
+        let mut places = state.places.iter_mut();
+        let place = if let Some((place, holders)) = places.find(|(place, _)| place.is_of(identity))
+        {
+            *holders += 1;
+            Arc::clone(place)
+        } else {
             let identity = identity.clone();
             let place = CurrentIdentity::new(identity, plan, moment.wall, moment.now);
             let place = Arc::new(place);
-            state.places.push(Arc::downgrade(&place));
+            state.places.push((Arc::clone(&place), 1));
             place
-        });
+        };
         Ok(Hold {
             bond: Arc::clone(self),
             place,
@@ -176,10 +176,11 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         let mut state = self.bond.state.lock();
-        state.holders -= 1;
-        if state.holders == 0 {
-            // An application may keep its sockets, and their identities, for longer.
-            state.places.clear();
+        state.places.retain(|(place, holders)| {
+            *holders -= usize::from(Arc::ptr_eq(place, &self.place));
+            *holders > 0
+        });
+        if state.places.is_empty() {
             self.bond.forget_later();
         }
     }
@@ -235,6 +236,7 @@ mod tests {
     #[test]
     fn an_identity_that_is_kept_for_longer_binds_nobody() {
         let bond = Bond::new(None, None, false);
+        let _nobody = claim(&bond, &Identity::new(())).unwrap();
         let held = claim(&bond, &identity("alice")).unwrap();
         let kept = Arc::clone(held.place());
         drop(held);

@@ -9,7 +9,8 @@
 //!
 //! # Invariants
 //!
-//! - No step runs before the one ahead of it has said yes; the authenticator runs once.
+//! - No step runs before the one ahead of it has said yes; the authenticator runs once, or once
+//!   more where another declaration turned out to be the namespace's.
 //! - A socket enters the namespace that it was judged for, also where several declarations stand
 //!   for one name.
 //! - A socket that is refused, or whose client goes away meanwhile, leaves nothing behind.

@@ -13,6 +13,7 @@
 //! # Invariants
 //!
 //! - Handlers start in the order of their events; without `concurrency` they also end in it.
+//! - No handler starts once its socket has ended.
 //! - A socket without events in flight has no lane.
 //! - Streams hold nobody up, until there are [`MAX_STREAMS`] of them: one more is handled like a
 //!   handler that has not ended, deadline included.
@@ -96,7 +97,7 @@ impl Lane {
     }
 
     fn enqueue(&mut self, incoming: Incoming) -> Result<(), Flood> {
-        let bytes = self.queued_bytes + incoming.args.size_bytes();
+        let bytes = self.queued_bytes + incoming.size_bytes();
         if self.queue.len() >= MAX_QUEUED || bytes > MAX_QUEUED_BYTES && !self.queue.is_empty() {
             return Err(Flood);
         }
@@ -116,13 +117,14 @@ impl Lane {
         };
         current.poll_running(socket, cx);
         while let Some(next) = current.queue.front() {
-            if !current.has_room_for(socket, next) {
+            // What has just run may have ended the socket.
+            if socket.is_disconnected() || !current.has_room_for(socket, next) {
                 break;
             }
             let Some(next) = current.queue.pop_front() else {
                 break;
             };
-            current.queued_bytes -= next.args.size_bytes();
+            current.queued_bytes -= next.size_bytes();
             let started = start(socket, next, cx);
             current.keep(socket, started, cx);
         }

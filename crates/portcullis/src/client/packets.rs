@@ -10,7 +10,7 @@
 //!
 //! # Invariants
 //!
-//! - A CONNECT takes from the pace of CONNECTs, whatever becomes of it.
+//! - A CONNECT takes from the pace of CONNECTs, whatever is answered to it.
 //! - A connection that has broken a rule sets nothing more going.
 //!
 //! # Not here

@@ -29,15 +29,14 @@ use smallvec::SmallVec;
 
 use super::seat::Seat;
 use super::{ClientTask, State};
-use crate::auth::{CurrentIdentity, Due, ExpiryEnding, Identity, RefusalCode, Token};
+use crate::auth::{
+    CurrentIdentity, Due, ExpiryEnding, Identity, REFRESH_EVENT, RefusalCode, Token,
+};
 use crate::clock;
 use crate::namespace::{DisconnectReason, Incoming, Socket, SocketInner, frames};
 use crate::session::{Delivery, Ending};
 
-/// The event that clients send.
-const REFRESH: &str = "auth:refresh";
-
-/// The events that they hear.
+/// The events that clients hear.
 const EXPIRING: &str = "auth:expiring";
 const EXPIRED: &str = "auth:expired";
 
@@ -60,7 +59,7 @@ impl ClientTask {
         let Some(place) = socket.identity().cloned() else {
             return Some(incoming);
         };
-        if incoming.event.as_str() != REFRESH {
+        if incoming.event.as_str() != REFRESH_EVENT {
             return Some(incoming);
         }
         let Some(token) = token_of(&incoming) else {

@@ -29,6 +29,7 @@ use crate::adapter::Target;
 use crate::auth::{Refusal, WhenFull, connection_of_room};
 use crate::broadcast::{BroadcastOperator, Emitter, RemoteSocket};
 use crate::namespace::{DisconnectReason, Namespace, Namespaces, Socket, SocketInner};
+use crate::session::Ending;
 
 /// How long the other nodes may take to say whom they have.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -122,7 +123,9 @@ impl Counted {
                 let rank = all.keys().position(|seniority| *seniority == own);
                 if rank.is_some_and(|rank| rank >= self.limit.max) {
                     let _ = Socket::from(Arc::clone(&socket)).emit(REPLACED, &notice());
-                    socket.disconnect_for(DisconnectReason::TooManyConnections, true);
+                    socket.disconnect_for(DisconnectReason::TooManyConnections, false);
+                    // Also if the socket has left: it is the connection that is too many.
+                    socket.connection().end(Ending::Requested);
                     metrics::counter!("portcullis_user_limit_total", "what" => "closed_new")
                         .increment(1);
                 }
@@ -205,12 +208,8 @@ impl Found {
 fn seniority_of(socket: &Arc<SocketInner>) -> Seniority {
     let name = name_of(&socket.memberships().rooms(), socket.id());
     let socket = Socket::from(Arc::clone(socket));
-    let issued = socket.handshake().request().issued_at();
-    let issued = issued
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
     Seniority {
-        issued_ms: i64::try_from(issued.as_millis()).unwrap_or(i64::MAX),
+        issued_ms: socket.handshake().request().issued_ms(),
         name,
     }
 }

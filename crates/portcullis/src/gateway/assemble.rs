@@ -16,6 +16,7 @@ use super::interceptor::Interceptor;
 use super::policy::Policy;
 use super::registrar::{Draft, Registrar};
 use super::router::{Route, Router};
+use crate::auth::REFRESH_EVENT;
 
 /// What the server's builder says for all gateways.
 #[derive(Clone, Default)]
@@ -97,20 +98,8 @@ pub(crate) fn problems(
         )),
         _ => {}
     }
-    let mut seen: Vec<(&str, String)> = Vec::new();
+    problems.extend(problems_of_events(gateways, name));
     for gateway in gateways {
-        for draft in &gateway.subscriptions {
-            let who = gateway.who(draft);
-            if let Err(error @ EncodeError::Reserved { .. }) = Payload::event(&draft.event, &()) {
-                problems.push(format!("{name}: {who} would never be called: {error}"));
-            }
-            match seen.iter().find(|(event, _)| *event == &*draft.event) {
-                Some((event, first)) => problems.push(format!(
-                    "{name}: two handlers for the event {event:?}: {first} and {who}"
-                )),
-                None => seen.push((&draft.event, who)),
-            }
-        }
         for (who, needs) in gateway.needs() {
             check_needs(
                 &who,
@@ -134,6 +123,42 @@ pub(crate) fn problems(
                 everywhere,
                 &mut problems,
             );
+        }
+    }
+    problems
+}
+
+/// Handlers that nobody would call, and those of which only one would be.
+fn problems_of_events(gateways: &[Registrar], name: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut seen: Vec<(&str, String)> = Vec::new();
+    let mut between_servers: Vec<&str> = Vec::new();
+    for gateway in gateways {
+        for draft in &gateway.subscriptions {
+            let who = gateway.who(draft);
+            if let Err(error @ EncodeError::Reserved { .. }) = Payload::event(&draft.event, &()) {
+                problems.push(format!("{name}: {who} would never be called: {error}"));
+            }
+            if !gateway.is_public && &*draft.event == REFRESH_EVENT {
+                problems.push(format!(
+                    "{name}: {who} would never be called: with {REFRESH_EVENT:?} a client shows a \
+                     new token"
+                ));
+            }
+            match seen.iter().find(|(event, _)| *event == &*draft.event) {
+                Some((event, first)) => problems.push(format!(
+                    "{name}: two handlers for the event {event:?}: {first} and {who}"
+                )),
+                None => seen.push((&draft.event, who)),
+            }
+        }
+        for (event, _) in &gateway.server_side {
+            if between_servers.contains(&&**event) {
+                problems.push(format!(
+                    "{name}: two handlers for the event {event:?} of other servers"
+                ));
+            }
+            between_servers.push(event);
         }
     }
     problems

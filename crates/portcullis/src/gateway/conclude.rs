@@ -10,8 +10,8 @@
 //! # Invariants
 //!
 //! - An event that asked for an ack gets one, unless its handler answers by hand or NestJS would
-//!   not. Only a handler that answered by hand and then ran out of time gets it a second one, which
-//!   clients ignore.
+//!   not. Only a handler, or a stream that is treated as one, that has answered and then runs out
+//!   of time gets it a second one, which clients ignore.
 //! - What an error says to its client is decided here and nowhere else.
 
 use std::sync::Arc;
@@ -100,9 +100,21 @@ impl Conclusion {
             Kind::Done => {}
             Kind::Emit(payload) => self.emit(&payload),
             Kind::Answer(payload) => self.answer(&payload, is_answered),
-            Kind::Failed(error) => self.fail(error),
-            Kind::Stream(_) => self.fail(EventError::unexpected("a stream of streams")),
+            Kind::Failed(error) => self.item_failed(error, is_answered),
+            Kind::Stream(_) => {
+                self.item_failed(EventError::unexpected("a stream of streams"), is_answered);
+            }
         }
+    }
+
+    /// Into the ack, unless an item before it was the answer.
+    fn item_failed(&self, error: EventError, is_answered: &mut bool) {
+        if !std::mem::replace(is_answered, true) {
+            return self.fail(error);
+        }
+        let mut told = self.clone();
+        told.incoming.ack = None;
+        told.fail(error);
     }
 
     /// The stream came to its end.

@@ -215,7 +215,7 @@ fn complaint(error: &ArgsError) -> Vec<(String, Value)> {
     ]
 }
 
-/// A short random name; none if the system has no randomness left, which costs only the name.
+/// A short random name; the same for all if the system has no randomness left.
 fn correlation_id() -> Option<Box<str>> {
     let mut random = [0; 6];
     // An internal error without a name must not become another error.

@@ -1,7 +1,6 @@
 //! Collecting what one gateway handles.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -48,7 +47,7 @@ pub struct Registrar {
     pub(super) on_any: Vec<WatchIncoming>,
     pub(super) on_any_outgoing: Vec<WatchOutgoing>,
     pub(super) event_middlewares: Vec<EventMiddleware>,
-    pub(super) server_side: HashMap<Box<str>, ServerSide>,
+    pub(super) server_side: Vec<(Box<str>, ServerSide)>,
     /// What the parameters of its hooks need, by the hook's name.
     pub(super) hooks: Vec<(&'static str, Parameters)>,
 }
@@ -211,7 +210,7 @@ impl Registrar {
         Fut: Future<Output = Option<Args>> + Send + 'static,
     {
         let handler = move |args| handler(args).boxed();
-        self.server_side.insert(event.into(), Arc::new(handler));
+        self.server_side.push((event.into(), Arc::new(handler)));
         self
     }
 }

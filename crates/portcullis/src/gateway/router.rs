@@ -232,6 +232,9 @@ impl Call {
 
     async fn run_behind(self, middlewares: Vec<EventMiddleware>) -> Option<BoxFuture<'static, ()>> {
         for middleware in middlewares {
+            if self.conclusion.socket.inner().is_disconnected() {
+                return None;
+            }
             let Incoming { event, args, .. } = self.conclusion.incoming.clone();
             let socket = self.conclusion.socket.clone();
             let verdict = contain("event_middleware", async {
@@ -362,13 +365,17 @@ async fn invoke_here(
 struct Running(BoxFuture<'static, Outcome>);
 
 impl Running {
-    /// Takes a handler's parameters; an error, or a panic, is its outcome.
+    /// Takes a handler's parameters; an error, a panic, or the end of its socket is its outcome.
     fn begin(
         handler: &ErasedEvent,
         socket: &Socket,
         incoming: &Incoming,
         by_hand: &ByHand,
     ) -> Result<Self, Outcome> {
+        // What stood before it may have waited, and the socket ended meanwhile.
+        if socket.inner().is_disconnected() {
+            return Err(Outcome::done());
+        }
         // Extraction runs code of the application's types: it may panic too.
         let started = catch_unwind(AssertUnwindSafe(|| {
             handler(&EventContext::new(socket, incoming, by_hand))

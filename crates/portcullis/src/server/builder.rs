@@ -282,7 +282,8 @@ impl ServerBuilder {
     }
 
     /// How much may wait to be sent to one connection before it is closed as too slow: bytes and
-    /// frames. Default: 1 MiB and 4,096.
+    /// frames. One frame that is larger than `bytes` by itself may wait besides. Default: 1 MiB and
+    /// 4,096.
     #[must_use]
     pub fn max_outbox(mut self, bytes: usize, frames: usize) -> Self {
         self.say("max_outbox", &(bytes, frames));
@@ -348,7 +349,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Which headers of a connection's first request are kept.
+    /// Which headers of a connection's first request are kept. Default: [`HeaderPolicy::Usual`].
     #[must_use]
     pub fn keep_headers(mut self, policy: HeaderPolicy) -> Self {
         self.http.header_policy = policy;

@@ -43,7 +43,7 @@ fn assert_full(response: &Response, message: &str) {
 
 #[tokio::test]
 async fn as_many_sessions_as_allowed_are_open_at_once() {
-    let server = TestServer::start(public(|_| {}).max_connections(3)).await;
+    let server = TestServer::start(public(|_| {}).max_sessions(3)).await;
     let mut clients = vec![server.client().await, server.client().await];
     let session = server.http().await.join().await;
     assert_eq!(server.server().sessions(), 3);
@@ -55,7 +55,7 @@ async fn as_many_sessions_as_allowed_are_open_at_once() {
 
 #[tokio::test]
 async fn one_session_more_is_refused_and_costs_the_others_nothing() {
-    let server = TestServer::start(public(|_| {}).max_connections(1)).await;
+    let server = TestServer::start(public(|_| {}).max_sessions(1)).await;
     let before = limited("sessions");
     let mut client = server.client().await;
     let mut http = server.http().await;
@@ -79,7 +79,7 @@ async fn one_session_more_is_refused_and_costs_the_others_nothing() {
 
 #[tokio::test]
 async fn no_place_is_lost_to_ten_thousand_refusals() {
-    let server = TestServer::start(public(|_| {}).max_connections(1)).await;
+    let server = TestServer::start(public(|_| {}).max_sessions(1)).await;
     let client = server.client().await;
     let mut http = server.http().await;
     for _ in 0..10_000 {
@@ -97,9 +97,7 @@ async fn no_place_is_lost_to_ten_thousand_refusals() {
 
 #[tokio::test]
 async fn no_limit_is_exceeded_however_many_ask_at_the_same_time() {
-    let builder = public(|_| {})
-        .max_connections(5)
-        .max_pending_handshakes(100);
+    let builder = public(|_| {}).max_sessions(5).max_pending_handshakes(100);
     let server = TestServer::start(builder).await;
     let asking = (0..100).map(|_| async {
         let io = server.tcp().await;
@@ -201,7 +199,7 @@ impl Slow {
             })
             .verify_timeout(timeout)
             .max_verifications(most)
-            .max_connections(MANY)
+            .max_sessions(MANY)
             .max_pending_handshakes(MANY);
         (TestServer::start(guarded).await, slow)
     }
@@ -306,7 +304,7 @@ async fn a_storm_of_clients_waits_for_a_slow_authenticator_and_nobody_is_refused
 
 #[tokio::test]
 async fn as_many_sessions_of_one_address_as_allowed_are_open_at_once() {
-    let builder = behind_a_proxy(public(|_| {}).max_connections_per_address(2));
+    let builder = behind_a_proxy(public(|_| {}).max_sessions_per_address(2));
     let server = TestServer::start(builder).await;
     for client in ["203.0.113.7", "203.0.113.7", "203.0.113.8", "203.0.113.8"] {
         assert_eq!(poll_from(&server, client).await.status, 200);
@@ -315,7 +313,7 @@ async fn as_many_sessions_of_one_address_as_allowed_are_open_at_once() {
 
 #[tokio::test]
 async fn one_session_more_of_an_address_is_refused_and_another_address_is_not() {
-    let builder = behind_a_proxy(public(|_| {}).max_connections_per_address(1));
+    let builder = behind_a_proxy(public(|_| {}).max_sessions_per_address(1));
     let server = TestServer::start(builder).await;
     let before = limited("sessions_per_address");
     assert_eq!(poll_from(&server, "203.0.113.7").await.status, 200);
@@ -333,7 +331,7 @@ async fn one_session_more_of_an_address_is_refused_and_another_address_is_not() 
 
 #[tokio::test]
 async fn a_header_of_a_peer_that_is_not_trusted_changes_nothing() {
-    let builder = public(|_| {}).max_connections_per_address(1);
+    let builder = public(|_| {}).max_sessions_per_address(1);
     let proxies = TrustedProxies::new(["10.0.0.0/8"]);
     let server = TestServer::start(builder.trusted_proxies(proxies)).await;
     assert_eq!(poll_from(&server, "203.0.113.7").await.status, 200);
@@ -487,7 +485,7 @@ async fn one_tcp_connection_more_of_an_address_is_closed_and_another_address_is_
 async fn a_listener_that_requires_a_proxy_header_takes_its_word_and_nothing_without() {
     let builder = public(|_| {})
         .proxy_protocol(true)
-        .max_connections_per_address(1);
+        .max_sessions_per_address(1);
     let server = TestServer::start(builder).await;
     let v1 = |client: &str| format!("PROXY TCP4 {client} 10.0.0.1 56324 443\r\n").into_bytes();
     let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();

@@ -106,6 +106,36 @@ async fn what_does_not_make_a_server_is_named() {
 }
 
 #[tokio::test]
+async fn what_would_never_be_called_or_told_is_named() {
+    let public = || builder().namespace("/", open);
+    let jwt = || Jwt::<Value>::hs256(SECRET);
+    for (builder, expected) in [
+        (
+            public().exception_event("disconnect"),
+            "`exception_event`: ",
+        ),
+        (
+            public().authenticate(jwt()).namespace("/a", |r| {
+                r.on("auth:refresh", async || {});
+            }),
+            "would never be called: with \"auth:refresh\" a client shows a new token",
+        ),
+        (
+            public().namespace("/a", |r| {
+                r.public()
+                    .on_server_side("x", async |_| None)
+                    .on_server_side("x", async |_| None);
+            }),
+            "/a: two handlers for the event \"x\" of other servers",
+        ),
+    ] {
+        let problems = problems(builder).await;
+        assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
+        assert!(problems[0].contains(expected), "{expected}: {problems:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_would_let_strangers_in_is_named() {
     let public = || builder().namespace("/", open);
     let jwt = || Jwt::<Value>::hs256(SECRET);

@@ -171,12 +171,52 @@ async fn events_that_wait_are_bounded_in_bytes_too() {
     }))
     .await;
     let mut client = server.client().await;
-    let event = format!(r#"["work","{}"]"#, "x".repeat(100_000));
-    for _ in 0..4 {
-        client.emit(&event).await;
+    let long = "x".repeat(100_000);
+    let mut named = server.client().await;
+    client.emit(&format!(r#"["work","{long}"]"#)).await;
+    named.emit(r#"["work"]"#).await;
+    for _ in 0..3 {
+        client.emit(&format!(r#"["work","{long}"]"#)).await;
+        named.emit(&format!(r#"["{long}"]"#)).await;
     }
     assert!(client.rest().await.is_empty(), "the fourth is too much");
+    assert!(named.rest().await.is_empty(), "names count, too");
     gate.cancel();
+}
+
+#[tokio::test]
+async fn what_waits_behind_the_handler_that_ends_its_socket_is_never_handled() {
+    let (journal, gate) = (Journal::default(), CancellationToken::new());
+    let (notes, opened) = (journal.clone(), gate.clone());
+    let server = TestServer::start(public(move |r| {
+        let reasons = notes.clone();
+        r.on_disconnect(move |reason: DisconnectReason| {
+            reasons.note(format!("left: {reason}"));
+            ready(())
+        });
+        r.on("kick", move |socket: Socket| {
+            let opened = opened.clone();
+            async move {
+                opened.cancelled().await;
+                socket.disconnect(false);
+            }
+        });
+        r.on("note", move || {
+            notes.note("handled");
+            ready(())
+        });
+    }))
+    .await;
+    let mut client = server.client().await;
+    client.emit(r#"["kick"]"#).await;
+    client.emit(r#"["note"]"#).await;
+    // So that both have arrived.
+    client.send("40/elsewhere").await;
+    assert!(client.recv().await.unwrap().starts_with("44/elsewhere"));
+    gate.cancel();
+    assert_eq!(client.recv().await.as_deref(), Some("41"));
+    journal.wait_for("left: server namespace disconnect").await;
+    assert_eq!(journal.lines(), ["left: server namespace disconnect"]);
 }
 
 #[tokio::test(start_paused = true)]

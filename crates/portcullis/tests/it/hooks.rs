@@ -302,7 +302,7 @@ async fn an_initial_packet_follows_the_open_packet_on_both_transports() {
 
 #[tokio::test]
 async fn a_full_server_still_lets_its_own_sessions_upgrade() {
-    let server = TestServer::start(public(|_| {}).max_connections(1)).await;
+    let server = TestServer::start(public(|_| {}).max_sessions(1)).await;
     let mut http = server.http().await;
     let session = http.open_session().await;
     assert_eq!(http.get(POLLING).await.status, 503);

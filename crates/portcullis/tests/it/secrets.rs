@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use portcullis::Socket;
 use portcullis::auth::jwt::{Jwt, mint_hs256};
 use portcullis::auth::source::TokenSource;
-use portcullis::gateway::{Data, User};
-use portcullis_testing::TestServer;
+use portcullis::gateway::{Data, Reply, User};
+use portcullis::{Server, Socket};
 use portcullis_testing::wire::{Client, POLLING, WEBSOCKET};
+use portcullis_testing::{TestServer, TestTokens};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -188,4 +188,26 @@ async fn a_token_in_the_query_is_warned_of_at_start_and_only_then() {
         builder.build().await.unwrap();
         assert_eq!(log.0.lock().contains("taken from the query"), warned);
     }
+}
+
+#[tokio::test]
+async fn what_a_client_sends_beside_its_token_is_kept_however_it_is_written() {
+    let tokens = TestTokens::new();
+    let builder = Server::builder()
+        .authenticate(tokens.jwt::<serde_json::Value>())
+        .namespace("/", |r| {
+            r.on("auth", async |socket: Socket| {
+                Reply(socket.handshake().auth_value())
+            });
+        });
+    let server = TestServer::start(builder).await;
+    let mut client = Client::open(server.address()).await;
+    let token = tokens.mint("alice");
+    // Half a pair is what is left of a name that was cut within an emoji.
+    let auth = format!(r#"{{"token":"{}","a":"\ud83d","b":1}}"#, token.expose());
+    assert!(client.try_join("/", &auth).await.starts_with("40{"));
+    assert_eq!(
+        client.ask(r#"["auth"]"#).await,
+        "[{\"a\":\"\u{fffd}\",\"b\":1}]"
+    );
 }

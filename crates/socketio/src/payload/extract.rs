@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - The n-th call for bytes writes placeholder n and keeps attachment n.
-//! - Floats without a fraction are written as JavaScript writes them.
+//! - Floats of 64 bits without a fraction are written as JavaScript writes them.
 
 use std::io::{self, Write};
 

@@ -789,3 +789,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_packet_keeps_no_more_of_its_message_than_counts() {
+    for junk in [0, 1_000_000] {
+        let event = packet([
+            ("type", 2.into()),
+            ("nsp", "/".into()),
+            ("data", list(["e".into(), "text".repeat(10).into()])),
+            ("junk", Bytes::from(vec![0; junk]).into()),
+        ]);
+        let mut bytes = Vec::new();
+        encode(&event, &mut bytes);
+        let message = Bytes::from(bytes);
+        let decoded = Decoder::new(Codec::Msgpack).handle_binary(message.clone(), &Limits::new());
+        let packet = decoded.unwrap().unwrap();
+        assert_eq!(message.is_unique(), junk > 0);
+        drop(packet);
+        assert!(message.is_unique());
+    }
+}
+
+#[test]
+fn what_msgpack_nests_deeper_as_json_is_too_deep_and_nothing_worse() {
+    let mut auth = Value::from(Bytes::from_static(b"bytes"));
+    for _ in 0..MAX_DEPTH {
+        auth = packet([("a", auth)]);
+    }
+    let connect = packet([("type", 0.into()), ("nsp", "/".into()), ("data", auth)]);
+    assert_eq!(auth_of(msgpack(&connect)), Auth::TooDeep);
+}

@@ -284,3 +284,17 @@ fn the_size_of_a_value_covers_what_it_holds() {
     assert!(map([("key", Value::from(Bytes::from(vec![0; 100])))]).size_bytes() > 2 * item + 103);
     assert!(item <= 40);
 }
+
+#[test]
+fn a_number_is_one_where_json_has_numbers_of_any_size() {
+    // As serde_json hands them over if any crate turns `arbitrary_precision` on.
+    let number = |text: &str| {
+        let entries = [("$serde_json::private::Number", text)];
+        let map = serde::de::value::MapDeserializer::new(entries.into_iter());
+        let read: Result<Value, serde::de::value::Error> = Value::deserialize(map);
+        read.unwrap()
+    };
+    assert_eq!(number("1.5"), Value::Float(1.5));
+    assert_eq!(number("-3"), Value::Integer(-3));
+    assert!(matches!(number("no number"), Value::Map(_)));
+}

@@ -4,7 +4,8 @@
 //!  iss ▶ aud ▶ sub ▶ exp there? ▶ exp − iat ▶ iat ▶ nbf ▶ exp
 //! ```
 //!
-//! `exp` comes last, so that a peer is told "expired" only if a fresh token would be accepted.
+//! `exp` comes last of these, so that a peer is told "expired" only if a fresh token would get as
+//! far as the application's own rules.
 //!
 //! # Invariants
 //!

@@ -22,7 +22,7 @@ use crate::auth::{self, Attempt, Print, RefusalCode};
 use crate::client::bond::Bond;
 use crate::clock;
 use crate::handshake::RequestFacts;
-use crate::session::{Connection, Ending};
+use crate::session::Connection;
 
 impl Gate {
     /// Judges a later request of a connection: `None` lets it pass, a future is to be asked.
@@ -50,10 +50,7 @@ impl Gate {
             metrics::counter!("portcullis_other_subjects_total", "where" => "request").increment(1);
             // That the server cannot decide is not the client's fault.
             if code != RefusalCode::AuthUnavailable && bond.later().refuse() {
-                let rule = "too_many_refusals";
-                tracing::debug!(rule, "connection closed for breaking the rules");
-                metrics::counter!("portcullis_violations_total", "rule" => rule).increment(1);
-                connection.end(Ending::Expelled);
+                connection.expel("too_many_refusals");
             }
             false
         };

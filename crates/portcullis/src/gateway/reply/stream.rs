@@ -20,7 +20,8 @@ use crate::gateway::conclude::Conclusion;
 /// A stream whose items answer the client.
 ///
 /// It does not hold up the events behind it, is not bound by the handler's timeout, and is dropped
-/// when the socket disconnects. The first item that fails is the last.
+/// when the socket disconnects. The first item that fails is the last. Beyond 16 streams of one
+/// socket, one more is treated as a handler that has not ended.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_structs, reason = "wraps a handler's result")]
 pub struct Replies<S>(pub S);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use portcullis_socketio::ids::NamespacePath;
+use portcullis_socketio::payload::Payload;
 use tower::{BoxError, Layer, Service};
 
 use super::ServerBuilder;
@@ -184,6 +185,9 @@ impl ServerBuilder {
     #[must_use]
     pub fn exception_event(mut self, event: &str) -> Self {
         self.say("exception_event", &event);
+        if let Err(error) = Payload::event(event, &()) {
+            self.problems.push(format!("`exception_event`: {error}"));
+        }
         self.everywhere.policy.exception_event = event.into();
         self
     }

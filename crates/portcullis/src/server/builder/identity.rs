@@ -73,8 +73,8 @@ impl ServerBuilder {
     }
 
     /// How long the longest of all tokens is good, from its issue on: for so long a revocation is
-    /// kept. A shorter time than the truth lets a revoked token in again at its end. Default: what
-    /// [`Jwt::max_lifetime`](crate::auth::jwt::Jwt::max_lifetime) says, or 30 days.
+    /// kept. A shorter time than the truth lets a revoked token in again at its end. Default:
+    /// [`Jwt::max_lifetime`](crate::auth::jwt::Jwt::max_lifetime) and twice its leeway, or 30 days.
     #[must_use]
     pub fn longest_token_life(mut self, life: Duration) -> Self {
         self.say("longest_token_life", &life);

@@ -37,8 +37,8 @@ impl ServerBuilder {
     /// The most sessions at the same time; more are refused with 503. Default: nine tenths of the
     /// file descriptors that the process may have.
     #[must_use]
-    pub fn max_connections(mut self, count: usize) -> Self {
-        self.say("max_connections", &count);
+    pub fn max_sessions(mut self, count: usize) -> Self {
+        self.say("max_sessions", &count);
         self.admission.max_sessions = Some(count);
         self
     }
@@ -47,14 +47,14 @@ impl ServerBuilder {
     /// with 503. Default: no limit, because behind a proxy that is not trusted all clients have one
     /// address.
     #[must_use]
-    pub fn max_connections_per_address(mut self, count: usize) -> Self {
-        self.say("max_connections_per_address", &count);
+    pub fn max_sessions_per_address(mut self, count: usize) -> Self {
+        self.say("max_sessions_per_address", &count);
         self.admission.max_sessions_per_address = Some(count);
         self
     }
 
     /// The most sessions that have not joined a namespace yet; more are refused with 503, and room
-    /// is left for those who hold a token. Default: half of [`Self::max_connections`].
+    /// is left for those who hold a token. Default: half of [`Self::max_sessions`].
     #[must_use]
     pub fn max_pending_handshakes(mut self, count: usize) -> Self {
         self.say("max_pending_handshakes", &count);
@@ -101,7 +101,7 @@ impl ServerBuilder {
     }
 
     /// How many sessions one address may ask for. Default: no limit, as with
-    /// [`Self::max_connections_per_address`].
+    /// [`Self::max_sessions_per_address`].
     #[must_use]
     pub fn handshake_rate_per_address(mut self, rate: Rate) -> Self {
         self.say("handshake_rate_per_address", &rate);
@@ -207,9 +207,7 @@ mod tests {
         assert_eq!(builder.listener.max_connections, Some(files - files / 10));
         let half = (files - files / 10).div_ceil(2);
         assert_eq!(builder.admission.max_pending, Some(half));
-        let mut builder = ServerBuilder::new()
-            .max_connections(7)
-            .max_tcp_connections(8);
+        let mut builder = ServerBuilder::new().max_sessions(7).max_tcp_connections(8);
         builder.fill_in_limits();
         assert_eq!(builder.admission.max_sessions, Some(7));
         assert_eq!(builder.admission.max_pending, Some(4));

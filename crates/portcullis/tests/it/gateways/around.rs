@@ -366,3 +366,38 @@ async fn guards_of_the_server_are_asked_about_events_that_nobody_handles() {
     assert!(client.ask(r#"["unknown"]"#).await.contains("UNKNOWN_EVENT"));
     assert!(client.ask(r#"["unknown"]"#).await.contains("RATE_LIMITED"));
 }
+
+#[tokio::test]
+async fn no_handler_runs_whose_socket_ended_while_a_guard_waited() {
+    struct Slow(Arc<Semaphore>);
+    impl Guard for Slow {
+        fn check<'a>(&'a self, context: &'a EventContext<'a>) -> Checked<'a> {
+            let (socket, gate) = (context.socket().clone(), Arc::clone(&self.0));
+            Checked::later(async move {
+                socket.disconnect(false);
+                let _ = gate.acquire().await;
+                Ok(())
+            })
+        }
+    }
+    let (journal, gate) = (Journal::default(), Arc::new(Semaphore::new(0)));
+    let (notes, guard) = (journal.clone(), Slow(Arc::clone(&gate)));
+    let server = TestServer::start(public(move |r| {
+        let ends = notes.clone();
+        r.on_disconnect(move |_: portcullis::DisconnectReason| {
+            ends.note("left");
+            ready(())
+        });
+        r.guard(guard).on("note", move || {
+            notes.note("handled");
+            ready(())
+        });
+    }))
+    .await;
+    let mut client = server.client().await;
+    client.emit(r#"["note"]"#).await;
+    assert_eq!(client.recv().await.as_deref(), Some("41"));
+    gate.add_permits(1);
+    journal.wait_for("left").await;
+    assert_eq!(journal.lines(), ["left"]);
+}

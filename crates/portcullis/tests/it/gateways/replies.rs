@@ -110,6 +110,12 @@ async fn a_stream_emits_and_its_first_answer_is_the_ack() {
                 Ok(Emit("item", 2)),
             ]))
         });
+        r.on("fails later", async || {
+            Replies(stream::iter([
+                Ok(Outcome::answer(&1)),
+                Err(EventError::new("BROKEN", "no more")),
+            ]))
+        });
     }))
     .await;
     let mut client = server.client().await;
@@ -132,6 +138,16 @@ async fn a_stream_emits_and_its_first_answer_is_the_ack() {
             vec![
                 r#"42["item",1]"#,
                 r#"431[{"status":"error","code":"BROKEN","message":"no more"}]"#,
+            ],
+        ),
+        (
+            "fails later",
+            vec![
+                "431[1]",
+                concat!(
+                    r#"42["exception",{"status":"error","code":"BROKEN","message":"no more","#,
+                    r#""cause":{"pattern":"fails later"}}]"#
+                ),
             ],
         ),
     ] {
