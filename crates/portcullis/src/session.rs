@@ -67,7 +67,7 @@ pub(crate) use held_back::{HeldBack, Overheard};
 pub(crate) use outbox::{OutboxLimits, Pushed, Waiting};
 pub(crate) use polling::{Body, PollReply, Post, Request, Verdict};
 pub(crate) use stream::{Opened, Stream, Ticket};
-pub(crate) use switching::switching;
+pub(crate) use switching::{NoKey, is_upgrade, key, switching};
 pub(crate) use turn::turn;
 
 use engine::Registration;

@@ -254,14 +254,41 @@ impl Bus {
         others.ok_or_else(|| heard_over.closed())
     }
 
+    /// How many subscribe to a channel that this process does not subscribe to, or not any more.
+    /// Waits for Redis to confirm that, and for a connection to a master that was not in use.
+    ///
+    /// # Errors
+    ///
+    /// Also while this process hears nobody: the others may have yet to come back.
+    pub(crate) async fn count_unheard(&self, channel: &str) -> Result<usize, LinkError> {
+        let deadline = Instant::now() + COUNT_TIMEOUT;
+        loop {
+            let link = self.link_to(channel)?;
+            if link.has_left(channel) && self.health().is_up() {
+                let count = self.count(channel).await?;
+                let is_known = self.health().is_up();
+                return is_known.then_some(count).ok_or_else(|| link.closed());
+            }
+            if Instant::now() > deadline {
+                return Err(link.closed());
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// The link to where a channel is; to its master, if it has one of its own.
+    fn link_to(&self, channel: &str) -> Result<Arc<Link>, LinkError> {
+        match self {
+            Self::Single(link) => Ok(Arc::clone(link)),
+            Self::Sharded(cluster) => cluster.link_to_master_of(channel),
+        }
+    }
+
     /// The link over which a channel is heard; waits for Redis to confirm that.
     async fn hears_over(&self, channel: &str) -> Result<Arc<Link>, LinkError> {
         let deadline = Instant::now() + COUNT_TIMEOUT;
         loop {
-            let link = match self {
-                Self::Single(link) => Arc::clone(link),
-                Self::Sharded(cluster) => cluster.link_to_master_of(channel)?,
-            };
+            let link = self.link_to(channel)?;
             if link.hears(channel) {
                 return Ok(link);
             }
@@ -297,6 +324,13 @@ fn count_of(answer: &Value) -> usize {
         Some(Value::Int(number)) => usize::try_from(*number).unwrap_or(0),
         _ => 0,
     }
+}
+
+/// Whether a future is ready without anything else happening.
+#[cfg(test)]
+async fn is_ready(future: impl Future<Output = ()>) -> bool {
+    let soon = Duration::from_millis(10);
+    tokio::time::timeout(soon, future).await.is_ok()
 }
 
 impl Drop for Bus {

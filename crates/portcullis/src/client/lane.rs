@@ -117,8 +117,12 @@ impl Lane {
         };
         current.poll_running(socket, cx);
         while let Some(next) = current.queue.front() {
-            // What has just run may have ended the socket.
-            if socket.is_disconnected() || !current.has_room_for(socket, next) {
+            if socket.is_disconnected() {
+                // What has just run has ended it.
+                current.forget_queue();
+                break;
+            }
+            if !current.has_room_for(socket, next) {
                 break;
             }
             let Some(next) = current.queue.pop_front() else {

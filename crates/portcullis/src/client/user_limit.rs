@@ -122,10 +122,14 @@ impl Counted {
                 let own = seniority_of(&socket);
                 let rank = all.keys().position(|seniority| *seniority == own);
                 if rank.is_some_and(|rank| rank >= self.limit.max) {
+                    // It is the connection that is too many, also if this socket has left, unless
+                    // it has become somebody else's.
+                    let is_theirs = self.has_joined();
                     let _ = Socket::from(Arc::clone(&socket)).emit(REPLACED, &notice());
                     socket.disconnect_for(DisconnectReason::TooManyConnections, false);
-                    // Also if the socket has left: it is the connection that is too many.
-                    socket.connection().end(Ending::Requested);
+                    if is_theirs {
+                        socket.connection().end(Ending::Requested);
+                    }
                     metrics::counter!("portcullis_user_limit_total", "what" => "closed_new")
                         .increment(1);
                 }

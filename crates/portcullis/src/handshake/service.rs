@@ -23,7 +23,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, ORIGIN, RETRY_AFTER, UPGRADE};
+use http::header::{CONNECTION, ORIGIN, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use portcullis_engineio as engineio;
@@ -36,7 +36,7 @@ use super::gate::RequestHead;
 use super::options::HttpOptions;
 use super::respond::{self, Body};
 use super::{Accept, Headers, bundle};
-use crate::session::Core;
+use crate::session::{self, Core};
 
 /// The way into an engine: it turns requests into sessions.
 pub(crate) struct Door {
@@ -113,7 +113,7 @@ impl Door {
         let address = self.address(parts);
         Exchange {
             query: Query::parse(parts.uri.query().unwrap_or("")),
-            is_upgrade: is_upgrade(&parts.headers),
+            is_upgrade: session::is_upgrade(&parts.headers),
             address,
             head: self.options.wants_head().then(|| {
                 Arc::new(RequestHead {
@@ -206,18 +206,6 @@ impl fmt::Debug for Door {
             .field("core", &self.core)
             .finish_non_exhaustive()
     }
-}
-
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    let has_token = |name, token: &str| {
-        headers.get_all(name).iter().any(|value| {
-            value.to_str().is_ok_and(|text| {
-                text.split(',')
-                    .any(|part| part.trim().eq_ignore_ascii_case(token))
-            })
-        })
-    };
-    has_token(CONNECTION, "upgrade") && has_token(UPGRADE, "websocket")
 }
 
 /// Node's check: visible characters, spaces and tabs, and what lies beyond ASCII.

@@ -282,8 +282,8 @@ impl ServerBuilder {
     }
 
     /// How much may wait to be sent to one connection before it is closed as too slow: bytes and
-    /// frames. One frame that is larger than `bytes` by itself may wait besides. Default: 1 MiB and
-    /// 4,096.
+    /// frames. One frame that is larger than `bytes` by itself may wait besides, and so may 64 KiB
+    /// and 64 frames of what the protocol itself says, acks included. Default: 1 MiB and 4,096.
     #[must_use]
     pub fn max_outbox(mut self, bytes: usize, frames: usize) -> Self {
         self.say("max_outbox", &(bytes, frames));

@@ -139,14 +139,14 @@ impl Frame {
         head.is_some_and(|head| head & CONTROL == CONTROL)
     }
 
-    /// Whether this is a lone pong, of which only the newest need be answered (RFC 6455 5.5.3).
+    /// Whether this begins with a pong, of which only the newest need be answered (RFC 6455 5.5.3).
     pub(crate) fn is_pong(&self) -> bool {
         self.wire().first() == Some(&(FIN | PONG))
     }
 
-    /// Whether this says goodbye, and nothing else.
+    /// Whether this says goodbye, be it behind pongs.
     pub(crate) fn is_close(&self) -> bool {
-        self.wire().first() == Some(&(FIN | CLOSE))
+        self.is_control() && self.parts().last().is_some_and(|part| part.opcode == CLOSE)
     }
 
     /// Whether this is a response that HTTP held back: no frame of ours begins like one.

@@ -32,6 +32,7 @@
 //! The lock around it (`connection`), and which task flushes when (`turn`, `flusher`).
 
 mod batch;
+mod limits;
 
 use std::io;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
 pub(crate) use self::batch::{Batch, Written};
-use super::delivery::{Delivery, IfSlow};
+pub(crate) use self::limits::{OutboxLimits, Waiting};
+use super::delivery::Delivery;
 use super::frame::Frame;
 
 /// Where frames go.
@@ -54,10 +56,6 @@ pub(crate) enum Sink {
     /// The session has ended.
     Gone,
 }
-
-/// So many words of the protocol may wait behind as many events as may, and so long.
-const RESERVED_FRAMES: usize = 64;
-const RESERVED_BYTES: usize = 64 * 1024;
 
 /// What is queued at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,66 +73,6 @@ enum State {
     Dirty,
     Flushing,
     Blocked,
-}
-
-/// The bounds of one outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OutboxLimits {
-    /// Default: 1 MiB.
-    pub(crate) max_bytes: usize,
-    /// Default: 4,096.
-    pub(crate) max_frames: usize,
-    /// What becomes of events beyond them. Default: the peer is disconnected.
-    pub(crate) if_slow: IfSlow,
-}
-
-/// How much waits. One frame that is larger by itself than all that may wait, a giant, is not
-/// counted in bytes: its size was bounded when it was made, no peer could ever be quick enough for
-/// it, and nobody else is to suffer from it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Waiting {
-    pub(crate) frames: usize,
-    pub(crate) bytes: usize,
-    pub(crate) has_giant: bool,
-}
-
-impl Waiting {
-    /// One frame more, of `len` bytes.
-    pub(crate) const fn add(&mut self, len: usize, limits: &OutboxLimits) {
-        self.frames += 1;
-        if len > limits.max_bytes {
-            self.has_giant = true;
-        } else {
-            self.bytes += len;
-        }
-    }
-}
-
-impl OutboxLimits {
-    /// Whether a frame of `len` bytes may wait behind others.
-    pub(crate) const fn admit(&self, waiting: Waiting, len: usize) -> bool {
-        let fits =
-            waiting.bytes + len <= self.max_bytes || (len > self.max_bytes && !waiting.has_giant);
-        waiting.frames == 0 || (waiting.frames < self.max_frames && fits)
-    }
-
-    /// With the room that is kept for what the protocol itself has to say.
-    const fn with_reserve(&self) -> Self {
-        Self {
-            max_bytes: self.max_bytes.saturating_add(RESERVED_BYTES),
-            max_frames: self.max_frames.saturating_add(RESERVED_FRAMES),
-            ..*self
-        }
-    }
-
-    /// What becomes of a frame that they do not admit.
-    pub(crate) fn refuse(&self, delivery: Delivery) -> Pushed {
-        match delivery.if_slow(self.if_slow) {
-            IfSlow::Disconnect => Pushed::Overflow,
-            IfSlow::Drop if delivery.is_volatile() => Pushed::Dropped,
-            IfSlow::Drop => Pushed::Lost,
-        }
-    }
 }
 
 /// What became of a frame.
@@ -239,7 +177,7 @@ impl Outbox {
             return Pushed::Dropped;
         }
         if frame.is_control() {
-            self.make_way_for_control(frame);
+            self.take_control(frame, limits);
         }
         let bytes = self.bytes + frame.wire().len();
         if bytes <= limits.max_bytes && self.queue.len() < limits.max_frames {
@@ -269,16 +207,22 @@ impl Outbox {
         }
     }
 
+    /// A goodbye is the last; a pong takes the place of one that the peer has not read.
     #[cold]
-    fn make_way_for_control(&mut self, frame: &Frame) {
+    fn take_control(&mut self, frame: &Frame, limits: &OutboxLimits) {
         if frame.is_close() {
             self.takes = Takes::Nothing;
         } else if frame.is_pong()
             && self.queue.last().is_some_and(Frame::is_pong)
             && self.queue.len() > 1
+            && let Some(old) = self.queue.pop()
         {
-            // The peer does not read its pongs; the newest one answers them all.
-            self.bytes -= self.queue.pop().map_or(0, |old| old.wire().len());
+            let old = old.wire().len();
+            if limits.is_giant(old) {
+                self.has_giant = false;
+            } else {
+                self.bytes -= old;
+            }
         }
     }
 
@@ -316,8 +260,7 @@ impl Outbox {
             }
             _ => {}
         }
-        let reserve = limits.with_reserve();
-        let has_room = delivery == Delivery::Protocol && reserve.admit(self.waiting(), len);
+        let has_room = delivery == Delivery::Protocol && limits.admit_reserved(self.waiting(), len);
         (!has_room).then(|| limits.refuse(delivery))
     }
 
@@ -444,6 +387,9 @@ impl Outbox {
         if !matches!(self.sink, Sink::Raw(_)) || self.state != State::Flushing {
             return Flushed::Done;
         }
+        if batch.has_moved() {
+            self.was_asked_again = false;
+        }
         let (mut rest, offset) = batch.into_rest();
         self.head_offset = offset;
         if !rest.is_empty() {
@@ -466,15 +412,13 @@ impl Outbox {
                 self.lose();
                 Flushed::Failed
             }
+            Ok(()) if self.queue.is_empty() => {
+                self.state = State::Idle;
+                Flushed::Done
+            }
             Ok(()) => {
-                self.was_asked_again = false;
-                if self.queue.is_empty() {
-                    self.state = State::Idle;
-                    Flushed::Done
-                } else {
-                    self.state = State::Dirty;
-                    Flushed::Again
-                }
+                self.state = State::Dirty;
+                Flushed::Again
             }
         }
     }
@@ -501,6 +445,8 @@ fn keep_promises<A: smallvec::Array<Item = Frame>>(frames: &mut SmallVec<A>, off
 
 #[cfg(test)]
 mod tests {
+    use super::super::delivery::IfSlow;
+    use super::limits::RESERVED_FRAMES;
     use super::*;
 
     const LIMITS: OutboxLimits = OutboxLimits {
@@ -545,6 +491,8 @@ mod tests {
             assert_eq!(push(&mut outbox, text), Pushed::Queued);
         }
         assert_eq!(push(&mut outbox, &giant), Pushed::Overflow);
+        let answer = outbox.push(&Frame::text(&giant), Delivery::Protocol, &LIMITS);
+        assert_eq!(answer, Pushed::Overflow, "the reserve is for small ones");
 
         let mut outbox = Outbox::new();
         assert_eq!(push(&mut outbox, &giant), Pushed::Queued);
@@ -629,6 +577,28 @@ mod tests {
             );
         }
         assert_eq!(outbox.take_all().len(), 2);
+    }
+
+    #[test]
+    fn a_goodbye_behind_a_pong_is_one_too() {
+        let mut outbox = Outbox::new();
+        let both = Frame::from_wire(vec![0x8a, 1, b'x', 0x88, 2, 3, 232]);
+        outbox.push(&both, Delivery::Protocol, &LIMITS);
+        assert_eq!(push(&mut outbox, "4"), Pushed::Gone);
+        outbox.discard();
+        assert_eq!(outbox.take_all().len(), 1);
+    }
+
+    #[test]
+    fn a_pong_may_be_longer_than_what_may_wait() {
+        let mut outbox = Outbox::new();
+        push(&mut outbox, "4");
+        let pong = Frame::from_wire([[0x8a, 60].as_slice(), &[0; 60]].concat().repeat(2));
+        for _ in 0..3 {
+            let pushed = outbox.push(&pong, Delivery::Protocol, &LIMITS);
+            assert_eq!(pushed, Pushed::Queued);
+        }
+        assert_eq!(push(&mut outbox, &"a".repeat(90)), Pushed::Queued);
     }
 
     #[test]

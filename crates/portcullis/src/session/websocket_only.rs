@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Sleep;
 
 use super::frame::Frame;
 use super::stream::Stream;
+use super::switching;
 use super::websocket::Incoming;
 use super::websocket_transport::{End, LINGER, WebSocketTransport};
 use crate::tasks::Tasks;
@@ -60,12 +59,14 @@ impl WebSocketService {
     pub fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
         let (mut parts, _) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-        let (Some(on_upgrade), Some(key)) = (on_upgrade, key(&parts)) else {
+        let is_asked = parts.method == Method::GET && switching::is_upgrade(&parts.headers);
+        let key = switching::key(&parts.headers).ok().filter(|_| is_asked);
+        let (Some(on_upgrade), Some(key)) = (on_upgrade, key) else {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::BAD_REQUEST;
             return response;
         };
-        let response = super::switching(key.as_bytes());
+        let response = switching(key.as_bytes());
         let (handler, max_message) = (Arc::clone(&self.handler), self.max_message);
         self.tasks.spawn(async move {
             if let Ok(upgraded) = on_upgrade.await {
@@ -77,17 +78,6 @@ impl WebSocketService {
         });
         response
     }
-}
-
-/// The key of a request for a WebSocket (RFC 6455 section 4.2.1), if it is one.
-fn key(parts: &Parts) -> Option<&HeaderValue> {
-    let header = |name| parts.headers.get(name);
-    let is_upgrade = header(UPGRADE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-    let is_ours = header(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    header(SEC_WEBSOCKET_KEY)
-        .filter(|key| key.len() == 24 && parts.method == Method::GET && is_upgrade && is_ours)
 }
 
 /// Reads and answers until either side closes, and then for a moment until the peer has gone.

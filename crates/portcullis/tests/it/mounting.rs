@@ -13,15 +13,15 @@ use axum::extract::Request;
 use axum::http::header::{CONNECTION, UPGRADE};
 use axum::http::{Response as HttpResponse, StatusCode};
 use axum::middleware::{Next, from_fn};
-use axum::routing::get;
+use axum::routing::{any, get};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
-use portcullis::engine::{Engine, EngineOptions};
+use portcullis::engine::{Engine, EngineOptions, WebSocketHandler, WebSocketService};
 use portcullis::engineio::CloseReason;
 use portcullis::gateway::{Data, Registrar, Reply};
 use portcullis::handshake::{Accept, RemoteAddress, RequestFacts};
-use portcullis::session::{SessionHandle, SessionHandler};
+use portcullis::session::{Frame, SessionHandle, SessionHandler};
 use portcullis::{Emitter, Server, Socket};
 use portcullis_testing::wire::{Client, Http, POLLING, WEBSOCKET, WebSocket, tcp, upgrade_request};
 use portcullis_testing::{Journal, TestServer};
@@ -197,7 +197,11 @@ async fn an_engine_of_which_only_the_service_is_kept_goes_on_pinging() {
 }
 
 /// Says goodbye with a future, which must not be polled behind its end.
-struct Farewell(Option<BoxFuture<'static, ()>>, Journal);
+struct Farewell {
+    farewell: Option<BoxFuture<'static, ()>>,
+    is_closed: bool,
+    journal: Journal,
+}
 
 impl SessionHandler for Farewell {
     fn handle_text(&mut self, _: &str, _: &mut Context<'_>) -> ControlFlow<()> {
@@ -209,15 +213,23 @@ impl SessionHandler for Farewell {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            Some(farewell) => farewell.as_mut().poll(cx),
-            None => Poll::Pending,
+        let Some(farewell) = &mut self.farewell else {
+            if self.is_closed {
+                self.journal.note("polled behind its end");
+            }
+            return Poll::Pending;
+        };
+        let polled = farewell.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.farewell = None;
         }
+        polled
     }
 
     fn handle_closed(&mut self, _: CloseReason) {
-        let journal = self.1.clone();
-        self.0 = Some(Box::pin(async move { journal.note("farewell") }));
+        self.is_closed = true;
+        let journal = self.journal.clone();
+        self.farewell = Some(Box::pin(async move { journal.note("farewell") }));
     }
 }
 
@@ -227,7 +239,11 @@ struct Leaving(Journal);
 impl Accept for Leaving {
     fn accept(&self, session: SessionHandle, _: Arc<RequestFacts>) -> Box<dyn SessionHandler> {
         session.close();
-        Box::new(Farewell(None, self.0.clone()))
+        Box::new(Farewell {
+            farewell: None,
+            is_closed: false,
+            journal: self.0.clone(),
+        })
     }
 }
 
@@ -250,6 +266,52 @@ async fn a_handler_whose_farewell_is_over_is_left_alone() {
     drop(websocket);
     patiently(engine.close()).await;
     assert_eq!(journal.lines(), ["farewell"]);
+}
+
+/// Answers nothing.
+struct Silent;
+
+impl WebSocketHandler for Silent {
+    fn handle_text(&self, _: &str) -> Option<Frame> {
+        None
+    }
+
+    fn handle_binary(&self, _: Bytes) -> Option<Frame> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_without_an_engine_is_asked_for_by_the_book_and_does_not_linger() {
+    let service = WebSocketService::new(Silent, 1_000);
+    let handle = move |request: Request| {
+        let service = service.clone();
+        async move { service.handle(request).map(Body::new) }
+    };
+    let router = Router::new().route("/plain", any(handle));
+    let elsewhere = public(|_| {}).build().await.unwrap();
+    let mounted = TestServer::serve(elsewhere, |listener, _| async {
+        axum::serve(listener, router).await.unwrap();
+    })
+    .await;
+    let asked = String::from_utf8(upgrade_request("/plain", &[])).unwrap();
+    for wrong in [
+        asked.replace("GET ", "POST "),
+        asked.replace("Version: 13", "Version: 8"),
+        asked.replace("Upgrade: websocket", "Upgrade: something"),
+    ] {
+        assert_ne!(wrong, asked);
+        let answer = mounted.http().await.exchange(wrong.as_bytes()).await;
+        assert_eq!(answer.status, 400, "{wrong}");
+    }
+    let upgraded = WebSocket::upgrade(mounted.tcp().await, "/plain", &[]).await;
+    let mut websocket = upgraded.unwrap();
+    // Not masked, which is against the rules.
+    websocket.write_raw(&[0x81, 1, b'x']).await.unwrap();
+    let (opcode, _) = patiently(websocket.read()).await.unwrap();
+    assert_eq!(opcode, WebSocket::CLOSE);
+    let gone = tokio::time::timeout(Duration::from_secs(10), websocket.read()).await;
+    assert!(gone.expect("it does not wait for who is gone").is_none());
 }
 
 #[tokio::test]

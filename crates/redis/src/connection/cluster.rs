@@ -380,6 +380,10 @@ impl Cluster {
     /// Whether every link that is still there has done what it had to when it was first seen here.
     fn is_through(&self, marks: &mut Vec<(Arc<Link>, u64)>) -> bool {
         let state = self.state.lock();
+        if !*self.is_mapped.borrow() && !state.wanted.is_empty() {
+            // There is no link yet to be told of it.
+            return false;
+        }
         let links = || state.links.values();
         marks.retain(|(known, _)| links().any(|link| Arc::ptr_eq(link, known)));
         for link in links() {
@@ -458,7 +462,8 @@ impl Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.abort();
+        // Whoever flushes may wait for what it has.
+        self.0.abandon();
     }
 }
 

@@ -19,7 +19,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use portcullis::adapter::{BusGap, GapCause};
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
 use super::error::LinkError;
-use super::master::{self, Master};
+use super::master::{self, Asked, Master};
 use super::probe::Probe;
 use super::queue::{Lost, Outgoing, PublishQueue, Queued};
 use super::server::{Answered, Connection, Pushed, Server};
@@ -72,6 +72,8 @@ pub(crate) struct Link {
     moved: Mutex<HashMap<Subscription, SystemTime>>,
     /// The latest failures to publish.
     lost: Mutex<Option<Lost>>,
+    /// Since when others may have missed what this node published, if they may and nobody was told.
+    unheard_since: Mutex<Option<SystemTime>>,
     pub(crate) closing: CancellationToken,
     tasks: Tasks,
 }
@@ -106,6 +108,7 @@ impl Link {
             gap: Mutex::new(None),
             moved: Mutex::default(),
             lost: Mutex::new(None),
+            unheard_since: Mutex::new(None),
             closing: CancellationToken::new(),
             tasks,
         });
@@ -131,7 +134,7 @@ impl Link {
 
     /// The server to connect to.
     pub(super) async fn resolve(&self) -> Result<Server, LinkError> {
-        let asked = Instant::now();
+        let asked = Asked::now();
         let server = self.endpoint.resolve().await?;
         if self.endpoint.has_sentinels() {
             self.master.named(&server.name, asked);
@@ -210,15 +213,25 @@ impl Link {
             }
             Pushed::Unsubscribed { channel } => {
                 let channel = String::from_utf8_lossy(&channel);
-                let subscription = Subscription::Sharded(channel.into());
-                if self.subscriptions.lose(&subscription) {
-                    self.moved.lock().insert(subscription, self.probe.well());
+                if self.lose(Subscription::Sharded(channel.into())) {
                     self.suspect(&LinkError::Moved {
                         server: self.endpoint.name(),
                     });
                 }
             }
         }
+    }
+
+    /// Redis took a channel away; says whether it is wanted here.
+    fn lose(&self, subscription: Subscription) -> bool {
+        // Whoever moves it elsewhere meanwhile looks here as soon as it is not wanted any more, and
+        // must find it; nobody else would take it out again.
+        let mut moved = self.moved.lock();
+        let is_lost = self.subscriptions.lose(&subscription);
+        if is_lost {
+            moved.insert(subscription, self.probe.well());
+        }
+        is_lost
     }
 
     /// The server runs without having reached Redis; the first gap begins.
@@ -249,7 +262,9 @@ impl Link {
 
     /// Does not subscribe to a channel any more; says whether it did.
     pub(crate) fn unsubscribe(&self, subscription: &Subscription) -> bool {
-        self.moved.lock().remove(subscription);
+        // Not to be lost in between, see `lose`.
+        let mut moved = self.moved.lock();
+        moved.remove(subscription);
         self.subscriptions.remove(subscription)
     }
 
@@ -332,6 +347,13 @@ impl Link {
         self.status.hears() && self.subscriptions.is_confirmed(&subscription)
     }
 
+    /// Whether this server can be asked who subscribes to a channel, and would not count this node:
+    /// Redis hears of what is left over one connection, and is asked over the other.
+    pub(crate) fn has_left(&self, channel: &str) -> bool {
+        let subscription = self.subscription(channel);
+        self.publishing.borrow().is_some() && self.subscriptions.has_left(&subscription)
+    }
+
     /// How many subscribe to a channel, as this server sees it.
     pub(crate) async fn count(&self, channel: &str) -> Result<usize, LinkError> {
         let connection = self.publishing.borrow().clone();
@@ -378,8 +400,19 @@ impl Link {
         lost_for.is_some_and(|lost_for| lost_for >= age)
     }
 
+    /// Redis took what was published since then, and others may have been at another server.
+    pub(crate) fn note_unheard(&self, since: SystemTime) {
+        let mut unheard_since = self.unheard_since.lock();
+        *unheard_since = Some(unheard_since.map_or(since, |earlier| earlier.min(since)));
+    }
+
     /// Publishing works: what was lost before is known in full now.
     pub(crate) fn publishing_works(&self) {
+        let unheard_since = self.unheard_since.lock().take();
+        if let Some(since) = unheard_since {
+            // Nobody knows whom it has reached.
+            self.report_gap(GapCause::PublishFailed, since, None);
+        }
         let lost = self.lost.lock().take();
         if let Some(lost) = lost {
             self.report_gap(GapCause::PublishFailed, lost.since, Some(lost.count));
@@ -400,7 +433,7 @@ impl Link {
             // What has not left by then never will.
             let _ = tokio::time::timeout(DRAIN_TIMEOUT, self.queue.empty()).await;
         }
-        let left = Lost::of(&self.queue.take_all());
+        self.never_left(Lost::of(&self.queue.take_all()));
         self.closing.cancel();
         if tokio::time::timeout(DRAIN_TIMEOUT, self.tasks.finished())
             .await
@@ -408,14 +441,33 @@ impl Link {
         {
             self.tasks.stop().await;
         }
-        for lost in [left, self.queue.abandon()].into_iter().flatten() {
-            let messages = lost.count;
-            tracing::warn!(messages, "messages were not published before closing");
-            self.lost(Some(lost));
-        }
+        self.give_up();
+    }
+
+    /// Counts and tells what has not left, and lets nobody wait for it: nothing leaves any more.
+    /// Does nothing the second time.
+    fn give_up(&self) {
+        self.never_left(Lost::of(&self.queue.take_all()));
+        self.never_left(self.queue.abandon());
         // Nobody will know more about what was lost.
         self.publishing_works();
         self.leave_gaps();
+    }
+
+    fn never_left(&self, lost: Option<Lost>) {
+        if let Some(Lost { count, .. }) = lost {
+            tracing::warn!(
+                messages = count,
+                "messages were not published before closing"
+            );
+        }
+        self.lost(lost);
+    }
+
+    /// Ends without a goodbye, and says what is lost by that.
+    pub(crate) fn abandon(&self) {
+        self.abort();
+        self.give_up();
     }
 
     /// Ends without a goodbye.
@@ -459,6 +511,7 @@ mod tests {
     use redis::IntoConnectionInfo as _;
 
     use super::*;
+    use crate::connection::is_ready;
     use crate::connection::queue::QueueLimits;
 
     /// Looks whether the link is free when it is told of a gap.
@@ -524,6 +577,36 @@ mod tests {
         }
         link.subscriptions.add(link.subscription("new"));
         link.end_gap();
+        assert_eq!(*hook.was_free.lock(), [true]);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_abandoned_tells_what_is_lost_and_nobody_waits_for_it() {
+        let (link, hook) = link(true);
+        link.publish(Outgoing {
+            channel: "a".to_owned(),
+            payload: Vec::new(),
+            is_sharded: true,
+        });
+        let batch = link.queue.next_batch().await;
+        let flushing = link.queue.flushed();
+        tokio::pin!(flushing);
+        assert!(!is_ready(&mut flushing).await);
+        link.abandon();
+        assert!(is_ready(flushing).await);
+        // The task that had it was about to say so.
+        link.queue.done(batch.len());
+        link.abandon();
+        assert_eq!(*hook.was_free.lock(), [true]);
+    }
+
+    #[tokio::test]
+    async fn what_a_server_took_while_others_were_elsewhere_is_told_once() {
+        let (link, hook) = link(true);
+        link.note_unheard(SystemTime::now());
+        link.note_unheard(SystemTime::UNIX_EPOCH);
+        link.publishing_works();
+        link.publishing_works();
         assert_eq!(*hook.was_free.lock(), [true]);
     }
 

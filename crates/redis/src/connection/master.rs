@@ -11,7 +11,8 @@
 //! # Invariants
 //!
 //! - The gap of a node that is left behind begins before any sentinel could have sent others to the
-//!   new master.
+//!   new master. That assumes that sentinels hear from each other: one that was cut off from its
+//!   peers for more than 3 s, and not from here, may be the first to answer, with what is old.
 //! - Sentinels that cannot be asked change nothing.
 
 use std::sync::Arc;
@@ -34,11 +35,29 @@ pub(crate) struct Master {
     named: watch::Sender<Option<Named>>,
 }
 
+/// When a sentinel was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asked {
+    /// Says what came first: this clock never goes back.
+    order: Instant,
+    /// Says when that was: this clock goes on while the machine is suspended.
+    at: SystemTime,
+}
+
+impl Asked {
+    pub(crate) fn now() -> Self {
+        Self {
+            order: Instant::now(),
+            at: SystemTime::now(),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Named {
     server: String,
     /// When whoever said so last was asked.
-    asked: Instant,
+    asked: Asked,
     /// Since when others may use it.
     since: SystemTime,
 }
@@ -51,7 +70,7 @@ impl Master {
     }
 
     /// A sentinel that was asked then has named a server.
-    pub(crate) fn named(&self, server: &str, asked: Instant) {
+    pub(crate) fn named(&self, server: &str, asked: Asked) {
         self.named.send_if_modified(|named| {
             if let Some(known) = named
                 && (known.server == server || known.asked > asked)
@@ -63,7 +82,7 @@ impl Master {
             *named = Some(Named {
                 server: server.to_owned(),
                 asked,
-                since: before(agreed.elapsed() + HEARSAY),
+                since: agreed.at.checked_sub(HEARSAY).unwrap_or(UNIX_EPOCH),
             });
             true
         });
@@ -94,11 +113,6 @@ impl Master {
     }
 }
 
-/// The time that was so long ago.
-fn before(age: Duration) -> SystemTime {
-    SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH)
-}
-
 /// Runs until the link is closed.
 pub(super) async fn run(link: Arc<Link>) {
     let pause = link.look_interval().clamp(SHORTEST, LONGEST);
@@ -115,7 +129,7 @@ pub(super) async fn run(link: Arc<Link>) {
 
 /// Asks whether the master is still the same; if not, that one must say so too.
 async fn look(link: &Link) {
-    let asked = Instant::now();
+    let asked = Asked::now();
     let Some(named) = link.endpoint.named().await else {
         return;
     };
@@ -130,37 +144,35 @@ async fn look(link: &Link) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Whether a future is ready without anything else happening.
-    async fn is_ready(future: impl Future<Output = ()>) -> bool {
-        let soon = Duration::from_millis(10);
-        tokio::time::timeout(soon, future).await.is_ok()
-    }
+    use crate::connection::is_ready;
 
     #[tokio::test]
     async fn another_master_is_told_with_the_time_at_which_all_agreed_for_the_last_time() {
         let master = Master::new();
         assert!(!is_ready(master.other_than("a")).await);
-        master.named("a", Instant::now());
-        let agreed_after = before(HEARSAY + Duration::from_millis(1));
-        master.named("a", Instant::now());
-        let agreed_before = before(HEARSAY - Duration::from_millis(9));
+        master.named("a", Asked::now());
+        let agreed = Asked::now();
+        master.named("a", agreed);
         assert!(master.is_named("a") && !is_ready(master.other_than("a")).await);
         assert_eq!(master.other_since("a"), None);
 
-        master.named("b", Instant::now());
+        master.named("b", Asked::now());
         assert!(is_ready(master.other_than("a")).await);
-        let since = master.other_since("a").unwrap();
-        assert!(agreed_after < since && since < agreed_before, "{since:?}");
+        assert_eq!(master.other_since("a"), Some(agreed.at - HEARSAY));
         assert!(!is_ready(master.other_than("b")).await);
     }
 
     #[tokio::test]
     async fn what_was_asked_earlier_and_is_heard_later_changes_nothing() {
         let master = Master::new();
-        let earlier = Instant::now();
+        let earlier = Asked::now();
+        let later = Asked {
+            order: earlier.order + Duration::from_millis(1),
+            // The clock was put right.
+            at: UNIX_EPOCH,
+        };
         master.named("a", earlier);
-        master.named("b", Instant::now() + Duration::from_millis(1));
+        master.named("b", later);
         master.named("a", earlier);
         assert!(master.is_named("b"));
     }

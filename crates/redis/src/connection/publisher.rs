@@ -1,7 +1,7 @@
 //! The task that publishes: batches of what waits, one round trip each.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use redis::{Pipeline, Value};
 
@@ -12,9 +12,16 @@ use super::queue::{Lost, Queued};
 use super::server::Connection;
 use super::status::Half;
 
+/// The server that was published to last, and until when.
+struct Left {
+    server: String,
+    at: SystemTime,
+}
+
 /// Runs until the link is closed.
 pub(super) async fn run(link: Arc<Link>) {
     let mut backoff = Backoff::default();
+    let mut left: Option<Left> = None;
     loop {
         let wait = tokio::time::sleep(backoff.next());
         if link.closing.run_until_cancelled(wait).await.is_none() {
@@ -23,12 +30,18 @@ pub(super) async fn run(link: Arc<Link>) {
         let Some(connected) = link.closing.run_until_cancelled(connect(&link)).await else {
             return;
         };
+        note_unheard(&link, left.as_ref());
         let error = match connected {
             Ok(connection) => {
                 link.publishing.send_replace(Some(connection.clone()));
                 link.status.up(Half::Publisher);
                 let ended = serve(&link, &connection, &mut backoff).await;
                 link.publishing.send_replace(None);
+                left = Some(Left {
+                    server: connection.server.clone(),
+                    at: SystemTime::now(),
+                });
+                note_unheard(&link, left.as_ref());
                 let Err(error) = ended else {
                     connection.quit().await;
                     return;
@@ -50,6 +63,17 @@ async fn connect(link: &Link) -> Result<Connection, LinkError> {
         .ask(redis::cmd("PING"), link.answer_timeout())
         .await?;
     Ok(connection)
+}
+
+/// What a server has taken is unheard by those who had gone to another one by then. The name may
+/// change more than once before there is a connection, and back: look each time.
+fn note_unheard(link: &Link, left: Option<&Left>) {
+    if let Some(left) = left
+        && let Some(since) = link.master.other_since(&left.server)
+        && since < left.at
+    {
+        link.note_unheard(since);
+    }
 }
 
 /// Publishes until the connection is lost, or the link is closed.

@@ -186,7 +186,8 @@ impl PublishQueue {
     /// A batch of so many has been handed over, or is lost.
     pub(crate) fn done(&self, count: usize) {
         let mut state = self.state.lock();
-        state.in_flight -= count;
+        // It may have been abandoned meanwhile.
+        state.in_flight = state.in_flight.saturating_sub(count);
         if state.in_flight == 0 {
             state.in_flight_since = None;
         }
@@ -217,6 +218,10 @@ impl PublishQueue {
 
     /// Ready when the first `mark` that were added have left or are lost; what was taken out of the
     /// middle counts as if it had been the oldest.
+    ///
+    /// So alone this may end early, while older ones wait here and what was taken waits elsewhere.
+    /// Whoever takes some has to say so, and whoever waits has to look at all places again then, as
+    /// `Cluster::left` does, which counts the moves.
     pub(crate) async fn left(&self, mark: u64) {
         self.wait_until(|state| state.left >= mark).await;
     }
@@ -284,6 +289,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::is_ready;
 
     fn message(number: usize) -> Outgoing {
         Outgoing {
@@ -333,12 +339,6 @@ mod tests {
         assert!(empty.await.is_err());
         queue.done(batch.len());
         queue.empty().await;
-    }
-
-    /// Whether a future is ready without anything else happening.
-    async fn is_ready(future: impl Future<Output = ()>) -> bool {
-        let soon = std::time::Duration::from_millis(10);
-        tokio::time::timeout(soon, future).await.is_ok()
     }
 
     #[tokio::test]

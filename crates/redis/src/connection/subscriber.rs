@@ -39,7 +39,8 @@ struct Ended {
 /// Runs until the link is closed.
 pub(super) async fn run(link: Arc<Link>) {
     let mut backoff = Backoff::default();
-    let mut used = None;
+    // Which server was heard last.
+    let mut used: Option<String> = None;
     loop {
         let wait = tokio::time::sleep(backoff.next());
         if link.closing.run_until_cancelled(wait).await.is_none() {
@@ -48,18 +49,18 @@ pub(super) async fn run(link: Arc<Link>) {
         let Some(connected) = link.closing.run_until_cancelled(connect(&link)).await else {
             return;
         };
+        extend_gap(&link, used.as_deref());
         let error = match connected {
             Ok(connection) => {
                 backoff.reset();
                 link.status.up(Half::Subscriber);
-                if let Some(left) = used.replace(connection.server.clone()) {
-                    extend_gap(&link, &left);
-                }
+                used = Some(connection.server.clone());
                 link.end_gap();
                 match serve(&link, &connection).await {
                     Ok(()) => return leave(&link, connection).await,
                     Err(ended) => {
                         link.begin_gap(ended.gap);
+                        extend_gap(&link, used.as_deref());
                         ended.error
                     }
                 }
@@ -227,9 +228,10 @@ fn deposed(link: &Link, server: String) -> Ended {
     }
 }
 
-/// The gap began earlier if others may have gone to another server than the one that was left.
-fn extend_gap(link: &Link, left: &str) {
-    if let Some(since) = link.master.other_since(left) {
+/// The gap began earlier if others may have gone to another server than the one that was left. The
+/// name may change more than once before there is a connection, and back: look each time.
+fn extend_gap(link: &Link, left: Option<&str>) {
+    if let Some(since) = left.and_then(|left| link.master.other_since(left)) {
         let cause = GapCause::Moved;
         link.begin_gap(Gap { cause, since });
     }

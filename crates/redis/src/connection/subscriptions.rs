@@ -163,6 +163,13 @@ impl Subscriptions {
         self.state.lock().confirmed.contains(subscription)
     }
 
+    /// Whether Redis has confirmed that it is left, or never heard of it, on that connection.
+    pub(crate) fn has_left(&self, subscription: &Subscription) -> bool {
+        let state = self.state.lock();
+        let is_under_way = state.in_flight.contains_key(subscription);
+        !is_under_way && !state.confirmed.contains(subscription)
+    }
+
     /// A new connection has no subscriptions: all must be made.
     pub(crate) fn forget_confirmed(&self) {
         let mut state = self.state.lock();
@@ -352,6 +359,7 @@ fn change(set: &mut HashSet<Subscription>, subscription: &Subscription, is_in: b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::is_ready;
 
     fn channel(name: &str) -> Subscription {
         Subscription::Channel(name.into())
@@ -457,6 +465,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_is_left_when_redis_has_confirmed_it_and_not_before() {
+        let subscriptions = Subscriptions::default();
+        assert!(subscriptions.has_left(&channel("a")));
+        subscriptions.add(channel("a"));
+        subscriptions.next_changes(10);
+        subscriptions.remove(&channel("a"));
+        assert!(!subscriptions.has_left(&channel("a")));
+        subscriptions.confirm(&channel("a"), true);
+        assert!(!subscriptions.has_left(&channel("a")));
+        subscriptions.next_changes(10);
+        assert!(!subscriptions.has_left(&channel("a")));
+        subscriptions.confirm(&channel("a"), false);
+        assert!(subscriptions.has_left(&channel("a")));
+    }
+
+    #[test]
     fn redis_is_told_of_changes_in_their_order() {
         let subscriptions = Subscriptions::default();
         for name in ["a", "b", "c", "d"] {
@@ -516,12 +540,6 @@ mod tests {
         assert_eq!(subscriptions.next_changes(10), [(channel("a"), true)]);
         subscriptions.confirm(&channel("a"), true);
         assert!(!subscriptions.has_open());
-    }
-
-    /// Whether a future is ready without anything else happening.
-    async fn is_ready(future: impl Future<Output = ()>) -> bool {
-        let soon = std::time::Duration::from_millis(10);
-        tokio::time::timeout(soon, future).await.is_ok()
     }
 
     #[tokio::test]

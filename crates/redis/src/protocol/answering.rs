@@ -1,9 +1,10 @@
-//! Answers that come later than the question: of listeners, and of clients.
+//! Answers that both wires give alike. Some come later than the question: of listeners, and of
+//! clients.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::adapter::Target;
+use portcullis::adapter::{SocketDescription, Target};
 use portcullis::socketio::args::Args;
 use portcullis::socketio::ids::NamespacePath;
 use portcullis::socketio::payload::Payload;
@@ -14,6 +15,16 @@ use crate::wire::Answer;
 
 /// The longest that the acks of a broadcast from another node are kept in mind.
 const MAX_ACK_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The sockets here that a question is about, which may be about nobody.
+pub(super) fn sockets(
+    context: &Context,
+    namespace: &NamespacePath,
+    target: Option<&Target>,
+) -> Vec<SocketDescription> {
+    let sockets = target.map(|target| context.node.fetch_sockets(namespace, target));
+    sockets.unwrap_or_default()
+}
 
 /// Hands an event of another server to the listener here; what it answers goes to `respond`. How
 /// many are answered at once the node bounds.
@@ -39,10 +50,14 @@ pub(super) fn server_side(
 pub(super) fn broadcast_with_ack(
     context: &Arc<Context>,
     namespace: &NamespacePath,
-    (payload, target): (&Payload, &Target),
+    (payload, target): (&Payload, Option<&Target>),
     timeout: Option<Duration>,
     respond: impl Fn(&Context, Answer) + Send + Sync + 'static,
 ) {
+    let Some(target) = target else {
+        respond(context, Answer::ClientCount(0));
+        return;
+    };
     let timeout = timeout.unwrap_or(MAX_ACK_TIMEOUT).min(MAX_ACK_TIMEOUT);
     let respond = Arc::new(respond);
     let (weak, acked) = (Arc::downgrade(context), Arc::clone(&respond));

@@ -12,7 +12,7 @@
 //!
 //! A node hears answers in the namespaces that it serves. It enters no other to hear them: it would
 //! be counted there, and whoever asks meanwhile would wait for what it cannot answer. So it asks
-//! there without hearing, and all who serve the namespace are missing, at once.
+//! there without hearing, and all who serve the namespace are missing, as soon as they are counted.
 //!
 //! # Invariants
 //!
@@ -113,9 +113,8 @@ pub(crate) async fn ask_unheard(
 
 /// How many nodes serve a namespace that this one does not, if that is known.
 pub(crate) async fn count_unheard(context: &Context, member: &dyn Member) -> Option<usize> {
-    let counted = context.bus.count(member.count_channel()).await.ok()?;
-    // Where this node hears nobody, the others may have yet to come back.
-    context.bus.health().is_up().then_some(counted)
+    let counted = context.bus.count_unheard(member.count_channel());
+    counted.await.ok()
 }
 
 /// How many other nodes there are, if that is known in time.

@@ -107,13 +107,15 @@ impl Classic {
         };
         match body {
             RequestBody::SocketIds(rooms) => {
-                let sockets = node.fetch_sockets(namespace, &Target::new(rooms, []));
+                let target = rooms.map(|rooms| Target::new(rooms, []));
+                let sockets = answering::sockets(context, namespace, target.as_ref());
                 let ids = sockets.iter().map(|socket| socket.id.to_string());
                 respond(&Answer::SocketIds(ids.collect()));
             }
             RequestBody::AllRooms => respond(&Answer::Rooms(node.rooms(namespace))),
             RequestBody::Fetch(target) => {
-                respond(&Answer::Sockets(node.fetch_sockets(namespace, &target)));
+                let sockets = answering::sockets(context, namespace, target.as_ref());
+                respond(&Answer::Sockets(sockets));
             }
             RequestBody::Join(target, rooms) => {
                 let is_here = self.is_here(context, &target);
@@ -143,7 +145,7 @@ impl Classic {
                 let respond = move |context: &Context, answer| {
                     member.respond(context, sender.as_deref(), &id, &answer);
                 };
-                let event = (&payload, &target);
+                let event = (&payload, target.as_ref());
                 answering::broadcast_with_ack(context, &self.namespace, event, timeout, respond);
             }
         }

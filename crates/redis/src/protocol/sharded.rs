@@ -109,7 +109,7 @@ impl Sharded {
                 let respond = move |context: &Context, answer| {
                     member.respond(context, &sender, &request_id, &answer);
                 };
-                let event = (&payload, &target);
+                let event = (&payload, target.as_ref());
                 answering::broadcast_with_ack(context, namespace, event, timeout, respond);
             }
             Body::Join(target, rooms) => node.apply(namespace, Envelope::Join { target, rooms }),
@@ -118,7 +118,7 @@ impl Sharded {
                 node.apply(namespace, Envelope::Disconnect { target, close });
             }
             Body::Fetch(target, request_id) => {
-                let sockets = node.fetch_sockets(namespace, &target);
+                let sockets = answering::sockets(context, namespace, target.as_ref());
                 self.respond(context, &sender, &request_id, &Answer::Sockets(sockets));
             }
             Body::ServerSide(payload, None) => {

@@ -53,16 +53,19 @@ pub(crate) struct Request {
 /// The content of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum RequestBody {
-    SocketIds(Vec<Room>),
+    /// Of the sockets in these rooms, or of nobody.
+    SocketIds(Option<Vec<Room>>),
     AllRooms,
     Join(Target, Vec<Room>),
     Leave(Target, Vec<Room>),
     Disconnect(Target, bool),
-    Fetch(Target),
+    /// Nothing is nobody.
+    Fetch(Option<Target>),
     ServerSide(Payload),
     BroadcastWithAck {
         payload: Payload,
-        target: Target,
+        /// Nothing is nobody.
+        target: Option<Target>,
         timeout: Option<Duration>,
     },
 }
@@ -236,7 +239,7 @@ pub(crate) fn decode_request(bytes: &Bytes, parser: &dyn Parser) -> Result<Reque
             };
             RequestBody::Disconnect(target, close.unwrap_or(false))
         }
-        5 => RequestBody::Fetch(fields::read_target(&message)?),
+        5 => RequestBody::Fetch(fields::read_asked(&message)?),
         6 => {
             let data = message.get("data").and_then(Value::as_array);
             RequestBody::ServerSide(fields::read_server_side(
@@ -247,7 +250,7 @@ pub(crate) fn decode_request(bytes: &Bytes, parser: &dyn Parser) -> Result<Reque
             let packet = message.get("packet").ok_or(WireError::Field("packet"))?;
             RequestBody::BroadcastWithAck {
                 payload: fields::read_packet(packet)?.0,
-                target: fields::read_target(&message)?,
+                target: fields::read_asked(&message)?,
                 timeout: fields::read_flags(&message).1,
             }
         }

@@ -115,14 +115,13 @@ pub(crate) fn read_rooms(value: &Value, key: &'static str) -> Result<Vec<Room>, 
     Ok(list.iter().filter_map(read_room).collect())
 }
 
-/// The rooms that a target is made of. None would mean everyone, which a list of others does not.
-pub(crate) fn read_target_rooms(value: &Value) -> Result<Vec<Room>, WireError> {
+/// The rooms that a target is made of, or nothing if nobody here can be in any of them: an empty
+/// list would mean everyone.
+pub(crate) fn read_target_rooms(value: &Value) -> Result<Option<Vec<Room>>, WireError> {
     let rooms = read_rooms(value, "rooms")?;
     let list = get(value, "rooms").and_then(Value::as_array);
-    if rooms.is_empty() && list.is_some_and(|list| !list.is_empty()) {
-        return Err(WireError::Field("rooms"));
-    }
-    Ok(rooms)
+    let is_nobody = rooms.is_empty() && list.is_some_and(|list| !list.is_empty());
+    Ok((!is_nobody).then_some(rooms))
 }
 
 pub(crate) fn read_room(value: &Value) -> Option<Room> {
@@ -144,11 +143,19 @@ pub(crate) fn read_target(value: &Value) -> Result<Target, WireError> {
 
 /// The target that options name.
 pub(crate) fn read_target_of(options: &Value) -> Result<Target, WireError> {
+    read_asked_of(options)?.ok_or(WireError::Field("rooms"))
+}
+
+/// Whom a question within a message is about, which is answered even if that is nobody.
+pub(crate) fn read_asked(value: &Value) -> Result<Option<Target>, WireError> {
+    read_asked_of(get(value, "opts").ok_or(WireError::Field("opts"))?)
+}
+
+fn read_asked_of(options: &Value) -> Result<Option<Target>, WireError> {
     options.as_map().ok_or(WireError::Field("opts"))?;
-    Ok(Target::new(
-        read_target_rooms(options)?,
-        read_rooms(options, "except")?,
-    ))
+    let rooms = read_target_rooms(options)?;
+    let except = read_rooms(options, "except")?;
+    Ok(rooms.map(|rooms| Target::new(rooms, except)))
 }
 
 /// The flags within a message, and how long acks are waited for.
@@ -259,8 +266,45 @@ mod tests {
             let target = read(options);
             assert_eq!(target, Err(WireError::Field("rooms")), "{options}");
         }
-        let request = Bytes::from_static(br#"{"type":0,"requestId":"r","rooms":[null]}"#);
-        assert!(classic::decode_request(&request, &Msgpack).is_err());
+    }
+
+    #[test]
+    fn a_question_about_such_rooms_alone_is_about_nobody_and_can_be_answered() {
+        let text = Bytes::from_static(br#"{"type":0,"requestId":"r","rooms":[null]}"#);
+        let request = classic::decode_request(&text, &Msgpack).unwrap();
+        assert_eq!(request.body, classic::RequestBody::SocketIds(None));
+        let text = br#"{"type":5,"requestId":"r","opts":{"rooms":[null],"except":[]}}"#;
+        let request = classic::decode_request(&Bytes::from_static(text), &Msgpack).unwrap();
+        assert_eq!(request.body, classic::RequestBody::Fetch(None));
+
+        let data = r#"{"requestId":"r","opts":{"rooms":[null],"except":[]}}"#;
+        let text = format!(r#"{{"type":7,"data":{data},"uid":"u","nsp":"/"}}"#);
+        let message = sharded::decode(&Bytes::from(text)).unwrap();
+        assert_eq!(message.body, sharded::Body::Fetch(None, "r".to_owned()));
+    }
+
+    #[test]
+    fn an_event_for_such_rooms_alone_is_for_nobody_if_it_wants_acks_and_nonsense_if_not() {
+        let packet = r#""packet":{"type":2,"data":["ev"],"nsp":"/"},"opts":{"rooms":[null]}"#;
+        let text = format!(r#"{{"type":7,"requestId":"r",{packet}}}"#);
+        let request = classic::decode_request(&Bytes::from(text), &Msgpack).unwrap();
+        let target = match request.body {
+            classic::RequestBody::BroadcastWithAck { target, .. } => target,
+            body => panic!("{body:?}"),
+        };
+        assert_eq!(target, None);
+
+        let decode = |id: &str| {
+            let text = format!(r#"{{"type":3,"data":{{{id}{packet}}},"uid":"u","nsp":"/"}}"#);
+            sharded::decode(&Bytes::from(text))
+        };
+        let message = decode(r#""requestId":"r","#).unwrap();
+        let target = match message.body {
+            sharded::Body::BroadcastWithAck { target, .. } => target,
+            body => panic!("{body:?}"),
+        };
+        assert_eq!(target, None);
+        assert_eq!(decode(""), Err(WireError::Field("rooms")));
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn requests_of_node_are_read_and_written_the_same() {
                 envelope(Envelope::Disconnect { target, close })
             }
             RequestBody::Fetch(target) => {
-                classic::encode_fetch(ids().0, ids().1, &target).into_bytes()
+                classic::encode_fetch(ids().0, ids().1, &target.unwrap()).into_bytes()
             }
             RequestBody::ServerSide(payload) => match read.request_id.as_deref() {
                 Some(id) => classic::encode_server_side(uid.unwrap(), id, &payload).into_bytes(),
@@ -125,7 +125,7 @@ fn requests_of_node_are_read_and_written_the_same() {
                 ids(),
                 "/",
                 &payload,
-                &target,
+                &target.unwrap(),
                 timeout.unwrap(),
             ),
         };
@@ -177,11 +177,14 @@ fn messages_of_nodes_sharded_adapter_are_read_and_written_the_same() {
                 target,
                 request_id,
                 timeout,
-            } => speaker.broadcast_with_ack(&request_id, &payload, &target, timeout.unwrap()),
+            } => {
+                let target = target.unwrap();
+                speaker.broadcast_with_ack(&request_id, &payload, &target, timeout.unwrap())
+            }
             Body::Join(target, rooms) => envelope(Envelope::Join { target, rooms }),
             Body::Leave(target, rooms) => envelope(Envelope::Leave { target, rooms }),
             Body::Disconnect(target, close) => envelope(Envelope::Disconnect { target, close }),
-            Body::Fetch(target, id) => speaker.fetch(&id, &target),
+            Body::Fetch(target, id) => speaker.fetch(&id, &target.unwrap()),
             Body::ServerSide(payload, None) => {
                 let payload = payload.into();
                 envelope(Envelope::ServerSideEmit { payload })

@@ -48,14 +48,16 @@ pub(crate) enum Body {
     Broadcast(Payload, Target, Flags),
     BroadcastWithAck {
         payload: Payload,
-        target: Target,
+        /// Nothing is nobody.
+        target: Option<Target>,
         request_id: String,
         timeout: Option<Duration>,
     },
     Join(Target, Vec<Room>),
     Leave(Target, Vec<Room>),
     Disconnect(Target, bool),
-    Fetch(Target, String),
+    /// About whom, which may be nobody.
+    Fetch(Option<Target>, String),
     ServerSide(Payload, Option<String>),
     Response(Response),
 }
@@ -216,10 +218,13 @@ fn read_body(kind: u64, data: &Value, sender: &str) -> Result<Body, WireError> {
         3 => {
             let packet = data.get("packet").ok_or(WireError::Field("packet"))?;
             let (payload, _) = fields::read_packet(packet)?;
-            let target = fields::read_target(data)?;
+            let target = fields::read_asked(data)?;
             let (flags, timeout) = fields::read_flags(data);
             match optional_id {
-                None => Body::Broadcast(payload, target, flags),
+                None => {
+                    let target = target.ok_or(WireError::Field("rooms"))?;
+                    Body::Broadcast(payload, target, flags)
+                }
                 Some(id) => Body::BroadcastWithAck {
                     payload,
                     target,
@@ -240,7 +245,7 @@ fn read_body(kind: u64, data: &Value, sender: &str) -> Result<Body, WireError> {
             let close = data.get("close").and_then(Value::as_bool);
             Body::Disconnect(fields::read_target(data)?, close.unwrap_or(false))
         }
-        7 => Body::Fetch(fields::read_target(data)?, request_id()?),
+        7 => Body::Fetch(fields::read_asked(data)?, request_id()?),
         9 => {
             let packet = data.get("packet").and_then(Value::as_array);
             let packet = packet.ok_or(WireError::Field("packet"))?;

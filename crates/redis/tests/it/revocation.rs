@@ -108,7 +108,8 @@ async fn a_node_that_is_dropped_lets_go_of_redis_though_it_keeps_what_is_revoked
         .cluster(redis.redis());
     let node = Node::serve(builder).await;
     until(async || node.server.revocations().is_settled()).await;
-    assert_eq!(redis.connections().await, 2);
+    // More while it connects: another attempt begins beside one that is slow.
+    until(async || redis.connections().await == 2).await;
     drop(node);
     until(async || redis.connections().await == 0).await;
 }

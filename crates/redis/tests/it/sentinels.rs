@@ -9,6 +9,7 @@ use portcullis_redis::{Mode, Redis, RedisEmitter};
 use crate::support::gaps::joined;
 use crate::support::ledger::Ledger;
 use crate::support::redis_cluster::{RedisCluster, Sentinels};
+use crate::support::until;
 
 #[tokio::test]
 async fn a_master_that_is_replaced_and_goes_on_is_left_with_a_gap() {
@@ -24,8 +25,15 @@ async fn a_master_that_is_replaced_and_goes_on_is_left_with_a_gap() {
 
     let mut ledger = Ledger::default();
     let together = ledger.emit_until_heard(&near, &mut there).await;
-    assert!(together < Duration::from_secs(5), "{together:?}");
+    // Two to three seconds, and what a busy machine needs to connect.
+    assert!(together < Duration::from_secs(8), "{together:?}");
     near_gaps.wait_for(GapCause::Moved).await;
+    // What it published itself was taken, and not heard by those who had gone.
+    until(async || {
+        let unheard = near_gaps.of(GapCause::PublishFailed);
+        unheard.iter().any(|gap| gap.lost.is_none())
+    })
+    .await;
     let gaps = [&near_gaps, &far_gaps];
     ledger
         .assert_losses_are_told(&near, &mut there, &gaps)
@@ -54,11 +62,12 @@ fn hanging() -> (TcpListener, String) {
     (listener, address)
 }
 
+/// Beside one that hangs the next one is asked after half a second; waiting for it takes 4 s.
 async fn assert_joined_soon(redis: Redis) {
     let started = Instant::now();
     let _joined = joined(redis).await;
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_millis(3500), "{took:?}");
 }
 
 #[tokio::test]

@@ -70,5 +70,7 @@ async fn a_set_that_moves_to_another_master_while_it_is_read_is_known_whole() {
         let revocations = reader.server().revocations();
         until(async || revocations.is_settled()).await;
         assert_eq!(revocations.len(), 4 * PART, "{mode:?}");
+        // It was not read to its end before it moved.
+        assert!(scans(&cluster.servers[to]).await > 0, "{mode:?}");
     }
 }

@@ -12,7 +12,7 @@
 mod revocations;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
@@ -59,9 +59,25 @@ struct Station {
     cannot_start: AtomicBool,
     health: Mutex<Option<Health>>,
     told: Journal,
-    revocations: OnceLock<Arc<dyn LocalRevocations>>,
+    revocations: Held,
     /// Its network is back.
     healed: Notify,
+}
+
+/// What a server holds of what is revoked. The server keeps the store, and the store this: they
+/// must not own each other.
+#[derive(Debug, Default)]
+struct Held(OnceLock<Weak<dyn LocalRevocations>>);
+
+impl Held {
+    /// Hands it back if it is set already.
+    fn set(&self, local: Arc<dyn LocalRevocations>) -> Result<(), Arc<dyn LocalRevocations>> {
+        self.0.set(Arc::downgrade(&local)).map_err(|_| local)
+    }
+
+    fn get(&self) -> Option<Arc<dyn LocalRevocations>> {
+        self.0.get().and_then(Weak::upgrade)
+    }
 }
 
 impl Station {

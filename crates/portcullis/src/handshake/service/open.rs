@@ -21,7 +21,7 @@
 
 use std::sync::Arc;
 
-use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -33,7 +33,7 @@ use crate::handshake::facts::RequestFacts;
 use crate::handshake::respond::{self, Body};
 use crate::random;
 use crate::session::{
-    self, Opened, Places, Request as SessionRequest, SessionHandle, SessionHandler, Stream,
+    self, NoKey, Opened, Places, Request as SessionRequest, SessionHandle, SessionHandler, Stream,
 };
 
 /// A session on its way in: what waits for its WebSocket.
@@ -202,15 +202,10 @@ fn opened(upgraded: Upgraded, base64: bool) -> Opened {
 
 /// Checks the request for a WebSocket (RFC 6455 section 4.2.1) and makes its response.
 fn prepare_upgrade(parts: &mut Parts) -> Result<(OnUpgrade, Response<Body>), Failure> {
-    let version = parts.headers.get(SEC_WEBSOCKET_VERSION);
-    if version.is_none_or(|version| version != "13") {
-        return Err(Failure::Status(StatusCode::UPGRADE_REQUIRED));
-    }
-    let key = parts
-        .headers
-        .get(SEC_WEBSOCKET_KEY)
-        .filter(|key| key.len() == 24);
-    let key = key.ok_or(RejectionCode::BadRequest)?;
+    let key = session::key(&parts.headers).map_err(|no_key| match no_key {
+        NoKey::Version => Failure::Status(StatusCode::UPGRADE_REQUIRED),
+        NoKey::Key => RejectionCode::BadRequest.into(),
+    })?;
     let response = session::switching(key.as_bytes());
     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     // Without it the server in front cannot switch protocols.

@@ -44,6 +44,7 @@ pub(crate) struct Batch {
     frames: SmallVec<[Frame; 8]>,
     /// How much of the first frame has left already.
     offset: usize,
+    has_moved: bool,
 }
 
 impl Batch {
@@ -56,7 +57,13 @@ impl Batch {
             stream,
             frames,
             offset,
+            has_moved: false,
         }
+    }
+
+    /// Whether the stream has taken anything.
+    pub(super) const fn has_moved(&self) -> bool {
+        self.has_moved
     }
 
     /// What has not left, and how much of the first of it has.
@@ -87,10 +94,17 @@ impl Batch {
                     join(several, self.offset, &mut joined);
                     send(&self.stream, &joined)?
                 }
-                several => {
-                    let slices = slices(several, self.offset);
-                    self.stream.try_write_vectored(&slices)?
+                [first, ..] => {
+                    let slices = slices(&self.frames, self.offset);
+                    match self.stream.try_write_vectored(&slices) {
+                        // The runtime may say so without asking: what it knows may be old.
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            send(&self.stream, tail(first, self.offset))?
+                        }
+                        written => written?,
+                    }
                 }
+                [] => break,
             };
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
@@ -101,6 +115,7 @@ impl Batch {
     }
 
     fn advance(&mut self, written: usize) {
+        self.has_moved = true;
         let mut left = written + self.offset;
         let mut done = 0;
         for frame in &self.frames {

@@ -56,7 +56,7 @@ impl Cluster {
         state.map = map;
         state.failure = None;
         if is_as_before {
-            settle_open(&state);
+            self.settle_open(&mut state);
         } else {
             self.settle_wanted(&mut state);
             self.renew_probes(&state);
@@ -88,6 +88,22 @@ impl Cluster {
         }
     }
 
+    /// Where nothing has moved, only what was refused or taken away is not in its place. Walking
+    /// over all that is wanted would hold up whoever emits.
+    fn settle_open(&self, state: &mut State) {
+        let links: Vec<_> = state.links.values().cloned().collect();
+        for link in links {
+            for subscription in link.unsettled() {
+                if !state.wanted.contains(&subscription) {
+                    // The channel of its messages to itself.
+                    link.subscriptions.want_again(&subscription);
+                } else if let Some(home) = self.link_of(state, subscription.name()) {
+                    settle_subscription(state, &home, &subscription);
+                }
+            }
+        }
+    }
+
     /// Hands messages to where they belong, the oldest first.
     fn settle_messages(&self, state: &mut State, mut moving: Vec<Queued>) {
         if !moving.is_empty() {
@@ -115,21 +131,6 @@ impl Cluster {
                 link.unsubscribe(&link.subscription(&channel));
                 link.subscriptions.add(link.subscription(&renewed));
                 link.probe.rename(renewed);
-            }
-        }
-    }
-}
-
-/// Where nothing has moved, only what was refused or taken away is not in its place. Walking over
-/// all that is wanted would hold up whoever emits.
-fn settle_open(state: &State) {
-    for link in state.links.values() {
-        for subscription in link.unsettled() {
-            if state.wanted.contains(&subscription) {
-                settle_subscription(state, link, &subscription);
-            } else {
-                // The channel of its messages to itself.
-                link.subscriptions.want_again(&subscription);
             }
         }
     }

@@ -39,12 +39,17 @@ fn cluster(publishes_only: bool) -> (Arc<Cluster>, Arc<Told>) {
 
 /// The first master serves the slots up to `last`, the second one the others.
 fn map(last: i64) -> SlotMap {
+    map_between(last, last + 1)
+}
+
+/// The first master serves the slots up to `last`, the second one those from `first` on.
+fn map_between(last: i64, first: i64) -> SlotMap {
     let range = |first, last, port| {
         let host = Value::BulkString(b"127.0.0.1".to_vec());
         let master = Value::Array(vec![host, Value::Int(port)]);
         Value::Array(vec![Value::Int(first), Value::Int(last), master])
     };
-    let ranges = vec![range(0, last, 1), range(last + 1, 16_383, 2)];
+    let ranges = vec![range(0, last, 1), range(first, 16_383, 2)];
     SlotMap::read(&Value::Array(ranges), "127.0.0.1:1").unwrap()
 }
 
@@ -110,6 +115,24 @@ async fn where_nothing_has_moved_what_was_taken_away_has_a_gap() {
 }
 
 #[tokio::test]
+async fn where_nobody_serves_a_channel_nobody_is_asked_for_it() {
+    let (cluster, _) = cluster(false);
+    cluster.settle_on(map(8191));
+    cluster.subscribe(channel("b"));
+    let link = cluster.link_to_master_of("b").unwrap();
+    answer(&link, Some(&channel("b")));
+    cluster.settle_on(map_between(2925, 8192));
+    // Its messages to itself may go elsewhere.
+    answer(&link, None);
+    cluster.settle_on(map_between(2925, 8192));
+    assert!(link.subscriptions.next_changes(10).is_empty());
+    assert!(link.has_open());
+    cluster.settle_on(map(8191));
+    let changes = link.subscriptions.next_changes(10);
+    assert_eq!(changes, [(channel("b"), true)]);
+}
+
+#[tokio::test]
 async fn what_moves_is_adopted_by_its_new_master_with_a_gap() {
     let (cluster, told) = cluster(false);
     cluster.settle_on(map(8191));
@@ -146,4 +169,21 @@ async fn flushing_follows_what_is_handed_on_and_waits_for_nothing_that_is_new() 
     let flushed = tokio::time::timeout(Duration::from_secs(5), flushing).await;
     assert!(flushed.is_ok());
     assert_eq!(link.queue.take_all().len(), 1);
+}
+
+#[tokio::test]
+async fn flushing_waits_for_a_cluster_to_be_seen_if_there_is_something_to_subscribe_to() {
+    let (cluster, _) = cluster(false);
+    cluster.subscribe(channel("b"));
+    let soon = Duration::from_millis(30);
+    let flushing = cluster.flush();
+    tokio::pin!(flushing);
+    assert!(tokio::time::timeout(soon, &mut flushing).await.is_err());
+    cluster.settle_on(map(8191));
+    cluster.is_mapped.send_replace(true);
+    let link = cluster.link_to_master_of("b").unwrap();
+    assert!(tokio::time::timeout(soon, &mut flushing).await.is_err());
+    answer(&link, None);
+    let flushed = tokio::time::timeout(Duration::from_secs(5), flushing).await;
+    assert!(flushed.is_ok());
 }
