@@ -58,7 +58,8 @@ pub enum GapCause {
     Silent,
     /// What it subscribes to has moved to another server.
     Moved,
-    /// What this node published could not be handed over.
+    /// What this node published could not be handed over, or was handed to a server that others
+    /// had left already.
     PublishFailed,
     /// More was published than the queue holds; the oldest was dropped.
     QueueFull,
