@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use portcullis::Socket;
 use portcullis::gateway::{
     Ack, Data, Emit, EventError, EventHandler as _, Registrar, Replies, Reply,
 };
 use portcullis::socketio::args::Args;
-use portcullis::{DisconnectReason, Socket};
 use portcullis_testing::wire::Client;
 use portcullis_testing::{Journal, TestCluster, TestServer};
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Wire, public};
+use crate::support::{Wire, farewells, public};
 
 /// A handler for `sleep` that waits so many milliseconds and then notes how many.
 fn sleeps(r: &mut Registrar, journal: &Journal) {
@@ -126,11 +126,7 @@ async fn as_many_events_as_may_wait_are_handled_and_one_more_is_a_flood() {
         let (journal, gate) = (Journal::default(), CancellationToken::new());
         let (notes, opened) = (journal.clone(), gate.clone());
         let server = TestServer::start(public(move |r| {
-            let reasons = notes.clone();
-            r.on_disconnect(move |reason: DisconnectReason| {
-                reasons.note(format!("left: {reason}"));
-                ready(())
-            });
+            farewells(r, &notes);
             r.on("work", move || {
                 let (notes, opened) = (notes.clone(), opened.clone());
                 async move {
@@ -189,11 +185,7 @@ async fn what_waits_behind_the_handler_that_ends_its_socket_is_never_handled() {
     let (journal, gate) = (Journal::default(), CancellationToken::new());
     let (notes, opened) = (journal.clone(), gate.clone());
     let server = TestServer::start(public(move |r| {
-        let reasons = notes.clone();
-        r.on_disconnect(move |reason: DisconnectReason| {
-            reasons.note(format!("left: {reason}"));
-            ready(())
-        });
+        farewells(r, &notes);
         r.on("kick", move |socket: Socket| {
             let opened = opened.clone();
             async move {

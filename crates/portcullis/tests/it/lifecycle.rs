@@ -12,16 +12,7 @@ use portcullis_testing::wire::{Client, Http, WEBSOCKET, tcp};
 use portcullis_testing::{Journal, TestServer};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Wire, builder, patiently, public};
-
-/// Notes every farewell, with its reason.
-fn farewells(r: &mut Registrar, journal: &Journal) {
-    let journal = journal.clone();
-    r.on_disconnect(move |reason: DisconnectReason| {
-        journal.note(format!("left: {reason}"));
-        ready(())
-    });
-}
+use crate::support::{Wire, builder, farewells, patiently, public};
 
 /// A handler for `wait` that notes its start, waits for `gate`, and notes its end.
 fn waits(r: &mut Registrar, journal: &Journal, gate: &CancellationToken) {

@@ -145,42 +145,18 @@ async fn what_is_mounted_runs_on_when_the_application_keeps_nothing_else_of_it()
 }
 
 /// Hears everybody and says nothing.
-#[derive(Default)]
-struct Listener {
-    has_ended: bool,
-}
+struct Listener;
 
 impl Accept for Listener {
     fn accept(&self, _: SessionHandle, _: Arc<RequestFacts>) -> Box<dyn SessionHandler> {
-        Box::<Self>::default()
-    }
-}
-
-impl SessionHandler for Listener {
-    fn handle_text(&mut self, _: &str, _: &mut Context<'_>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn handle_binary(&mut self, _: Bytes, _: &mut Context<'_>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        if self.has_ended {
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    }
-
-    fn handle_closed(&mut self, _: CloseReason) {
-        self.has_ended = true;
+        Box::new(Farewell::noted_in(Journal::default()))
     }
 }
 
 #[tokio::test]
 async fn an_engine_of_which_only_the_service_is_kept_goes_on_pinging() {
     let options = EngineOptions::default().ping_interval(Duration::from_millis(40));
-    let service = Engine::start(options, Listener::default()).service();
+    let service = Engine::start(options, Listener).service();
     let router = Router::new().route_service("/socket.io/", service);
     let elsewhere = public(|_| {}).build().await.unwrap();
     let mounted = TestServer::serve(elsewhere, |listener, _| async {
@@ -201,6 +177,16 @@ struct Farewell {
     farewell: Option<BoxFuture<'static, ()>>,
     is_closed: bool,
     journal: Journal,
+}
+
+impl Farewell {
+    fn noted_in(journal: Journal) -> Self {
+        Self {
+            farewell: None,
+            is_closed: false,
+            journal,
+        }
+    }
 }
 
 impl SessionHandler for Farewell {
@@ -239,11 +225,7 @@ struct Leaving(Journal);
 impl Accept for Leaving {
     fn accept(&self, session: SessionHandle, _: Arc<RequestFacts>) -> Box<dyn SessionHandler> {
         session.close();
-        Box::new(Farewell {
-            farewell: None,
-            is_closed: false,
-            journal: self.0.clone(),
-        })
+        Box::new(Farewell::noted_in(self.0.clone()))
     }
 }
 
@@ -317,7 +299,7 @@ async fn a_websocket_without_an_engine_is_asked_for_by_the_book_and_does_not_lin
 #[tokio::test]
 async fn what_an_engine_runs_ends_with_the_last_that_is_kept_of_it() {
     let tasks = || Handle::current().metrics().num_alive_tasks();
-    let engine = Engine::start(EngineOptions::default(), Listener::default());
+    let engine = Engine::start(EngineOptions::default(), Listener);
     let service = engine.service();
     let running = tasks();
     assert!(running > 0);

@@ -1,13 +1,13 @@
 //! What these tests share besides the kit: most of them are about the wire, and so are their
 //! clients.
 
-use std::future::Future;
+use std::future::{Future, ready};
 
 use futures_util::future::join_all;
 use portcullis::gateway::Registrar;
-use portcullis::{Server, ServerBuilder};
+use portcullis::{DisconnectReason, Server, ServerBuilder};
 use portcullis_testing::wire::{Client, Http, Response, WEBSOCKET, upgrade_request};
-use portcullis_testing::{TestServer, Witness};
+use portcullis_testing::{Journal, TestServer, Witness};
 
 pub(crate) use portcullis_testing::wire::{BoxIo, patiently};
 
@@ -29,6 +29,15 @@ pub(crate) fn public(register: impl FnOnce(&mut Registrar)) -> ServerBuilder {
         r.public().on("sync", async || {});
         register(r);
     })
+}
+
+/// Notes every farewell, with its reason.
+pub(crate) fn farewells(r: &mut Registrar, journal: &Journal) {
+    let journal = journal.clone();
+    r.on_disconnect(move |reason: DisconnectReason| {
+        journal.note(format!("left: {reason}"));
+        ready(())
+    });
 }
 
 /// Clients whose packets are in plain sight. Those in memory are for paused clocks, which run ahead

@@ -176,6 +176,8 @@ fn tail(frame: &Frame, offset: usize) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 
@@ -258,6 +260,31 @@ mod tests {
             read.unwrap();
             assert!(arrived == expected, "{lens:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_more_is_asked_though_the_runtime_was_not_told() {
+        let (stream, peer) = pair().await;
+        let (mut rest, mut offset) = (SmallVec::new(), 0);
+        loop {
+            rest.extend(frames(&[3_000; 40]).0);
+            let mut batch = Batch::new(Arc::clone(&stream), rest, offset);
+            let written = batch.write();
+            (rest, offset) = batch.into_rest();
+            if written.is_err() {
+                break;
+            }
+        }
+        let mut buffer = vec![0; 64 * 1024];
+        // Without awaiting anything: the runtime hears of nothing meanwhile.
+        let peer = socket2::SockRef::from(&peer);
+        for _ in 0..50 {
+            while (&*peer).read(&mut buffer).is_ok_and(|count| count > 0) {}
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let mut batch = Batch::new(stream, rest, offset);
+        let _ = batch.write();
+        assert!(batch.has_moved());
     }
 
     #[test]
